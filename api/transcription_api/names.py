@@ -1,0 +1,41 @@
+"""Names that operator and worker must agree on: the resource, labels, mount paths, ports."""
+
+GROUP = "transcription.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "TranscriptionJob"
+PLURAL = "transcriptionjobs"
+
+# The owner's uid, on Jobs and their pods: selects what is ours without the length limits of names.
+LABEL_UID = f"{GROUP}/uid"
+# Ordinal of the Job among those made for one resource, from 1: a deleted Job is followed by the next number.
+LABEL_ORDINAL = f"{GROUP}/ordinal"
+# The owner's name, up to 253 characters, too long for a label: for people.
+ANNOTATION_NAME = f"{GROUP}/name"
+# Kueue's label: which LocalQueue admits the Job.
+LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
+
+# The worker's container in its pod; podFailurePolicy names it.
+CONTAINER_NAME = "worker"
+# JSON of a task.Task: all that the worker is told.
+ENV_TASK = "TRANSCRIPTION_TASK"
+# Where the kubelet picks up the report.
+TERMINATION_MESSAGE_PATH = "/dev/termination-log"
+# The worker serves GET /progress here.
+PROGRESS_PORT = 8080
+
+# Folders in the worker's container. Each credentials folder holds one file for each key of the Secret.
+SOURCE_CREDENTIALS_DIR = "/var/run/transcription/credentials/source"
+DESTINATION_CREDENTIALS_DIR = "/var/run/transcription/credentials/destination"
+MODEL_CREDENTIALS_DIR = "/var/run/transcription/credentials/model"
+# A volume with model files, mounted read-only.
+MODEL_VOLUME_DIR = "/var/run/transcription/model"
+# Downloaded models: a node's folder, a volume claim, or as short-lived as the pod.
+MODEL_CACHE_DIR = "/var/cache/transcription/models"
+# The audio, while it is worked on; short-lived.
+SCRATCH_DIR = "/var/lib/transcription"
+
+# Keys of a credentials Secret, named as the AWS tools' environment variables.
+SECRET_ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID"  # noqa: S105 - a key's name, no secret
+SECRET_SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY"  # noqa: S105
+SECRET_SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - optional

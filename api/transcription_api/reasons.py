@@ -1,0 +1,192 @@
+"""Every reason that a status, event or exit of ours can carry. Names are an API: add, never rename.
+
+docs/troubleshooting.md has an entry for each (checked by a test).
+"""
+
+from dataclasses import dataclass
+
+from transcription_api import exit_codes
+
+
+@dataclass(frozen=True)
+class Reason:
+    """`advice` is shown beside the message in status.failure: what to do."""
+
+    name: str
+    permanent: bool
+    advice: str
+    # What the worker exits with; None where the operator alone gives the reason.
+    exit_code: int | None = None
+
+
+def _permanent(name: str, exit_code: int, advice: str) -> Reason:
+    return Reason(name, True, advice, exit_code)
+
+
+def _transient(name: str, exit_code: int, advice: str) -> Reason:
+    return Reason(name, False, advice, exit_code)
+
+
+# --- the worker's: the task
+INVALID_TASK = _permanent("InvalidTask", exit_codes.TASK_INVALID, "Run operator and worker images of the same version.")
+
+# --- the worker's: the source
+NO_SUCH_KEY = _permanent(
+    "NoSuchKey",
+    exit_codes.SOURCE_NOT_FOUND,
+    "Check spec.source.s3.key; keys are case-sensitive and have no leading slash.",
+)
+NO_SUCH_BUCKET = _permanent(
+    "NoSuchBucket", exit_codes.SOURCE_NOT_FOUND, "Check the bucket's name, endpointURL and region."
+)
+ACCESS_DENIED = _permanent(
+    "AccessDenied",
+    exit_codes.ACCESS_DENIED,
+    "Grant the credentials s3:GetObject on the object (and s3:ListBucket to have missing keys told apart).",
+)
+BAD_CREDENTIALS = _permanent(
+    "BadCredentials",
+    exit_codes.ACCESS_DENIED,
+    "Check the Secret named by credentialsSecretRef: keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+)
+ENDPOINT_UNREACHABLE = _transient(
+    "EndpointUnreachable",
+    exit_codes.UNREACHABLE,
+    "Check endpointURL, DNS and network policies from the worker's namespace; the operation was retried.",
+)
+SOURCE_CHANGED = _transient(
+    "SourceChanged",
+    exit_codes.SOURCE_CHANGED,
+    "The object was replaced while it was read; do not overwrite audio that is being transcribed.",
+)
+
+# --- the worker's: the media
+UNSUPPORTED_MEDIA = _permanent(
+    "UnsupportedMedia",
+    exit_codes.MEDIA_INVALID,
+    "The object is not audio or video that ffmpeg can decode; check the file itself, whatever its name.",
+)
+NO_AUDIO_STREAM = _permanent(
+    "NoAudioStream",
+    exit_codes.MEDIA_INVALID,
+    "The file decodes but has no audio stream; check that the recording has sound.",
+)
+
+# --- the worker's: the model
+MODEL_NOT_FOUND = _permanent(
+    "ModelNotFound",
+    exit_codes.MODEL_INVALID,
+    "Check spec.model; names are those of openai-whisper, and a path or S3 object must exist.",
+)
+MODEL_DIGEST_MISMATCH = _permanent(
+    "ModelDigestMismatch",
+    exit_codes.MODEL_INVALID,
+    "The model's SHA-256 is not spec.model.sha256; correct the digest or the file.",
+)
+MODEL_INVALID = _permanent(
+    "ModelInvalid", exit_codes.MODEL_INVALID, "The file is no Whisper checkpoint that openai-whisper can open."
+)
+
+# --- the worker's: the device
+GPU_DRIVER_MISSING = _permanent(
+    "GPUDriverMissing",
+    exit_codes.DEVICE_UNUSABLE,
+    "Install the NVIDIA driver and container toolkit on the node, or set spec.device.runtimeClassName to the NVIDIA runtime class.",
+)
+GPU_DRIVER_TOO_OLD = _permanent(
+    "GPUDriverTooOld",
+    exit_codes.DEVICE_UNUSABLE,
+    "Update the node's NVIDIA driver to the version that the message names.",
+)
+GPU_NOT_VISIBLE = _permanent(
+    "GPUNotVisible",
+    exit_codes.DEVICE_UNUSABLE,
+    "The driver is there but no device is visible: check that the pod requests nvidia.com/gpu and that no "
+    "NVIDIA_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES hides it.",
+)
+GPU_UNSUPPORTED = _permanent(
+    "GPUUnsupported",
+    exit_codes.DEVICE_UNUSABLE,
+    "This image has no code for the GPU's compute capability: select other nodes with spec.device.nodeSelector.",
+)
+GPU_FAILED = _permanent(
+    "GPUFailed",
+    exit_codes.DEVICE_UNUSABLE,
+    "A small kernel failed on the GPU: check the node's kernel log for Xid errors.",
+)
+OUT_OF_MEMORY = _transient(
+    "OutOfMemory",
+    exit_codes.OUT_OF_MEMORY,
+    "Choose a smaller model, a GPU with more memory or larger spec.device.resources limits; do not share the GPU.",
+)
+
+# --- the worker's: the destination and the pod
+DESTINATION_DENIED = _permanent(
+    "DestinationDenied",
+    exit_codes.DESTINATION_DENIED,
+    "Grant the credentials s3:PutObject and s3:GetObject under spec.destination.s3.prefix, and check that the bucket exists.",
+)
+NO_SPACE_LEFT = _transient(
+    "NoSpaceLeft",
+    exit_codes.NO_SPACE,
+    "The node's scratch space is full: raise spec.device.resources ephemeral-storage or use another node.",
+)
+INTERRUPTED = _transient("Interrupted", exit_codes.INTERRUPTED, "The pod was asked to stop; it is retried.")
+INTERNAL_ERROR = _transient("InternalError", exit_codes.INTERNAL, "A defect: please report it with the worker's log.")
+
+WORKER_REASONS = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
+
+# --- the operator's: failures
+INVALID_SPEC = Reason(
+    "InvalidSpec", True, "Correct the field that the message names, in a new resource: a spec is immutable."
+)
+NODE_CACHE_DISABLED = Reason(
+    "NodeCacheDisabled",
+    True,
+    "Use a volume claim as the cache, or ask the administrator to set modelCache.hostPath in the chart.",
+)
+JOB_NAME_TAKEN = Reason(
+    "JobNameTaken", True, "A Job of this name belongs to somebody else; delete it or give the resource another name."
+)
+DEADLINE_EXCEEDED = Reason(
+    "DeadlineExceeded", True, "Raise spec.activeDeadlineSeconds, or give the job a faster device or smaller model."
+)
+PENDING_DEADLINE_EXCEEDED = Reason(
+    "PendingDeadlineExceeded",
+    True,
+    "No node took the pod in time: the message has the scheduler's words; add GPU nodes or raise spec.pendingDeadlineSeconds.",
+)
+WORKER_FAILED = Reason("WorkerFailed", False, "The worker ended without a report: see its log and the node's events.")
+RESULT_INCOMPLETE = Reason(
+    "ResultIncomplete",
+    True,
+    "The worker did not confirm every requested object; run operator and worker images of the same version.",
+)
+
+# --- the operator's: conditions that are no failure
+SPEC_VALID = Reason("SpecValid", False, "")  # Accepted=True
+WAITING_FOR_POD = Reason("WaitingForPod", False, "")  # Running=False: no pod has started yet
+UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wait.")  # Running=False
+IMAGE_PULL_FAILED = Reason(
+    "ImagePullFailed", False, "Check the chart's worker image and its pull secrets."
+)  # Running=False
+CONTAINER_NOT_STARTED = Reason("ContainerNotStarted", False, "See the pod's events.")  # Running=False
+WORKER_RUNNING = Reason("WorkerRunning", False, "")  # Running=True
+RETRYING = Reason(
+    "Retrying", False, ""
+)  # Running=False between two attempts; the message has the last failure's reason
+FINISHED = Reason("Finished", False, "")  # Running=False after the end
+RESULTS_VERIFIED = Reason("ResultsVerified", False, "")  # Complete=True: every requested object was seen in S3
+CPU_FALLBACK = Reason(
+    "CPUFallback",
+    False,
+    "Mend the node's GPU as the message says, or set spec.device.policy: RequireGPU to fail instead.",
+)  # Degraded=True
+SUSPENDED_BY_SPEC = Reason("SuspendedBySpec", False, "Set spec.suspend to false.")  # Suspended=True
+WAITING_FOR_QUEUE = Reason("WaitingForQueue", False, "Kueue has not admitted the Job yet.")  # Suspended=True
+RESUMED = Reason("Resumed", False, "")  # Suspended=False
+JOB_CREATED = Reason("JobCreated", False, "")  # event
+JOB_LOST = Reason("JobLost", False, "The Job was deleted from outside; the next one was created.")  # event
+
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
+BY_NAME = {reason.name: reason for reason in ALL}

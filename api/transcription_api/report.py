@@ -1,0 +1,122 @@
+"""What the worker tells: progress while it runs, and at the end a report, in the termination message and whole in S3."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from transcription_api import reasons
+from transcription_api.codec import from_json, to_json
+from transcription_api.spec import Format
+
+# Bytes. Kubernetes keeps 4,096 of a termination message; the rest is headroom for the runtime's own words.
+TERMINATION_MESSAGE_LIMIT = 3584
+MESSAGE_LIMIT = 1024  # characters of Report.message
+
+
+@dataclass(frozen=True)
+class DeviceUsed:
+    """The device that ran the model, as torch saw it."""
+
+    kind: str  # cuda or cpu
+    name: str | None = None  # NVIDIA H100 80GB HBM3, or the CPU's model name
+    driver: str | None = None  # 580.65.06
+    cuda: str | None = None  # CUDA of the torch build, 13.0
+    torch: str | None = None
+    compute_capability: str | None = None  # 9.0
+    # PreferGPU on the CPU: why, one of the GPU reasons, and its message.
+    fallback_reason: str | None = None
+    fallback_message: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelUsed:
+    """`digest` is the checkpoint file's: sha256:<hex>."""
+
+    name: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class WrittenObject:
+    """One result, as a HEAD after the write saw it. Its key is layout.result_key."""
+
+    format: Format
+    size: int  # bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """`reason` is None where the transcription is complete. Counts and seconds are of the audio asked for."""
+
+    reason: str | None = None
+    message: str | None = None
+    engine: str | None = None
+    device: DeviceUsed | None = None
+    model: ModelUsed | None = None
+    source_etag: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    audio_seconds: float | None = None
+    wall_seconds: float | None = None  # transcribing alone: audio_seconds / wall_seconds is RTFx
+    words: int | None = None
+    segments: int | None = None
+    objects: tuple[WrittenObject, ...] = ()
+    # The result was found in S3, whole, for the same source and spec; nothing was transcribed again.
+    reused: bool = False
+    preview: str | None = None
+
+    @property
+    def rtfx(self) -> float | None:
+        """Seconds of audio transcribed in one second."""
+        if not self.audio_seconds or not self.wall_seconds:
+            return None
+        return self.audio_seconds / self.wall_seconds
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Answer of GET /progress. `stage` is one of STAGES."""
+
+    stage: str
+    seconds_done: float = 0.0  # of audio
+    seconds_total: float | None = None  # of audio; None until the file is decoded
+    eta_seconds: float | None = None
+    device: DeviceUsed | None = None
+    # Report fields known before the end, for the status of a running job.
+    language: str | None = None
+
+
+STAGES = ("device", "fetch", "decode", "model", "transcribe", "write", "done")
+
+
+def failure(reason: reasons.Reason, message: str, **known: object) -> Report:
+    """A report of failure with what was known by then."""
+    return Report(reason=reason.name, message=message[:MESSAGE_LIMIT], **known)  # type: ignore[arg-type]
+
+
+def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
+    """JSON of at most `limit` bytes: the preview goes first, then most of the message, never a field that the status needs."""
+    for shorter in (report, dataclasses.replace(report, preview=None), _short(report)):
+        encoded = json.dumps(to_json(shorter), ensure_ascii=False, separators=(",", ":")).encode()
+        if len(encoded) <= limit:
+            return encoded
+    raise ValueError(f"report of {len(encoded)} bytes, expected at most {limit}")
+
+
+def _short(report: Report) -> Report:
+    device = report.device and dataclasses.replace(report.device, fallback_message=_cut(report.device.fallback_message))
+    return dataclasses.replace(report, preview=None, message=_cut(report.message), device=device)
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= 200 else text[:197] + "..."
+
+
+def parse_report(text: str | bytes) -> Report | None:
+    """A report from a termination message; None where it holds none (the kubelet's or the runtime's own words, or cut off)."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return from_json(Report, value, "report") if isinstance(value, dict) else None

@@ -1,0 +1,111 @@
+"""status of a TranscriptionJob: bounded, whatever the audio's length."""
+
+import enum
+from dataclasses import dataclass
+
+from transcription_api.report import DeviceUsed, ModelUsed
+
+
+class Phase(enum.Enum):
+    """One word for people; machines wait for conditions."""
+
+    PENDING = "Pending"  # accepted; no pod has started
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class ConditionType(enum.Enum):
+    """Conditions, each with observedGeneration and a reason of reasons.py."""
+
+    ACCEPTED = "Accepted"
+    RUNNING = "Running"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    SUSPENDED = "Suspended"
+    DEGRADED = "Degraded"  # PreferGPU went on with the CPU
+
+
+@dataclass(frozen=True)
+class Condition:
+    """As metav1.Condition. `status` is True, False or Unknown."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: str  # RFC 3339, UTC
+    observed_generation: int
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """The batch/v1 Job of the current attempt, in the same namespace."""
+
+    name: str
+    uid: str | None = None
+    ordinal: int = 1
+
+
+@dataclass(frozen=True)
+class ResultObject:
+    """One object in the destination's bucket."""
+
+    format: str
+    key: str
+    size: int  # bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class ProgressStatus:
+    """Copied from the worker at most every 10 s."""
+
+    stage: str
+    percent: int | None = None
+    seconds_done: float | None = None
+    seconds_total: float | None = None
+    eta_seconds: float | None = None
+    observed_time: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why, and what to do. `exit_code` is the worker's, where a worker ran."""
+
+    reason: str
+    message: str
+    advice: str
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """All fields but the phase come and go; times are RFC 3339, UTC."""
+
+    observed_generation: int | None = None
+    phase: Phase | None = None
+    conditions: tuple[Condition, ...] = ()
+    job_ref: JobRef | None = None
+    attempt: int | None = None  # worker pods that failed before, plus one
+    queued_time: str | None = None  # the first Job was created
+    start_time: str | None = None  # the first worker started
+    completion_time: str | None = None
+    queue_seconds: float | None = None  # queued_time to start_time
+    progress: ProgressStatus | None = None
+    device: DeviceUsed | None = None
+    model: ModelUsed | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    audio_seconds: float | None = None
+    audio_duration: str | None = None  # 1h02m03s, for people
+    wall_seconds: float | None = None
+    rtfx: float | None = None  # rounded to one decimal
+    words: int | None = None
+    segments: int | None = None
+    results: tuple[ResultObject, ...] = ()
+    report_key: str | None = None
+    reused: bool | None = None
+    preview: str | None = None
+    failure: Failure | None = None

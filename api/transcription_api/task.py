@@ -1,0 +1,32 @@
+"""All that the worker is told: JSON in one environment variable of its pod."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from transcription_api.codec import from_json, to_json
+from transcription_api.spec import Spec, parse_spec
+
+
+@dataclass(frozen=True)
+class Task:
+    """`spec` is the resource's own, so that both sides read it with the same code."""
+
+    namespace: str
+    name: str
+    uid: str
+    spec: dict[str, Any]
+
+    def parsed(self) -> Spec:
+        """Raises codec.InvalidFieldError."""
+        return parse_spec(self.spec)
+
+
+def encode_task(task: Task) -> str:
+    """One line of JSON with sorted keys: the same task gives the same pod."""
+    return json.dumps(to_json(task), sort_keys=True, separators=(",", ":"))
+
+
+def parse_task(text: str) -> Task:
+    """Raises ValueError (InvalidFieldError among them)."""
+    return from_json(Task, json.loads(text), "task")

@@ -1,0 +1,1 @@
+"""Watches TranscriptionJob resources and runs them as Jobs."""
