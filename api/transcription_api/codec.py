@@ -51,7 +51,7 @@ def from_json(cls: type[T], value: object, path: str = "") -> T:
     """
     if not isinstance(value, Mapping):
         raise InvalidFieldError(path or cls.__name__, value, "an object")
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
     keys = {camel(name): name for name in hints}
     for key in value:
         if key not in keys:
