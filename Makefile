@@ -11,7 +11,6 @@ lint: ## ruff, mypy strict, import layers
 	$(UV) ruff format --check .
 	$(UV) mypy api operator worker
 	$(UV) lint-imports
-	$(UV) python hack/lint_imports.py
 
 test-unit: ## Needs neither root nor Docker
 	$(UV) pytest tests/unit

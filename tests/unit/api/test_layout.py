@@ -1,0 +1,67 @@
+"""Keys of results and the fingerprint of a task."""
+
+from typing import Any
+
+import pytest
+from transcription_api.layout import fingerprint, report_key, result_key
+from transcription_api.spec import Format, Spec, parse_spec
+
+
+def spec(key: str = "interviews/01.wav", prefix: str = "out/", **more: Any) -> Spec:
+    return parse_spec(
+        {
+            "source": {"s3": {"bucket": "audio", "key": key}},
+            "destination": {"s3": {"bucket": "transcripts", "prefix": prefix}},
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "expected"),
+    [
+        ("interviews/01.wav", "out/", "out/01.srt"),
+        ("01.tar.wav", "", "01.tar.srt"),
+        ("no-extension", "out/", "out/no-extension.srt"),
+        ("a/../b.mp3", "out/", "out/b.srt"),
+        ("uma gravação.m4a", "out/pre-", "out/pre-uma gravação.srt"),
+    ],
+)
+def test_a_result_is_named_after_the_sources_file(key: str, prefix: str, expected: str) -> None:
+    assert result_key(spec(key, prefix), Format.SRT) == expected
+
+
+def test_the_report_never_takes_the_key_of_a_result() -> None:
+    results = {result_key(spec(), fmt) for fmt in Format}
+    assert report_key(spec()) == "out/01.report.json"
+    assert report_key(spec()) not in results
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "interviews/02.wav"},
+        {"language": "pt"},
+        {"task": "translate", "model": {"name": "small"}},
+        {"model": {"name": "small"}},
+        {"decoding": {"beamSize": 1}},
+        {"formats": ["json"]},
+    ],
+)
+def test_what_changes_the_result_changes_the_fingerprint(change: dict[str, Any]) -> None:
+    assert fingerprint(spec(**change)) != fingerprint(spec())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"retries": 0},
+        {"suspend": True},
+        {"device": {"policy": "CPU"}},
+        {"ttlSecondsAfterFinished": 5},
+        {"formats": ["txt", "json"]},
+        {"model": {"cache": {"type": "Node"}}},
+    ],
+)
+def test_what_does_not_change_the_result_keeps_the_fingerprint(change: dict[str, Any]) -> None:
+    assert fingerprint(spec(**change)) == fingerprint(spec())

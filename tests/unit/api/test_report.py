@@ -1,0 +1,66 @@
+"""The termination message holds every report."""
+
+import json
+
+import pytest
+from transcription_api import reasons
+from transcription_api.report import (
+    TERMINATION_MESSAGE_LIMIT,
+    DeviceUsed,
+    ModelUsed,
+    Report,
+    WrittenObject,
+    encode_report,
+    failure,
+    parse_report,
+)
+from transcription_api.spec import Format
+
+WHOLE = Report(
+    engine="openai-whisper",
+    device=DeviceUsed("cuda", "NVIDIA H100 80GB HBM3", "580.65.06", "13.0", "2.15.0", "9.0"),
+    model=ModelUsed("turbo", "sha256:" + "a" * 64),
+    source_etag='"' + "e" * 40 + '"',
+    language="pt",
+    language_probability=0.987,
+    audio_seconds=36000.0,
+    wall_seconds=100.0,
+    words=90000,
+    segments=9000,
+    objects=tuple(WrittenObject(fmt, 10**9, '"' + "f" * 40 + '"') for fmt in Format),
+    preview="ç" * 500,
+)
+
+
+def test_a_report_reads_back_as_it_was_written() -> None:
+    assert parse_report(encode_report(WHOLE)) == WHOLE
+
+
+def test_a_report_that_is_too_long_loses_its_preview_and_nothing_else() -> None:
+    short = parse_report(encode_report(WHOLE, limit=1500))
+    assert short is not None
+    assert short.preview is None
+    assert short.objects == WHOLE.objects
+
+
+def test_the_longest_failure_fits_the_termination_message() -> None:
+    device = DeviceUsed("cpu", fallback_reason=reasons.GPU_NOT_VISIBLE.name, fallback_message="\N{SNOWMAN}" * 1024)
+    encoded = encode_report(failure(reasons.UNSUPPORTED_MEDIA, "\N{SNOWMAN}" * 5000, device=device))
+    assert len(encoded) <= TERMINATION_MESSAGE_LIMIT
+    parsed = parse_report(encoded)
+    assert parsed is not None
+    assert parsed.reason == "UnsupportedMedia"
+
+
+@pytest.mark.parametrize("text", ["", "OOMKilled", '{"reason": "NoSuchKey", "mess', "null", "[]", "3"])
+def test_what_is_no_report_is_told_apart(text: str) -> None:
+    assert parse_report(text) is None
+
+
+def test_rtfx_is_audio_seconds_for_each_second_of_transcribing() -> None:
+    assert WHOLE.rtfx == 360.0
+    assert Report(audio_seconds=10.0).rtfx is None
+
+
+def test_no_field_of_a_report_can_hold_the_transcript_but_the_preview() -> None:
+    assert "text" not in json.loads(encode_report(WHOLE))
