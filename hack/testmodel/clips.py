@@ -25,7 +25,7 @@ class Clips:
 
     def samples(self, index: int) -> Samples:
         """The clip as samples between -1 and 1."""
-        return self.audio[self.offset[index] : self.offset[index + 1]].astype(np.float32) / 32767
+        return self.audio[self.offset[index] : self.offset[index + 1]].astype(np.float32) / np.float32(32767)
 
     def of(self, language: str) -> list[int]:
         """The numbers of the clips in `language`."""

@@ -24,6 +24,7 @@ VOICES = {
     "pt": ("pt-br", "pt", "pt-br+f2", "pt-br+m3", "pt+f4"),
 }
 SPEED = (140, 190)  # words a minute
+WAV_HEADER_BYTES = 44
 PITCH = (35, 65)  # of espeak-ng's 0 to 99
 AUDIBLE = 0.003  # of full scale; what is below it at either end of a clip is cut off
 GAP_SECONDS = (0.3, 1.6)  # silence between two utterances of a recording
@@ -59,11 +60,11 @@ def synthesise(text: str, voice: str, speed: int, pitch: int) -> Samples:
     command = [require_espeak(), "-v", voice, "-s", str(speed), "-p", str(pitch), "--stdout", text]
     spoken = subprocess.run(command, capture_output=True, check=True).stdout
     with wave.open(io.BytesIO(spoken)) as header:
-        rate, first = header.getframerate(), len(spoken) % 2
-    # espeak-ng cannot know the length when it writes the header to a pipe: what follows it is the sound
-    raw = np.frombuffer(spoken[44 + first :], dtype=np.int16).astype(np.float32) / 32768
+        rate = header.getframerate()
+    # espeak-ng cannot know the length when it writes the header to a pipe: all that follows it is sound
+    raw: Samples = np.frombuffer(spoken[WAV_HEADER_BYTES:], dtype="<i2").astype(np.float32) / np.float32(32768)
     times = np.arange(int(len(raw) * SAMPLE_RATE / rate)) * (rate / SAMPLE_RATE)
-    samples = np.interp(times, np.arange(len(raw)), raw).astype(np.float32)
+    samples: Samples = np.interp(times, np.arange(len(raw)), raw).astype(np.float32)
     audible = np.nonzero(np.abs(samples) > AUDIBLE)[0]
     return samples[audible[0] : audible[-1] + 1] if len(audible) else samples
 
@@ -86,7 +87,8 @@ def speak(language: str, seed: int, seconds: float) -> tuple[Samples, list[Utter
     if not 0 < seconds <= MAX_SECONDS:
         raise ValueError(f"seconds: {seconds}; expected more than 0 and at most {MAX_SECONDS}")
     draw = random.Random(f"recording/{language}/{seed}")
-    samples, utterances, at = np.zeros(round(seconds * SAMPLE_RATE), np.float32), [], draw.uniform(*GAP_SECONDS)
+    samples, at = np.zeros(round(seconds * SAMPLE_RATE), np.float32), draw.uniform(*GAP_SECONDS)
+    utterances: list[Utterance] = []
     while True:
         sound, text = clip(language, f"recording/{language}/{seed}/{len(utterances)}")
         first, end = round(at * SAMPLE_RATE), at + len(sound) / SAMPLE_RATE
