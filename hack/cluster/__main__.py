@@ -1,15 +1,24 @@
 """Commands of the test bed; the scripts beside this file call it, one each."""
 
+import math
 import os
 import shlex
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from hack.cluster import engine, gobuild, images, kind, store
+from hack.cluster import builds, engine, gobuild, images, kind, load, store
 from hack.cluster.stages import StageError, output, say, stage
 
-USAGE = "usage: python3 -m hack.cluster up|down|binaries NAME...|load IMAGE NODE...|build-image TAG DOCKERFILE|env"
+USAGE = """usage: hack/cluster/COMMAND
+  up                                 a cluster that works: 3 nodes in kind, or CLUSTER=existing for the current context
+  down                               remove all that was started; what was built stays in the cache
+  env                                print shell text for eval: PATH and KUBECONFIG
+  binaries NAME...                   build what is missing, print the folder
+  binary-image NAME                  an image of one of these binaries alone, print its tag
+  build-image TAG DOCKERFILE [OPTION...]   docker build, with this machine's way to the package registries
+  load IMAGE NODE...                 bring an image to nodes: control-plane, gpu, plain"""
 
 
 def uses_existing() -> bool:
@@ -68,18 +77,46 @@ def env(_: list[str]) -> None:
         print(f"export KUBECONFIG={shlex.quote(str(store.kubeconfig()))}")
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"up": up, "down": down, "binaries": binaries, "env": env}
+def binary_image(names: list[str]) -> None:
+    print(builds.binary_image(*names))
+
+
+def build_image(words: list[str]) -> None:
+    builds.build_image(words[0], Path(words[1]), words[2:])
+
+
+def load_image(words: list[str]) -> None:
+    if uses_existing():
+        raise StageError(f"CLUSTER=existing: push {words[0]} to a registry that the cluster pulls from")
+    load.load(words[0], words[1:])
+
+
+# command, and how many words it takes: at least, at most
+COMMANDS: dict[str, tuple[Callable[[list[str]], None], int, float]] = {
+    "up": (up, 0, 0),
+    "down": (down, 0, 0),
+    "env": (env, 0, 0),
+    "binaries": (binaries, 1, math.inf),
+    "binary-image": (binary_image, 1, 1),
+    "build-image": (build_image, 2, math.inf),
+    "load": (load_image, 2, math.inf),
+}
 
 
 def main(arguments: list[str]) -> int:
-    if not arguments or arguments[0] not in COMMANDS:
+    name, words = (arguments or [""])[0], arguments[1:]
+    command, least, most = COMMANDS.get(name, (None, 0, 0))
+    if command is None or not least <= len(words) <= most:
         say(USAGE)
         return 2
     try:
-        COMMANDS[arguments[0]](arguments[1:])
+        command(words)
     except StageError as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
     return 0
 
 

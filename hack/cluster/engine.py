@@ -45,7 +45,11 @@ def builder() -> str:
     clients = [Path(folder) / "docker" for folder in os.environ.get("PATH", "").split(os.pathsep)]
     for client in (str(path) for path in clients if os.access(path, os.X_OK)):
         tried = subprocess.run(
-            [client, "build", "--help"], capture_output=True, text=True, check=False, env={**os.environ, "DOCKER_BUILDKIT": "1"}
+            [client, "build", "--help"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "DOCKER_BUILDKIT": "1"},
         )
         if tried.returncode == 0 and "--secret" in tried.stdout:
             return client

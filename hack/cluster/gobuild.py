@@ -10,7 +10,15 @@ from pathlib import Path
 from hack.cluster import store
 from hack.cluster.stages import StageError, output, run, say, stage
 
-KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kube-proxy", "kubectl")
+KUBERNETES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kubeadm",
+    "kube-proxy",
+    "kubectl",
+)
 
 # binary: module, package in it, name in versions.env
 MODULES = {
@@ -98,7 +106,9 @@ def kubernetes_go_mod(version: str, released_go_mod: str) -> str:
     """
     staging = re.findall(r"^\s+(k8s\.io/[a-z0-9-]+) => \./staging", released_go_mod, re.MULTILINE)
     if not staging:
-        raise StageError(f"k8s.io/kubernetes {version}: no staging modules in its go.mod, expected 'k8s.io/X => ./staging'")
+        raise StageError(
+            f"k8s.io/kubernetes {version}: no staging modules in its go.mod, expected 'k8s.io/X => ./staging'"
+        )
     released = "v0." + version.removeprefix("v1.")
     replace = "".join(f"\t{module} => {module} {released}\n" for module in staging)
     return f"module testbed\n\ngo 1.26\n\nrequire k8s.io/kubernetes {version}\n\nreplace (\n{replace})\n"
@@ -112,7 +122,9 @@ def _imports(packages: Sequence[str]) -> str:
 def _build_kubernetes(names: Sequence[str], version: str) -> None:
     work, log = _work_folder("kubernetes"), store.log("kubernetes")
     (work / "go.mod").write_text("module testbed\n\ngo 1.26\n")
-    found = json.loads(output(["go", "mod", "download", "-C", work, "-json", f"k8s.io/kubernetes@{version}"], timeout=600))
+    found = json.loads(
+        output(["go", "mod", "download", "-C", work, "-json", f"k8s.io/kubernetes@{version}"], timeout=600)
+    )
     (work / "go.mod").write_text(kubernetes_go_mod(version, Path(found["GoMod"]).read_text()))
     # all commands, so that the module graph does not depend on what is built today
     (work / "tools.go").write_text(_imports([f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES]))

@@ -20,7 +20,10 @@ MACHINE_CAS = Path("/usr/local/share/ca-certificates")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 # what debian:trixie-slim leaves out too
-SLIM = "var/cache/apt/archives/*.deb var/lib/apt/lists/* var/log/* usr/share/doc/* usr/share/man/* usr/share/locale/* usr/share/info/*".split()  # fmt: skip
+SLIM = (
+    "var/cache/apt/archives/*.deb var/lib/apt/lists/* var/log/* "
+    "usr/share/doc/* usr/share/man/* usr/share/locale/* usr/share/info/*"
+).split()
 
 
 def base_name() -> str:
@@ -30,7 +33,9 @@ def base_name() -> str:
 def label_of(image: str) -> str | None:
     """The key that an image made here carries; "" for an image from elsewhere, None for no such image."""
     template = '{{with .Config.Labels}}{{index . "' + LABEL + '"}}{{end}}'
-    done = subprocess.run(["docker", "image", "inspect", "-f", template, image], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["docker", "image", "inspect", "-f", template, image], capture_output=True, text=True, check=False
+    )
     return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -72,7 +77,9 @@ def machine_apt_proxy() -> str:
     if shutil.which("apt-config") is None:
         return ""
     lines = output(["apt-config", "dump"]).splitlines()
-    return "".join(f"{line}\n" for line in lines if re.match(r'Acquire::https?::(.*::)?Proxy(-.*)? "[^"]+"', line, re.IGNORECASE))
+    return "".join(
+        f"{line}\n" for line in lines if re.match(r'Acquire::https?::(.*::)?Proxy(-.*)? "[^"]+"', line, re.IGNORECASE)
+    )
 
 
 def _bootstrap(suite: str, key: str) -> None:
@@ -161,11 +168,13 @@ def _build_node(image: str, key: str, binaries: Path, versions: Mapping[str, str
     shutil.rmtree(context, ignore_errors=True)
     shutil.copytree(store.HERE / "node", context)
     (context / "bin").mkdir()
-    (context / "images").mkdir()
+    (context / "images" / "control-plane").mkdir(parents=True)
     for name in ("kubelet", "kubeadm", "kubectl", "kube-proxy"):
         shutil.copy(binaries / name, context / "bin")
     for reference, (name, path) in bundled(versions).items():
-        _save(single_file(reference, binaries / name, path, log), context / "images" / f"{name}.tar", log)
+        everywhere = name in ("coredns", "pause")
+        folder = context / "images" if everywhere else context / "images" / "control-plane"
+        _save(single_file(reference, binaries / name, path, log), folder / f"{name}.tar", log)
     proxy = f"{REGISTRY}/kube-proxy:{versions['KUBERNETES']}"
     build(proxy, context, log, "--target", "kube-proxy", "--label", f"{LABEL}={key}")
     _save(proxy, context / "images" / "kube-proxy.tar", log)
@@ -200,4 +209,9 @@ def remove_superseded(repository: str, current: str) -> None:
         if tag != current:
             # one that a container still uses goes in a later run
             subprocess.run(["docker", "image", "rm", tag], capture_output=True, check=False)
+    remove_untagged()
+
+
+def remove_untagged() -> None:
+    """Images made here whose name has gone to a newer one."""
     output(["docker", "image", "prune", "--force", "--filter", f"label={LABEL}"], timeout=600)

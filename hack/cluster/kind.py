@@ -151,7 +151,17 @@ def _create(image: str, wanted: dict[str, Any]) -> None:
     _state_file().unlink(missing_ok=True)
     file, log = store.cache() / "kind.json", store.log("kind")
     file.write_text(json.dumps(wanted, indent=1))
-    command = [gobuild.ensure(["kind"]) / "kind", "create", "cluster", "--name", NAME, "--image", image, "--config", file]
+    command: list[str | Path] = [
+        gobuild.ensure(["kind"]) / "kind",
+        "create",
+        "cluster",
+        "--name",
+        NAME,
+        "--image",
+        image,
+        "--config",
+        file,
+    ]
     gobuild.ensure(["kubectl"])
     try:
         run([*command, "--kubeconfig", store.kubeconfig(), "--retain"], log, timeout=CREATE_SECONDS)
@@ -163,7 +173,10 @@ def _create(image: str, wanted: dict[str, Any]) -> None:
 
 
 def _say_end_of_node_logs(node: str) -> None:
-    for command in (["docker", "logs", "--tail", "10", node], ["docker", "exec", node, "tail", "-n", "10", "/var/log/kubelet.log"]):
+    for command in (
+        ["docker", "logs", "--tail", "10", node],
+        ["docker", "exec", node, "tail", "-n", "10", "/var/log/kubelet.log"],
+    ):
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         say(f"--- {' '.join(command)}\n{done.stdout}{done.stderr}")
 
@@ -180,7 +193,16 @@ def delete() -> None:
 def _ensure_names() -> None:
     """CoreDNS for cluster names alone; before its pods first start where the cluster is new."""
     text = (store.HERE / "node" / "Corefile").read_text()
-    kubectl("-n", "kube-system", "patch", "configmap", "coredns", "--type=merge", "-p", json.dumps({"data": {"Corefile": text}}))
+    kubectl(
+        "-n",
+        "kube-system",
+        "patch",
+        "configmap",
+        "coredns",
+        "--type=merge",
+        "-p",
+        json.dumps({"data": {"Corefile": text}}),
+    )
 
 
 def ensure_network() -> None:
@@ -209,7 +231,9 @@ def network_script(node: Mapping[str, Any], nodes: list[dict[str, Any]]) -> str:
         f"mv {conf}.part {conf}",
     ]
     others = [other for other in nodes if other["metadata"]["name"] != node["metadata"]["name"]]
-    return "\n".join(lines + [f"ip route replace {other['spec']['podCIDR']} via {node_address(other)}" for other in others])
+    return "\n".join(
+        lines + [f"ip route replace {other['spec']['podCIDR']} via {node_address(other)}" for other in others]
+    )
 
 
 def _ensure_gpu() -> None:
@@ -226,6 +250,8 @@ def _ensure_gpu() -> None:
 
 def _wait_until_ready() -> None:
     """Nodes Ready and cluster names served: pods can run and find one another."""
-    kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={READY_SECONDS}s", timeout=READY_SECONDS + 10)
+    kubectl(
+        "wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={READY_SECONDS}s", timeout=READY_SECONDS + 10
+    )
     rollout = ("-n", "kube-system", "rollout", "status", "deployment/coredns", f"--timeout={READY_SECONDS}s")
     kubectl(*rollout, timeout=READY_SECONDS + 10)

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
+from typing import Any
 
 # capability numbers are positions here: include/uapi/linux/capability.h
 NAMES = (
@@ -18,13 +20,13 @@ NAMES = (
 ).split()
 
 
-def held_capabilities():
-    with open("/proc/self/status") as status:
-        mask = next(int(line.split()[1], 16) for line in status if line.startswith("CapBnd"))
+def held_capabilities() -> set[str]:
+    status = Path("/proc/self/status").read_text()
+    mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd"))
     return {"CAP_" + name for number, name in enumerate(NAMES) if mask >> number & 1}
 
 
-def limit(task, held):
+def limit(task: dict[str, Any], held: set[str]) -> None:
     """An OCI `process` object asks for no more than `held`, and for no better OOM score than it may have."""
     for kind, wanted in (task.get("capabilities") or {}).items():
         task["capabilities"][kind] = [name for name in wanted if name in held]
@@ -32,23 +34,26 @@ def limit(task, held):
         task["oomScoreAdj"] = 0
 
 
-def option(arguments, *names):
+def option(arguments: list[str], *names: str) -> str | None:
     return next((arguments[arguments.index(name) + 1] for name in names if name in arguments), None)
 
 
-def main(arguments):
-    path = None
+def request(arguments: list[str]) -> Path | None:
+    """The file that says what runc is asked to run: a bundle's configuration, or the process of an exec."""
     if "create" in arguments or "run" in arguments:
-        path = os.path.join(option(arguments, "--bundle", "-b") or ".", "config.json")
-    elif "exec" in arguments:
-        path = option(arguments, "--process", "-p")
+        return Path(option(arguments, "--bundle", "-b") or ".", "config.json")
+    found = option(arguments, "--process", "-p") if "exec" in arguments else None
+    return Path(found) if found else None
+
+
+def main(arguments: list[str]) -> None:
+    path = request(arguments)
     if path:
-        with open(path) as file:
-            document = json.load(file)
+        document = json.loads(path.read_text())
         limit(document.get("process", document), held_capabilities())
-        with open(path, "w") as file:
-            json.dump(document, file)
-    os.execv(shutil.which("runc", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"), ["runc", *arguments])
+        path.write_text(json.dumps(document))
+    runc = shutil.which("runc", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") or "runc"
+    os.execv(runc, ["runc", *arguments])  # noqa: S606 (this process becomes runc)
 
 
 if __name__ == "__main__":

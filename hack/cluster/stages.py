@@ -85,7 +85,9 @@ def output(command: Sequence[str | Path], timeout: float = 60, stdin: str | None
     except subprocess.TimeoutExpired as error:
         raise StageError(f"{' '.join(words)[:300]}\ngave no answer in {timeout:.0f} s") from error
     if done.returncode != 0:
-        raise StageError(f"{' '.join(words)[:300]}\nended with exit code {done.returncode}: {done.stderr.strip()[-2000:]}")
+        raise StageError(
+            f"{' '.join(words)[:300]}\nended with exit code {done.returncode}: {done.stderr.strip()[-2000:]}"
+        )
     return done.stdout
 
 

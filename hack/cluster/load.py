@@ -1,0 +1,62 @@
+"""Images from the Docker engine into the nodes' containerd.
+
+Not `kind load`: that needs crictl in the node, and keeps an image's layers packed and unpacked.
+"""
+
+import shlex
+import subprocess
+
+from hack.cluster import kind
+from hack.cluster.stages import StageError, output, say, stage
+
+ID_LABEL = "transcription.dev/image-id"  # on the image in the node: the engine's id of what was loaded
+CTR = ("ctr", "--namespace", "k8s.io", "images")
+
+
+def reference(image: str) -> str:
+    """The image's full name, as kubelet asks for it: registry, repository and tag."""
+    name, _, tag = image.rpartition(":")
+    if not name or "/" in tag:
+        name, tag = image, "latest"
+    first, slash, _ = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif "." not in first and ":" not in first and first != "localhost":
+        name = f"docker.io/{name}"
+    return f"{name}:{tag}"
+
+
+def node_names(words: list[str]) -> list[str]:
+    """Nodes' names from names or from control-plane, gpu, plain. Raises StageError for another."""
+    names = [kind.ALIASES.get(word, word) for word in words]
+    unknown = [name for name in names if name not in kind.NODES]
+    if unknown:
+        raise StageError(f"no such node: {' '.join(unknown)}; expected some of {' '.join(kind.ALIASES)}")
+    return names
+
+
+def load(image: str, words: list[str]) -> None:
+    """Bring `image` to each node that does not hold it yet."""
+    wanted = output(["docker", "image", "inspect", "--format", "{{.Id}}", image]).strip()
+    for node in node_names(words):
+        if f"{ID_LABEL}={wanted}" in held(node, reference(image)):
+            say(f"   {node} holds {image}")
+            continue
+        with stage(f"{image} to {node}"):
+            _copy(image, node)
+        output(["docker", "exec", node, *CTR, "label", reference(image), f"{ID_LABEL}={wanted}"])
+
+
+def held(node: str, name: str) -> str:
+    """What the node's containerd lists of the image: a line with its labels, or nothing."""
+    return "\n".join(output(["docker", "exec", node, *CTR, "list", f"name=={name}"]).splitlines()[1:])
+
+
+def _copy(image: str, node: str) -> None:
+    save = shlex.join(["docker", "save", image])
+    put = shlex.join(["docker", "exec", "-i", node, *CTR, "import", "--local", "--discard-unpacked-layers", "-"])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{save} | {put}"], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise StageError(f"{save} | {put}\nended with exit code {done.returncode}: {done.stderr.strip()[-2000:]}")
