@@ -1,18 +1,52 @@
-# One target a task; each runs from a fresh checkout. The scripts in hack/ install what is missing or say what to install.
+# One target a task; each runs from a fresh checkout. hack/install brings what is missing or says what to install.
 SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-UV := uv run --frozen --all-packages --all-groups
+RUN := uv run --frozen --all-packages --all-groups
+# Test binaries on PATH, and the kubeconfig of the kind cluster unless CLUSTER=existing.
+WITH_CLUSTER := eval "$$(hack/cluster/env)" &&
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
+install: ## What the machine lacks: uv, Go, ffmpeg, espeak-ng
+	hack/install
+
+demo: install ## From a fresh machine to a printed transcript
+	hack/cluster/up > /dev/null
+	$(WITH_CLUSTER) $(RUN) python -m hack.demo
+
+test: install lint test-unit test-integration test-e2e ## Everything; what CI runs
+
 lint: ## ruff, mypy strict, import layers
-	$(UV) ruff check .
-	$(UV) ruff format --check .
-	$(UV) mypy api operator worker
-	$(UV) lint-imports
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy api operator worker hack
+	$(RUN) lint-imports
 
 test-unit: ## Needs neither root nor Docker
-	$(UV) pytest tests/unit
+	$(RUN) pytest tests/unit
 
-.PHONY: help lint test-unit
+test-integration: ## Operator on a bare apiserver and etcd, worker on a real S3 server, the test model
+	$(RUN) pytest tests/integration
+
+test-e2e: ## kind, both images, Helm
+	hack/cluster/up > /dev/null
+	$(WITH_CLUSTER) $(RUN) pytest tests/e2e
+
+cluster: install ## A kind cluster with a control plane, a GPU node and a plain node
+	hack/cluster/up
+
+cluster-down: ## Removes all that make cluster started; built things stay cached
+	hack/cluster/down
+
+testmodel: ## Trains the test model anew (see hack/testmodel/README.md)
+	$(RUN) python -m hack.testmodel.train --help
+
+bench-operator: install ## A burst of 5,000 resources on a bare apiserver and etcd
+	$(RUN) python -m hack.bench.operator
+
+docs: ## docs/reference.md from the CRD
+	$(RUN) python -m hack.docs
+
+.PHONY: help install demo test lint test-unit test-integration test-e2e cluster cluster-down testmodel bench-operator docs

@@ -1,0 +1,105 @@
+"""Cluster, images, S3, chart, three jobs; then what a user would look at. Exits non-zero unless all end as they should."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hack.stack import s3
+from hack.stack.kube import apply, kubectl, list_items
+from hack.stack.release import ensure_namespace, ensure_release, release_values
+from tests.support.speech import speak, write_wav
+from tests.support.testmodel import model_path
+
+NAMESPACE = "demo"
+# Phases that the jobs of jobs.yaml must end in.
+EXPECTED = {"english": "Complete", "portuguese": "Complete", "gpu-required": "Failed"}
+AUDIO_SECONDS = 60
+SEEDS = {"english": ("en", 7_000_001), "portuguese": ("pt", 7_000_002)}
+PATIENCE_SECONDS = 600
+
+
+def main() -> int:
+    """Exit status: 0 where every job ended as EXPECTED."""
+    with stage("images and chart"):
+        ensure_release(release_values())
+    with stage("S3 server"):
+        s3.ensure_s3()
+    with s3.connect() as client:
+        with stage("audio and model"):
+            upload(client)
+        with stage("three jobs"):
+            phases = watch_jobs()
+        show(client)
+    if phases != EXPECTED:
+        print(f"expected {EXPECTED}, got {phases}", file=sys.stderr)
+    return int(phases != EXPECTED)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Prints what begins and how long it took."""
+    print(f"==> {name}", flush=True)
+    began = time.monotonic()
+    yield
+    print(f"    {time.monotonic() - began:.0f} s", flush=True)
+
+
+def upload(client: Any) -> None:
+    """Two recordings of synthetic speech and the test model."""
+    s3.ensure_buckets(client)
+    client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
+    for name, (language, seed) in SEEDS.items():
+        samples, _ = speak(language, seed, AUDIO_SECONDS)
+        path = Path("/tmp") / f"{name}.wav"  # noqa: S108
+        write_wav(path, samples)
+        client.upload_file(str(path), "audio", f"interviews/{name}.wav")
+        path.unlink()
+
+
+def watch_jobs() -> dict[str, str]:
+    """Applies jobs.yaml afresh and prints every change until all have ended; their phases."""
+    ensure_namespace(NAMESPACE)
+    s3.ensure_credentials(NAMESPACE)
+    kubectl("delete", "transcriptionjobs", "--all", "-n", NAMESPACE, "--wait")
+    apply(Path(__file__).with_name("jobs.yaml").read_text())
+    seen: dict[str, str] = {}
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        jobs = list_items("transcriptionjobs", NAMESPACE)
+        for job in jobs:
+            line = describe(job)
+            if seen.get(job["metadata"]["name"]) != line:
+                print(f"    {line}", flush=True)
+            seen[job["metadata"]["name"]] = line
+        phases = {job["metadata"]["name"]: str(job.get("status", {}).get("phase")) for job in jobs}
+        if set(phases.values()) <= {"Complete", "Failed"}:
+            return phases
+        time.sleep(1)
+    return phases
+
+
+def describe(job: dict[str, Any]) -> str:
+    """One line: name, phase and, while it runs, how far it is."""
+    status = job.get("status", {})
+    progress = status.get("progress", {})
+    percent = f" {progress['percent']} %" if "percent" in progress else ""
+    reasons = [c["reason"] for c in status.get("conditions", ()) if c["status"] == "True" and c["type"] in SHOWN]
+    return f"{job['metadata']['name']:<14}{status.get('phase', '-'):<10}{progress.get('stage', '')}{percent} {' '.join(reasons)}"
+
+
+SHOWN = ("Complete", "Failed", "Degraded", "Suspended")
+
+
+def show(client: Any) -> None:
+    """What a user would look at."""
+    print(kubectl("get", "tj", "-n", NAMESPACE))
+    text = client.get_object(Bucket="transcripts", Key="interviews/english.txt")["Body"].read().decode()
+    print("interviews/english.txt:\n" + text)
+    print("gpu-required: " + kubectl("get", "tj", "gpu-required", "-n", NAMESPACE, "-o", "jsonpath={.status.failure}"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""kubectl, helm and docker as the demo and the e2e tests call them."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Lines of a failed command's output that are shown.
+TAIL = 30
+
+
+class CommandError(RuntimeError):
+    """A command failed: its words, its exit status and the end of what it printed."""
+
+
+def run(*command: str, text: str | None = None, check: bool = True) -> str:
+    """What the command prints on standard output.
+
+    Raises:
+        CommandError: it exited non-zero and `check` is set.
+    """
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        said = "\n".join((done.stdout + done.stderr).splitlines()[-TAIL:])
+        raise CommandError(f"{' '.join(command)} exited {done.returncode}:\n{said}")
+    return done.stdout
+
+
+def kubectl(*args: str, text: str | None = None, check: bool = True) -> str:
+    """kubectl on the current context."""
+    return run("kubectl", *args, text=text, check=check)
+
+
+def get(kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+    """One object, or None where there is none."""
+    found = kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+    return json.loads(found) if found.strip() else None
+
+
+def list_items(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+    """All objects of a kind in a namespace."""
+    items: list[dict[str, Any]] = json.loads(kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json"))[
+        "items"
+    ]
+    return items
+
+
+def apply(manifest: str | dict[str, Any], namespace: str | None = None) -> None:
+    """kubectl apply, server-side, so that running it twice changes nothing."""
+    text = manifest if isinstance(manifest, str) else json.dumps(manifest)
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", *(["-n", namespace] if namespace else []), "-f", "-", text=text
+    )
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str, interval: float = 0.5) -> Any:
+    """The condition's first true value.
+
+    Raises:
+        TimeoutError: names what was waited for.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+        time.sleep(interval)
+    return value
+
+
+@contextmanager
+def port_forward(target: str, namespace: str, port: int) -> Iterator[int]:
+    """A free local port that leads to the target's port, for as long as the block runs."""
+    command = ["kubectl", "port-forward", "-n", namespace, target, f":{port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            line = forwarding.stdout.readline()
+            if "->" not in line:
+                raise CommandError(f"{' '.join(command)} did not start: {line!r}")
+            yield int(line.split("->")[0].rsplit(":", 1)[1])
+        finally:
+            forwarding.terminate()

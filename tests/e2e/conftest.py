@@ -1,0 +1,39 @@
+"""The chart on a cluster, an S3 server in it, and what the tests of this folder say to both."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hack.stack import s3
+from hack.stack.release import ensure_release, release_values
+from tests.e2e.bench import Bench, upload_audio
+from tests.support.testmodel import model_path
+
+
+@pytest.fixture(scope="session")
+def values() -> dict[str, Any]:
+    """The release's Helm values: images built from the checkout."""
+    return release_values()
+
+
+@pytest.fixture(scope="session")
+def client(values: dict[str, Any]) -> Iterator[Any]:
+    """A boto3 client of the S3 server, once the release and the server are ready and hold audio and model."""
+    ensure_release(values)
+    s3.ensure_s3()
+    with s3.connect() as client:
+        s3.ensure_buckets(client)
+        client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
+        upload_audio(client)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def bench(client: Any, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A namespace of the module's own, restricted, with the credentials; it goes with the module."""
+    namespace = "e2e-" + request.module.__name__.rsplit("test_", 1)[-1].replace("_", "-")
+    bench = Bench(namespace, client)
+    bench.ensure()
+    yield bench
+    bench.remove()

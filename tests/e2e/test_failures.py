@@ -1,0 +1,141 @@
+"""What cannot work fails by name, at once, and leaves the operator unharmed."""
+
+from typing import Any
+
+import pytest
+
+from hack.stack import s3
+from hack.stack.kube import apply, get, kubectl
+from hack.stack.release import NAMESPACE, operator_pods
+from tests.e2e.bench import ON_GPU_NODE, PATIENCE, Bench, condition
+
+MISSING_MODEL = {"s3": s3.s3_object("models", key="no-such-model.pt")}
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "missing-key": ({"key": "no/such.wav"}, "NoSuchKey"),
+    "missing-bucket": ({"source": {"s3": s3.s3_object("no-such-bucket", key="english.wav")}}, "NoSuchBucket"),
+    "wrong-secret": (
+        {"source": {"s3": s3.s3_object("audio", key="english.wav") | {"credentialsSecretRef": {"name": "wrong"}}}},
+        "BadCredentials",
+    ),
+    "no-secret": (
+        {"source": {"s3": s3.s3_object("audio", key="english.wav") | {"credentialsSecretRef": {"name": "absent"}}}},
+        "BadCredentials",
+    ),
+    "text": ({"key": "text.wav"}, "UnsupportedMedia"),
+    "empty": ({"key": "empty.wav"}, "UnsupportedMedia"),
+    "no-sound": ({"key": "silent-film.mp4"}, "NoAudioStream"),
+    "no-model": ({"model": MISSING_MODEL}, "ModelNotFound"),
+    "wrong-digest": (
+        {"model": {"s3": s3.s3_object("models", key=s3.MODEL_KEY), "sha256": "0" * 64}},
+        "ModelDigestMismatch",
+    ),
+    "no-destination": ({"destination": {"s3": s3.s3_object("no-such-bucket", prefix="x/")}}, "NoSuchBucket"),
+    "gpu-required": ({"device": {"policy": "RequireGPU"}}, "GPUDriverMissing"),
+}
+
+
+@pytest.fixture(scope="module")
+def restarts() -> dict[str, int]:
+    """How often each operator container had started before."""
+    return operator_restarts()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def applied(bench: Bench, restarts: dict[str, int]) -> None:
+    """All cases at once."""
+    wrong = {"AWS_ACCESS_KEY_ID": s3.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "canary-" + "x" * 30}
+    metadata = {"name": "wrong", "namespace": bench.namespace}
+    apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": wrong})
+    for name, (changes, _) in CASES.items():
+        bench.apply(name, **changes)
+
+
+def operator_restarts() -> dict[str, int]:
+    """Restarts of each operator pod's container."""
+    found = {}
+    for name in operator_pods():
+        pod = get("pod", name, NAMESPACE)
+        assert pod is not None
+        found[name] = pod["status"]["containerStatuses"][0]["restartCount"]
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_fails_once_with_the_right_reason_and_advice(bench: Bench, name: str) -> None:
+    status = bench.ended(name)
+    reason = CASES[name][1]
+    assert status["phase"] == "Failed", status
+    assert status["failure"]["reason"] == reason, status["failure"]
+    assert status["failure"]["message"]
+    assert status["failure"]["advice"]
+    assert condition(status, "Failed")["reason"] == reason
+    assert status["attempt"] == 1
+    assert len(bench.pods(name)) == 1
+
+
+def test_no_gpu_time_was_spent_on_what_was_never_read(bench: Bench) -> None:
+    status = bench.ended("gpu-required")
+    assert "audioSeconds" not in status
+    assert not bench.client.list_objects_v2(Bucket="transcripts", Prefix=f"{bench.namespace}/gpu-required/").get(
+        "Contents"
+    )
+
+
+def test_a_failed_job_leaves_no_transcript_behind(bench: Bench) -> None:
+    for name in CASES:
+        bench.ended(name)
+    found = bench.client.list_objects_v2(Bucket="transcripts", Prefix=f"{bench.namespace}/").get("Contents", [])
+    assert [item["Key"] for item in found] == []
+
+
+def test_kubectl_wait_returns_for_failed(bench: Bench) -> None:
+    kubectl("wait", "--for=condition=Failed", "tj/missing-key", "-n", bench.namespace, f"--timeout={PATIENCE}s")
+
+
+def test_credentials_are_in_no_log_no_event_and_no_status(bench: Bench) -> None:
+    for name in ("wrong-secret", "missing-key"):
+        bench.ended(name)
+    said = kubectl("get", "tj,events,pods,jobs", "-n", bench.namespace, "-o", "json")
+    for pod in [*bench.pods("wrong-secret"), *bench.pods("missing-key")]:
+        said += kubectl("logs", pod["metadata"]["name"], "-n", bench.namespace)
+    for pod_name in operator_pods():
+        said += kubectl("logs", pod_name, "-n", NAMESPACE)
+    assert "missing-key" in said
+    assert "canary-" not in said
+    assert s3.SECRET_KEY not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task": "translate", "model": {"name": "turbo"}}, ["spec.task", "turbo"]),
+        ({"language": "pt", "model": {"name": "base.en"}}, ["spec.language", "base.en"]),
+        ({"decoding": {"temperatures": [0], "bestOf": 3}}, ["bestOf"]),
+        ({"formats": ["docx"]}, ["spec.formats", "docx"]),
+    ],
+)
+def test_what_contradicts_itself_is_refused_by_kubectl_apply(
+    bench: Bench, changes: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(RuntimeError) as refused:
+        bench.apply("refused", **changes)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_the_operator_was_unharmed(bench: Bench, restarts: dict[str, int]) -> None:
+    for name in CASES:
+        bench.ended(name)
+    assert operator_restarts() == restarts
+
+
+def test_s3_down_for_a_minute_is_ridden_out(bench: Bench) -> None:
+    kubectl("patch", "service", "s3", "-n", "storage", "-p", '{"spec": {"selector": {"app": "nobody"}}}')
+    try:
+        bench.apply("outage", device={"policy": "CPU", **ON_GPU_NODE})
+        bench.reaches("outage", "Running")
+        kubectl("wait", "--for=condition=Complete", "tj/outage", "-n", bench.namespace, "--timeout=60s", check=False)
+        assert bench.status("outage")["phase"] != "Failed"
+    finally:
+        kubectl("patch", "service", "s3", "-n", "storage", "-p", '{"spec": {"selector": {"app": "s3"}}}')
+    assert bench.ended("outage")["phase"] == "Complete"

@@ -1,0 +1,44 @@
+"""Two hundred resources at once."""
+
+import json
+from typing import Any
+
+from hack.stack.kube import kubectl, list_items, until
+from hack.stack.release import NAMESPACE, operator_pods
+from tests.e2e.bench import Bench
+
+COUNT = 200
+# MiB that the operator may grow by while it holds COUNT more resources and their Jobs.
+GROWTH = 30
+
+
+def operator_memory() -> float:
+    """Resident MiB of the operator's process, from the kernel's own account."""
+    total = 0.0
+    for pod in operator_pods():
+        status = kubectl("exec", pod, "-n", NAMESPACE, "--", "cat", "/proc/1/status")
+        total += int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+    return total
+
+
+def phases(bench: Bench) -> list[str]:
+    """Phase of every resource of the namespace."""
+    return [item.get("status", {}).get("phase", "") for item in list_items("transcriptionjobs", bench.namespace)]
+
+
+def test_two_hundred_at_once_are_done_or_queued_without_duplicates_and_memory_stays_flat(bench: Bench) -> None:
+    before = operator_memory()
+    manifests: list[dict[str, Any]] = [
+        # Two GPUs: two run, the others queue.
+        bench.manifest(f"many-{n:03}", bench.spec(f"many-{n:03}", "english.wav", device={"policy": "PreferGPU"}))
+        for n in range(COUNT)
+    ]
+    kubectl(
+        "apply", "--server-side", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    )
+    until(lambda: all(phases(bench)) and len(phases(bench)) == COUNT, 120, "a phase in every resource")
+    until(lambda: phases(bench).count("Complete") >= 4, 300, "four to complete")
+    assert set(phases(bench)) <= {"Pending", "Running", "Complete"}
+    owners = [job["metadata"]["ownerReferences"][0]["uid"] for job in list_items("jobs", bench.namespace)]
+    assert len(owners) == len(set(owners)) == COUNT
+    assert operator_memory() - before <= GROWTH
