@@ -1,0 +1,101 @@
+"""A real S3 server for tests: versitygw over a folder, on a free port of the loopback interface."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[2]
+
+ACCESS_KEY = "tester"
+# Also the canary: it must never show up in a log, a report or a status.
+SECRET_KEY = "canary-5f0e7d1c2b"
+REGION = "us-east-1"
+START_SECONDS = 20.0
+
+
+def versitygw() -> Path:
+    """The pinned server's binary, built on first use."""
+    found = subprocess.run([ROOT / "hack/cluster/binaries", "versitygw"], check=True, stdout=subprocess.PIPE, text=True)
+    return Path(found.stdout.strip().splitlines()[-1]) / "versitygw"
+
+
+class S3Server:
+    """Buckets are folders below `folder`; every request leaves a line in the access log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "buckets"
+        self.folder.mkdir(parents=True)
+        self._users = folder / "users"
+        self._users.mkdir()
+        self._log = folder / "access.log"
+        self._output = folder / "output.log"
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        command = [versitygw(), "--port", f"127.0.0.1:{self.port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY]
+        command += ["--region", REGION, "--iam-dir", self._users, "--iam-cache-disable", "--access-log", self._log]
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen([*command, "posix", self.folder], stdout=output, stderr=output)
+        self._wait()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _wait(self) -> None:
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError(f"versitygw does not answer on {self.url}: {self._output.read_text()[-2000:]}")
+
+    def client(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> Any:
+        """A boto3 client of the test's own."""
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    def requests(self) -> list[str]:
+        """Lines of the access log so far."""
+        return self._log.read_text().splitlines() if self._log.exists() else []
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """A running server; it ends with the block."""
+    server = S3Server(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

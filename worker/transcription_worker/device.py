@@ -1,0 +1,125 @@
+"""The proof of the device: before anything else, and by running something on it."""
+
+import dataclasses
+import logging
+import os
+import platform
+import warnings
+from pathlib import Path
+
+import torch
+from transcription_api.report import DeviceUsed
+from transcription_api.spec import DevicePolicy
+
+from transcription_worker import nvml
+from transcription_worker.errors import WorkerError
+from transcription_worker.verdict import GPU, Observed, Verdict, decide_verdict, shown
+
+log = logging.getLogger(__name__)
+
+MASKS = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+# Rows and columns of the matrices in the small kernel: exact in half precision, sums stay below 2048.
+KERNEL_SIZE = 256
+
+
+def prove_device(policy: DevicePolicy) -> DeviceUsed:
+    """The device that will run the model.
+
+    Raises:
+        WorkerError: RequireGPU and no usable GPU; the reason says which it is.
+    """
+    if policy is DevicePolicy.CPU:
+        return cpu_used()
+    seen = observe_device()
+    verdict = decide_verdict(seen)
+    if verdict.reason is None:
+        return gpu_used(seen)
+    if policy is DevicePolicy.REQUIRE_GPU:
+        raise WorkerError(verdict.reason, verdict.message)
+    log.warning("no usable GPU, the CPU goes on: %s: %s", verdict.reason.name, verdict.message)
+    return cpu_used(verdict)
+
+
+def observe_device() -> Observed:
+    """Looks at driver, masks and devices, and runs the small kernel on the first GPU."""
+    seen = Observed(
+        torch=torch.__version__,
+        cuda=torch.version.cuda,
+        built_for=_built_for(),
+        driver=nvml.driver_version(),
+        libcuda_error=nvml.libcuda_error(),
+        nodes=nvml.device_nodes(),
+        masks=tuple((name, os.environ[name]) for name in MASKS if name in os.environ),
+    )
+    return _with_gpus(seen) if seen.cuda is not None else seen
+
+
+def _built_for() -> tuple[str, ...]:
+    # torch.cuda.get_arch_list is empty unless a device is there, so ask below it.
+    flags = torch._C._cuda_getArchFlags() if torch.version.cuda else None
+    return tuple(flags.split()) if flags else ()
+
+
+def _with_gpus(seen: Observed) -> Observed:
+    try:
+        with warnings.catch_warnings():
+            # torch warns of what the verdict says in full.
+            warnings.simplefilter("ignore")
+            torch.cuda.init()
+            gpus = tuple(_gpu(index) for index in range(torch.cuda.device_count()))
+    except (RuntimeError, AssertionError) as error:
+        return dataclasses.replace(seen, init_error=str(error))
+    return dataclasses.replace(seen, gpus=gpus, kernel_error=kernel_error("cuda:0") if gpus else None)
+
+
+def _gpu(index: int) -> GPU:
+    properties = torch.cuda.get_device_properties(index)
+    return GPU(properties.name, (properties.major, properties.minor), properties.total_memory)
+
+
+def kernel_error(device: str) -> str | None:
+    """What goes wrong with a product of two matrices of zeros and ones in half precision; None if the result is right.
+
+    It goes through cuBLAS, as the model will, and draws no random number: the model's own draws stay the same.
+    """
+    pattern = torch.arange(KERNEL_SIZE * KERNEL_SIZE).reshape(KERNEL_SIZE, KERNEL_SIZE) % 7 % 2
+    expected = pattern.float() @ pattern.float()
+    try:
+        half = pattern.to(device=device, dtype=torch.float16)
+        result = (half @ half).float().cpu()
+    except RuntimeError as error:
+        return str(error)
+    return None if torch.equal(result, expected) else "the product of two small matrices is wrong"
+
+
+def gpu_used(seen: Observed) -> DeviceUsed:
+    """For the status, from what was observed."""
+    gpu = seen.gpus[0]
+    return DeviceUsed(
+        kind="cuda",
+        name=gpu.name,
+        driver=seen.driver,
+        cuda=seen.cuda,
+        torch=seen.torch,
+        compute_capability=shown(gpu.capability),
+    )
+
+
+def cpu_used(verdict: Verdict | None = None) -> DeviceUsed:
+    """For the status; `verdict` says why it is not the GPU that was preferred."""
+    return DeviceUsed(
+        kind="cpu",
+        name=cpu_name(),
+        torch=torch.__version__,
+        fallback_reason=verdict.reason.name if verdict and verdict.reason else None,
+        fallback_message=verdict.message if verdict else None,
+    )
+
+
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """As the kernel calls it; else the architecture."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

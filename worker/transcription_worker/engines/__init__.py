@@ -1,0 +1,1 @@
+"""What turns samples into text. torch and whisper are imported here alone (and in device)."""

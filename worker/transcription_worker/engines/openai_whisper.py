@@ -1,0 +1,87 @@
+"""openai-whisper itself: its `transcribe`, called as its command calls it."""
+
+import importlib.metadata
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import whisper
+from transcription_api import reasons
+from transcription_api.spec import DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF, Decoding
+
+from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.protocol import Input, Options, Outcome, Transcript
+from transcription_worker.engines.watching import Watch, watched
+from transcription_worker.errors import WorkerError
+
+SAMPLE_RATE = 16_000  # Hz
+
+# As the command counts them up: its 0.6 is 0.6000000000000001, which the json shows.
+COMMAND_TEMPERATURES = tuple(float(step) for step in np.arange(0.0, 1.0 + 1e-6, 0.2))
+
+
+class OpenAIWhisper:
+    """One file after the other, one window after the other."""
+
+    name = f"openai-whisper {importlib.metadata.version('openai-whisper')}"
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
+        """As protocol.Engine."""
+        for item in inputs:
+            try:
+                yield Outcome(item.id, transcript=self._one(item))
+            except WorkerError as error:
+                yield Outcome(item.id, error=error)
+
+    def _one(self, item: Input) -> Transcript:
+        refuse_language(self._model.is_multilingual, item.options.language)
+        watch = Watch(item)
+        arguments = transcribe_arguments(item.options, half=self._model.device.type == "cuda")
+        with watched(self._model, watch), host_or_device_memory("transcribing"):
+            result = whisper.transcribe(self._model, item.samples, **arguments)
+        return Transcript(
+            text=result["text"],
+            segments=result["segments"],
+            language=result["language"],
+            language_probability=watch.language_probability,
+            audio_seconds=item.samples.size / SAMPLE_RATE,
+            windows=watch.windows,
+            fallbacks=watch.fallbacks,
+        )
+
+
+def refuse_language(multilingual: bool, language: str | None) -> None:
+    """A model of English alone would write English-looking text and call it another language."""
+    if not multilingual and language not in (None, "en"):
+        message = f"spec.language: got {language!r}, expected 'en' or auto: the model knows English alone"
+        raise WorkerError(reasons.MODEL_INVALID, message)
+
+
+def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
+    """Keyword arguments of whisper.transcribe with the command's defaults. `half`: float16, which only a GPU has."""
+    decoding = options.decoding
+    return {
+        "verbose": None,
+        "temperature": _temperatures(decoding),
+        "compression_ratio_threshold": decoding.compression_ratio_threshold,
+        "logprob_threshold": decoding.logprob_threshold,
+        "no_speech_threshold": decoding.no_speech_threshold,
+        "condition_on_previous_text": decoding.condition_on_previous_text,
+        "initial_prompt": decoding.initial_prompt,
+        "word_timestamps": decoding.word_timestamps,
+        "task": options.task.value,
+        "language": options.language,
+        "beam_size": decoding.beam_size or DEFAULT_BEAM_SIZE,
+        "best_of": decoding.best_of or DEFAULT_BEST_OF,
+        "patience": decoding.patience,
+        "length_penalty": decoding.length_penalty,
+        "fp16": half,
+    }
+
+
+def _temperatures(decoding: Decoding) -> tuple[float, ...]:
+    same = [round(step, 1) for step in COMMAND_TEMPERATURES] == list(decoding.temperatures)
+    return COMMAND_TEMPERATURES if same else decoding.temperatures

@@ -1,0 +1,122 @@
+"""The model's file: from the cache, a volume, S3 or openai-whisper's own download; its digest checked before it is opened."""
+
+import contextlib
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcription_api import reasons
+from transcription_api.report import ModelUsed
+from transcription_api.spec import DEFAULT_MODEL, Model, S3Object
+
+from transcription_worker.engines import weights
+from transcription_worker.errors import WorkerError
+from transcription_worker.places import Places
+from transcription_worker.storage.bucket import Bucket, Found
+from transcription_worker.storage.roles import Role
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A checkpoint on disk. `sha256` in hex."""
+
+    path: Path
+    used: ModelUsed
+
+    @property
+    def sha256(self) -> str:
+        return (self.used.digest or "").removeprefix("sha256:")
+
+
+def fetch_model(model: Model, places: Places) -> ModelFile:
+    """The checkpoint's file.
+
+    Raises:
+        WorkerError: ModelNotFound, ModelDigestMismatch, or what S3 or the download met.
+    """
+    path = _fetch(model, places)
+    digest = sha256_of(path)
+    if model.sha256 is not None and digest != model.sha256.lower():
+        message = f"spec.model.sha256: got {model.sha256}, but the file {model.display_name!r} has {digest}"
+        raise WorkerError(reasons.MODEL_DIGEST_MISMATCH, message)
+    return ModelFile(path, ModelUsed(model.display_name, f"sha256:{digest}"))
+
+
+def _fetch(model: Model, places: Places) -> Path:
+    if model.volume is not None:
+        return _in_volume(model.volume.path, places)
+    if model.s3 is not None:
+        return _from_s3(model.s3, model.sha256, places)
+    return _by_name(model.name or DEFAULT_MODEL, places)
+
+
+def _in_volume(path: str, places: Places) -> Path:
+    root = places.model_volume.resolve()
+    found = (root / path.lstrip("/")).resolve()
+    if not found.is_relative_to(root) or not found.is_file():
+        raise WorkerError(
+            reasons.MODEL_NOT_FOUND, f"spec.model.volume.path: got {path!r}, expected a file in the volume"
+        )
+    return found
+
+
+def _by_name(name: str, places: Places) -> Path:
+    known = weights.file_of(name)
+    cached = places.model_cache / "openai" / known.file_name
+    if cached.is_file() and sha256_of(cached) == known.sha256:
+        log.info("model %s is in the cache", name)
+        return cached
+    with _into_cache(cached) as folder:
+        weights.download(name, folder).rename(folder / "done")
+    return cached
+
+
+def _from_s3(model: S3Object, sha256: str | None, places: Places) -> Path:
+    """With a digest the cache is enough; without one S3 is asked for the ETag, and only then the cache."""
+    if sha256 is not None:
+        cached = places.model_cache / "sha256" / sha256.lower()
+        if cached.is_file() and sha256_of(cached) == sha256.lower():
+            log.info("model %s is in the cache", model.key)
+            return cached
+    bucket = Bucket(model, Role.MODEL, places)
+    found = bucket.find(model.key)
+    if sha256 is None:
+        cached = places.model_cache / "s3" / _cache_name(model, found)
+        if cached.is_file():
+            log.info("model %s is in the cache", model.key)
+            return cached
+    with _into_cache(cached) as folder:
+        digest = bucket.download(model.key, found, folder / "done")
+        # A file that is not the one asked for never gets the digest's name in the cache.
+        if sha256 is not None and digest != sha256.lower():
+            message = f"spec.model.sha256: got {sha256}, but the object {model.key!r} has {digest}"
+            raise WorkerError(reasons.MODEL_DIGEST_MISMATCH, message)
+    return cached
+
+
+def _cache_name(model: S3Object, found: Found) -> str:
+    parts = "\n".join((model.endpoint_url or "", model.bucket, model.key, found.etag, str(found.size)))
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def _into_cache(target: Path) -> Iterator[Path]:
+    """A folder beside the target; what is called `done` in it takes the target's name in one step.
+
+    Two pods of one node may do this at once: each renames a whole file, and the last one stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
+        yield Path(folder)
+        (Path(folder) / "done").replace(target)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

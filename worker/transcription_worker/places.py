@@ -1,0 +1,69 @@
+"""Folders and ports of the worker's container, and the caches of the libraries it uses."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcription_api import names
+
+# Another root for every folder, so that the worker also runs outside a container.
+ENV_ROOT = "TRANSCRIPTION_ROOT"
+# Another port for GET /progress, for the same reason.
+ENV_PROGRESS_PORT = "TRANSCRIPTION_PROGRESS_PORT"
+
+# Where each library would else write under a home folder or beside its own files, both read-only in the pod.
+CACHE_VARIABLES = {
+    "XDG_CACHE_HOME": "cache",
+    "NUMBA_CACHE_DIR": "cache/numba",
+    "TRITON_CACHE_DIR": "cache/triton",
+    "TRITON_HOME": "cache",
+    "TORCHINDUCTOR_CACHE_DIR": "cache/inductor",
+    "CUDA_CACHE_PATH": "cache/cuda",
+    "TMPDIR": "tmp",
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Every folder of names.py below one root, / in a container."""
+
+    root: Path = Path("/")
+
+    def at(self, path: str) -> Path:
+        """A container's absolute path below the root."""
+        return self.root / path.lstrip("/")
+
+    @property
+    def scratch(self) -> Path:
+        return self.at(names.SCRATCH_DIR)
+
+    @property
+    def model_cache(self) -> Path:
+        return self.at(names.MODEL_CACHE_DIR)
+
+    @property
+    def model_volume(self) -> Path:
+        return self.at(names.MODEL_VOLUME_DIR)
+
+    @property
+    def termination_log(self) -> Path:
+        return self.at(names.TERMINATION_MESSAGE_PATH)
+
+
+def observed_places() -> Places:
+    """Those of this container."""
+    return Places(Path(os.environ.get(ENV_ROOT, "/")))
+
+
+def progress_port() -> int:
+    return int(os.environ.get(ENV_PROGRESS_PORT, names.PROGRESS_PORT))
+
+
+def point_caches_at(scratch: Path) -> None:
+    """Before torch, triton and numba are imported: they read these variables once."""
+    os.environ["HOME"] = str(scratch)
+    # A progress bar of a library makes no log line; our own progress does.
+    os.environ["TQDM_DISABLE"] = "1"
+    for variable, folder in CACHE_VARIABLES.items():
+        path = Path(os.environ.setdefault(variable, str(scratch / folder)))
+        path.mkdir(parents=True, exist_ok=True)

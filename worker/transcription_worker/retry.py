@@ -1,0 +1,75 @@
+"""Waiting out an outage: backoff with a bound on the whole, a log line for each wait."""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+# Seconds without any progress before an endpoint counts as unreachable; the Job's own retries come after that.
+ENV_OUTAGE_SECONDS = "TRANSCRIPTION_OUTAGE_SECONDS"
+DEFAULT_OUTAGE_SECONDS = 90.0
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0
+
+
+class Patience:
+    """How long one operation has been failing, and how long to wait before its next try."""
+
+    def __init__(
+        self,
+        what: str,
+        seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._what = what
+        self._bound = outage_seconds() if seconds is None else seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._failing_since: float | None = None
+        self._failures = 0
+
+    def progressed(self) -> None:
+        """Bytes came: what fails next is another outage."""
+        self._failing_since = None
+        self._failures = 0
+
+    def wait_after(self, error: Exception, why: str) -> None:
+        """Returns after a pause. Raises `error` where the next try would come after the bound."""
+        now = self._clock()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        pause = self._next_pause()
+        if now + pause - self._failing_since > self._bound:
+            raise error
+        log.warning("%s: %s; next try in %.1f s", self._what, why, pause)
+        self._sleep(pause)
+
+    def _next_pause(self) -> float:
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**self._failures)
+        self._failures += 1
+        # Jitter: a hundred workers that lost the same endpoint do not come back in one moment.
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
+
+
+def outage_seconds() -> float:
+    return float(os.environ.get(ENV_OUTAGE_SECONDS, DEFAULT_OUTAGE_SECONDS))
+
+
+def persist(what: str, operation: Callable[[], T], transient: Callable[[Exception], str | None]) -> T:
+    """The operation's value, tried again while `transient` gives words for what it raised."""
+    patience = Patience(what)
+    while True:
+        try:
+            return operation()
+        except Exception as error:
+            why = transient(error)
+            if why is None:
+                raise
+            patience.wait_after(error, why)

@@ -1,0 +1,1 @@
+"""S3: the one place that knows boto3."""

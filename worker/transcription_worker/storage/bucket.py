@@ -1,0 +1,159 @@
+"""One bucket of one end: reads that resume, writes with checksums. Every error is a WorkerError."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from botocore.exceptions import ClientError
+from transcription_api import reasons
+from transcription_api.spec import S3Endpoint
+
+from transcription_worker.errors import WorkerError
+from transcription_worker.places import Places
+from transcription_worker.retry import Patience, persist
+from transcription_worker.storage import failures
+from transcription_worker.storage.client import make_client
+from transcription_worker.storage.roles import Role
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1 << 20  # bytes read at once
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as it is now. `etag` without quotes, size in bytes."""
+
+    etag: str
+    size: int
+
+
+class Bucket:
+    """The bucket that an endpoint names."""
+
+    def __init__(self, endpoint: S3Endpoint, role: Role, places: Places) -> None:
+        self._endpoint = endpoint
+        self._role = role
+        self._client = make_client(endpoint, role, places)
+
+    def find(self, key: str) -> Found:
+        """Size and ETag, by reading the first byte: the answer to a HEAD has no body, so no code tells 403 from 404."""
+        try:
+            answer = self._call(f"find {key!r}", key, lambda: self._get(key, Range="bytes=0-0"))
+        except _EmptyObjectError:
+            return self.head(key)
+        size = answer.get("ContentRange", "").rpartition("/")[2]
+        return Found(_bare(answer["ETag"]), int(size) if size.isdigit() else int(answer["ContentLength"]))
+
+    def head(self, key: str) -> Found:
+        """What the bucket holds now, by HEAD."""
+        answer = self._call(f"check {key!r}", key, lambda: self._client.head_object(**self._name(key)))
+        return Found(_bare(answer["ETag"]), int(answer["ContentLength"]))
+
+    def read(self, key: str) -> bytes:
+        """A small object, whole."""
+        return self._call(f"read {key!r}", key, lambda: bytes(self._get(key)["Body"].read()))
+
+    def download(self, key: str, found: Found, path: Path) -> str:
+        """The object as it was found, into a file; gives its SHA-256 in hex.
+
+        Raises:
+            WorkerError: SourceChanged, where another object has taken its place.
+        """
+        patience = Patience(f"read {key!r}")
+        digest = hashlib.sha256()
+        with path.open("wb") as file:
+            while file.tell() < found.size:
+                try:
+                    self._read_on(key, found, file, digest.update, patience)
+                except (*failures.CONNECTION, ClientError, _EmptyObjectError) as error:
+                    self._wait(error, patience, key)
+        return digest.hexdigest()
+
+    def _read_on(
+        self, key: str, found: Found, file: BinaryIO, seen: Callable[[bytes], None], patience: Patience
+    ) -> None:
+        """From where the file ends: a broken body goes on, it does not start again."""
+        answer = self._get(key, Range=f"bytes={file.tell()}-", IfMatch=f'"{found.etag}"')
+        if file.tell() > 0 and not answer.get("ContentRange", "").startswith(f"bytes {file.tell()}-"):
+            raise WorkerError(
+                reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}.endpointURL: the endpoint does not honour ranges"
+            )
+        with answer["Body"] as body:
+            while chunk := body.read(CHUNK):
+                file.write(chunk)
+                seen(chunk)
+                patience.progressed()
+
+    def _wait(self, error: Exception, patience: Patience, key: str) -> None:
+        why = failures.transient(error)
+        if why is None:
+            raise self._known(error, key) from error
+        try:
+            patience.wait_after(error, why)
+        except Exception as last:
+            raise self._known(last, key) from last
+
+    def write(self, key: str, body: bytes, content_type: str) -> Found:
+        """Puts an object, with a checksum that the server verifies, and gives what a HEAD then sees.
+
+        Raises:
+            WorkerError: EndpointUnreachable, where the bucket holds something else than was written.
+        """
+        put = self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type))
+        found = self.head(key)
+        if found.size != len(body) or found.etag != _bare(put["ETag"]):
+            words = (
+                f"wrote {len(body)} bytes with ETag {_bare(put['ETag'])}, found {found.size} bytes with {found.etag}"
+            )
+            raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
+        return found
+
+    def delete(self, key: str) -> None:
+        self._call(f"delete {key!r}", key, lambda: self._client.delete_object(**self._name(key)))
+
+    def _put(self, key: str, body: bytes, content_type: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._client.put_object(
+            **self._name(key), Body=body, ContentType=content_type, ChecksumAlgorithm="CRC32"
+        )
+        return answer
+
+    def _get(self, key: str, **options: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._client.get_object(**self._name(key), **options)
+        except ClientError as error:
+            if failures.code_of(error)[0] == "InvalidRange":
+                raise _EmptyObjectError from error
+            raise
+        return answer
+
+    def _name(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._endpoint.bucket, "Key": key}
+
+    def _call(self, what: str, key: str, operation: Callable[[], T]) -> T:
+        try:
+            return persist(f"{self._role.value}: {what}", operation, failures.transient)
+        except (WorkerError, _EmptyObjectError):
+            raise
+        except Exception as error:
+            raise self._known(error, key) from error
+
+    def _known(self, error: Exception, key: str) -> Exception:
+        if isinstance(error, WorkerError) or (isinstance(error, OSError) and failures.transient(error) is None):
+            return error
+        if isinstance(error, _EmptyObjectError):
+            return WorkerError(reasons.SOURCE_CHANGED, f"{self._role.value}: {key!r} became shorter while it was read")
+        return failures.worker_error(error, self._role, self._endpoint, key)
+
+
+class _EmptyObjectError(Exception):
+    """A range was asked of an object that has no such byte."""
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')

@@ -1,0 +1,79 @@
+"""A boto3 client for one end: its endpoint, addressing and credentials."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from transcription_api import names, reasons
+from transcription_api.spec import S3Endpoint
+
+from transcription_worker.errors import WorkerError
+from transcription_worker.places import Places
+from transcription_worker.storage.roles import Role
+
+# Seconds.
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 60
+
+
+def make_client(endpoint: S3Endpoint, role: Role, places: Places) -> Any:
+    """An S3 client.
+
+    Raises:
+        WorkerError: BadCredentials, where the Secret lacks a key; NoSuchBucket, where the endpoint is no URL.
+    """
+    credentials = _credentials(endpoint, role, places)
+    # A session of its own: the default one is shared, and three ends may have three sets of credentials.
+    session = boto3.session.Session()
+    try:
+        return session.client(
+            "s3",
+            endpoint_url=endpoint.endpoint_url,
+            region_name=endpoint.region,
+            config=_config(endpoint),
+            **credentials,
+        )
+    except ValueError as error:
+        message = (
+            f"{role.value}.endpointURL: got {endpoint.endpoint_url!r}, expected a URL such as https://s3.example.com"
+        )
+        raise WorkerError(reasons.NO_SUCH_BUCKET, message) from error
+
+
+def _config(endpoint: S3Endpoint) -> Config:
+    return Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        # One try: our own retries have a bound in seconds, a log line each, and cover a body that breaks off too.
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path" if endpoint.path_style else "auto"},
+        signature_version="s3v4",
+        user_agent_extra="transcription-worker",
+    )
+
+
+def _credentials(endpoint: S3Endpoint, role: Role, places: Places) -> dict[str, str]:
+    ref = endpoint.credentials_secret_ref
+    if ref is None:
+        return {}
+    folder = places.at(role.credentials_dir)
+    token = folder / names.SECRET_SESSION_TOKEN
+    found = {
+        "aws_access_key_id": _read(folder, names.SECRET_ACCESS_KEY_ID, role, ref.name),
+        "aws_secret_access_key": _read(folder, names.SECRET_SECRET_ACCESS_KEY, role, ref.name),
+    }
+    return found | ({"aws_session_token": token.read_text().strip()} if token.is_file() else {})
+
+
+def _read(folder: Path, key: str, role: Role, secret: str) -> str:
+    """A value of the Secret; a newline at its end is what editors and `echo` leave."""
+    try:
+        value = (folder / key).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        value = ""
+    if not value:
+        message = f"{role.value}.credentialsSecretRef: Secret {json.dumps(secret)} has no key {key}, or an empty one"
+        raise WorkerError(reasons.BAD_CREDENTIALS, message)
+    return value

@@ -1,0 +1,112 @@
+"""What an error of boto3 means: a reason and a message, or words for a wait and another try."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore import exceptions as boto
+from transcription_api import reasons
+from transcription_api.reasons import Reason
+from transcription_api.spec import S3Endpoint
+from urllib3.exceptions import HTTPError
+
+from transcription_worker.errors import WorkerError
+from transcription_worker.storage.roles import Role
+
+# S3's error codes, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+NO_KEY = {"NoSuchKey", "NoSuchVersion", "KeyTooLongError", "404"}
+# A wrong region or endpoint looks like this too: the bucket is elsewhere.
+NO_BUCKET = {
+    "NoSuchBucket",
+    "InvalidBucketName",
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "301",
+}
+BAD_CREDENTIALS = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidToken",
+    "InvalidClientTokenId",
+    "InvalidIdentityToken",
+    "TokenRefreshRequired",
+    "UnrecognizedClientException",
+}
+CHANGED = {"PreconditionFailed", "412"}
+BUSY = {
+    "SlowDown",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+
+# What boto3 raises when nothing, or not the whole, came back.
+CONNECTION = (
+    boto.HTTPClientError,  # connect, read and TLS errors, and time-outs
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    boto.ResponseStreamingError,
+    boto.FlexibleChecksumError,
+    HTTPError,  # urllib3's own, from the body of an answer
+    OSError,
+)
+
+
+def code_of(error: boto.ClientError) -> tuple[str, int]:
+    """S3's code and the HTTP status."""
+    answer: dict[str, Any] = error.response
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return str(answer.get("Error", {}).get("Code", status)), int(status)
+
+
+def transient(error: Exception) -> str | None:
+    """Words for the log where another try may succeed; None where it would fail the same way."""
+    if isinstance(error, boto.ClientError):
+        code, status = code_of(error)
+        return f"S3 answered {status} {code}" if status >= 500 or status == 429 or code in BUSY else None
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+        return None  # a full disk, say: the body is written as it is read
+    return type(error).__name__ if isinstance(error, CONNECTION) else None
+
+
+def worker_error(error: Exception, role: Role, endpoint: S3Endpoint, key: str) -> WorkerError:
+    """The failure for the report. S3's own words stay out: only its code is told."""
+    where = f"{role.value}: {key!r} in bucket {endpoint.bucket!r} at {shown_endpoint(endpoint)}"
+    if isinstance(error, boto.ClientError):
+        code, status = code_of(error)
+        return WorkerError(_reason(code, status, role), f"{where}: S3 answered {code}")
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+        words = "no credentials: set credentialsSecretRef, or give the pod's service account a workload identity"
+        return WorkerError(reasons.BAD_CREDENTIALS, f"{where}: {words}")
+    if isinstance(error, boto.ParamValidationError):
+        return WorkerError(reasons.NO_SUCH_BUCKET, f"{where}: no valid name of a bucket or key")
+    if isinstance(error, CONNECTION):
+        return WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{where}: {type(error).__name__}")
+    return WorkerError(reasons.INTERNAL_ERROR, f"{where}: {type(error).__name__}")
+
+
+def _reason(code: str, status: int, role: Role) -> Reason:
+    by_code = (
+        (NO_BUCKET, reasons.NO_SUCH_BUCKET),
+        (NO_KEY, role.no_such_key),
+        (BAD_CREDENTIALS, reasons.BAD_CREDENTIALS),
+        (CHANGED, reasons.SOURCE_CHANGED),
+        (BUSY, reasons.ENDPOINT_UNREACHABLE),
+    )
+    for codes, reason in by_code:
+        if code in codes:
+            return reason
+    return reasons.ENDPOINT_UNREACHABLE if status >= 500 or status == 429 else role.denied
+
+
+def shown_endpoint(endpoint: S3Endpoint) -> str:
+    """Scheme, host and port alone: a URL may hold a password."""
+    if endpoint.endpoint_url is None:
+        return f"AWS ({endpoint.region or 'default region'})"
+    parts = urlsplit(endpoint.endpoint_url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}"

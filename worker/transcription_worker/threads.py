@@ -1,0 +1,42 @@
+"""How many CPU threads the pod may use: torch would count the node's cores."""
+
+import math
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def cpu_limit(cgroup: Path = CGROUP) -> float | None:
+    """CPUs that the cgroup grants (v2: cpu.max, v1: cpu.cfs_quota_us by cpu.cfs_period_us); None where unlimited."""
+    quota, period = _quota_v2(cgroup) or _quota_v1(cgroup) or ("max", "1")
+    if quota in ("max", "-1") or int(period) <= 0:
+        return None
+    return int(quota) / int(period)
+
+
+def _quota_v2(cgroup: Path) -> tuple[str, str] | None:
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return quota, period
+
+
+def _quota_v1(cgroup: Path) -> tuple[str, str] | None:
+    try:
+        folder = cgroup / "cpu"
+        return (folder / "cpu.cfs_quota_us").read_text().strip(), (folder / "cpu.cfs_period_us").read_text().strip()
+    except OSError:
+        return None
+
+
+def thread_count(limit: float | None, allowed: int) -> int:
+    """At least one; a part of a CPU counts as one."""
+    return max(1, allowed if limit is None else min(allowed, math.ceil(limit)))
+
+
+def observed_thread_count() -> int:
+    """OMP_NUM_THREADS where somebody set it, else what affinity and cgroup allow."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else thread_count(cpu_limit(), len(os.sched_getaffinity(0)))

@@ -1,0 +1,158 @@
+"""What an observed device means: usable, or which of the GPU reasons. Pure: a record in, a verdict out."""
+
+import re
+from dataclasses import dataclass
+
+from transcription_api import reasons
+from transcription_api.reasons import Reason
+
+# Oldest Linux driver branch for each CUDA major version, by minor-version compatibility:
+# NVIDIA, "CUDA Compatibility", table "CUDA Toolkit and minimum required driver version".
+MINIMUM_DRIVER = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
+
+
+@dataclass(frozen=True)
+class GPU:
+    """One device as torch names it. `capability` is (major, minor), memory in bytes."""
+
+    name: str
+    capability: tuple[int, int]
+    memory: int
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that the verdict rests on; absent things are None."""
+
+    torch: str
+    cuda: str | None  # of the torch build; None for a CPU build
+    built_for: tuple[str, ...] = ()  # sm_90, compute_120
+    driver: str | None = None
+    libcuda_error: str | None = None
+    nodes: tuple[str, ...] = ()
+    masks: tuple[tuple[str, str], ...] = ()  # environment variables that hide devices, as set
+    init_error: str | None = None  # torch's words when CUDA could not be started
+    gpus: tuple[GPU, ...] = ()
+    kernel_error: str | None = None  # of the small kernel on the first device
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reason` is None where the first GPU is usable."""
+
+    reason: Reason | None
+    message: str
+
+
+def decide_verdict(seen: Observed) -> Verdict:
+    """The first thing in the way, from the build to the kernel."""
+    if seen.cuda is None:
+        return Verdict(reasons.GPU_UNSUPPORTED, f"torch {seen.torch} is a build without CUDA")
+    if seen.init_error is not None or not seen.gpus:
+        return _not_started(seen, seen.init_error or "torch sees no CUDA device")
+    gpu = seen.gpus[0]
+    if not supports(seen.built_for, gpu.capability):
+        return Verdict(reasons.GPU_UNSUPPORTED, _unsupported(gpu, seen.built_for))
+    if seen.kernel_error is not None:
+        return _kernel_failed(gpu, seen)
+    return Verdict(
+        None, f"{gpu.name}: compute capability {shown(gpu.capability)}, a kernel ran and its result is right"
+    )
+
+
+def _not_started(seen: Observed, words: str) -> Verdict:
+    # Order matters: an old driver also leaves no device, and a mask explains what nodes cannot.
+    if "too old" in words or "driver version is insufficient" in words:
+        return Verdict(reasons.GPU_DRIVER_TOO_OLD, _too_old(seen, words))
+    if is_out_of_memory(words):
+        return Verdict(reasons.OUT_OF_MEMORY, _first_line(words))
+    if (mask := _hiding(seen.masks)) is not None:
+        return Verdict(reasons.GPU_NOT_VISIBLE, f"{mask[0]} is {mask[1]!r}, which hides every GPU")
+    if seen.libcuda_error is not None and not seen.nodes:
+        return Verdict(reasons.GPU_DRIVER_MISSING, _missing(seen))
+    if "No CUDA GPUs are available" in words or "no CUDA-capable device" in words or not seen.nodes:
+        return Verdict(reasons.GPU_NOT_VISIBLE, _invisible(seen))
+    if seen.libcuda_error is not None or "Found no NVIDIA driver" in words:
+        return Verdict(reasons.GPU_DRIVER_MISSING, _missing(seen))
+    return Verdict(reasons.GPU_FAILED, f"CUDA did not start (driver {seen.driver}): {_first_line(words)}")
+
+
+def _kernel_failed(gpu: GPU, seen: Observed) -> Verdict:
+    words = seen.kernel_error or ""
+    if is_out_of_memory(words):
+        return Verdict(reasons.OUT_OF_MEMORY, f"{gpu.name}: {_first_line(words)}")
+    if "no kernel image" in words or "unsupported toolchain" in words:
+        return Verdict(reasons.GPU_UNSUPPORTED, _unsupported(gpu, seen.built_for))
+    return Verdict(reasons.GPU_FAILED, f"{gpu.name}: a small kernel failed: {_first_line(words)}")
+
+
+def supports(built_for: tuple[str, ...], capability: tuple[int, int]) -> bool:
+    """Whether code for these architectures runs on a device of this compute capability.
+
+    SASS (sm_86) runs on the same major version from its own minor version on; PTX (compute_80) on anything newer.
+    Names ending in a letter (sm_90a) are for that one capability (sm_100f: for its family, here the same major).
+    Source: CUDA C++ Programming Guide, "Compute Capability", binary and PTX compatibility.
+    """
+    return any(_runs(entry, capability) for entry in built_for)
+
+
+def _runs(entry: str, capability: tuple[int, int]) -> bool:
+    parsed = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", entry)
+    if parsed is None:
+        return False
+    kind, major, minor, suffix = parsed.group(1), int(parsed.group(2)), int(parsed.group(3)), parsed.group(4)
+    if suffix == "a":
+        return capability == (major, minor)
+    if kind == "compute" and not suffix:
+        return capability >= (major, minor)
+    return capability[0] == major and capability[1] >= minor
+
+
+def is_out_of_memory(words: str) -> bool:
+    """torch's words for a GPU's memory and a host's."""
+    return "out of memory" in words.lower() or "can't allocate memory" in words
+
+
+def needed_driver(cuda: str) -> str:
+    """The oldest driver for this CUDA version, 13.2 -> 580.65.06."""
+    major = cuda.split(".")[0]
+    return MINIMUM_DRIVER.get(major, f"one for CUDA {major}")
+
+
+def shown(capability: tuple[int, int]) -> str:
+    return f"{capability[0]}.{capability[1]}"
+
+
+def _too_old(seen: Observed, words: str) -> str:
+    needed = needed_driver(seen.cuda or "")
+    found = re.search(r"found version (\d+)", words)
+    # 12040 is CUDA 12.4
+    cuda = f", which knows CUDA {int(found.group(1)) // 1000}.{int(found.group(1)) % 1000 // 10}" if found else ""
+    return f"driver {seen.driver or 'of unknown version'}{cuda}; torch {seen.torch} needs {needed} or newer"
+
+
+def _missing(seen: Observed) -> str:
+    module = f"the kernel module is {seen.driver}" if seen.driver else "no kernel module answers"
+    return f"{seen.libcuda_error or 'torch found no driver'}; {module}; device nodes: {', '.join(seen.nodes) or 'none'}"
+
+
+def _invisible(seen: Observed) -> str:
+    nodes = ", ".join(seen.nodes) or "no /dev/nvidia* in the container"
+    masks = ", ".join(f"{name}={value!r}" for name, value in seen.masks) or "no variable hides one"
+    return f"driver {seen.driver or 'of unknown version'} is there, but no device: {nodes}; {masks}"
+
+
+def _unsupported(gpu: GPU, built_for: tuple[str, ...]) -> str:
+    return f"{gpu.name} has compute capability {shown(gpu.capability)}; this build has {' '.join(built_for)}"
+
+
+def _hiding(masks: tuple[tuple[str, str], ...]) -> tuple[str, str] | None:
+    hidden = {
+        "CUDA_VISIBLE_DEVICES": ("", "-1", "NoDevFiles"),
+        "NVIDIA_VISIBLE_DEVICES": ("", "void", "none"),
+    }
+    return next((mask for mask in masks if mask[1] in hidden.get(mask[0], ())), None)
+
+
+def _first_line(words: str) -> str:
+    return words.strip().split("\n", 1)[0][:300]
