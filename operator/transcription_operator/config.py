@@ -1,0 +1,146 @@
+"""The operator's settings: environment variables TRANSCRIPTION_<FIELD>, checked before anything starts."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PREFIX = "TRANSCRIPTION_"
+LOG_FORMATS = ("json", "text")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+
+class ConfigError(ValueError):
+    """Names the variable, its value and what was expected."""
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(f"{variable(name)}: got {value!r}, expected {expected}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Lists are comma-separated in the environment, objects are JSON."""
+
+    worker_image: str
+    worker_image_pull_policy: str = "IfNotPresent"
+    worker_image_pull_secrets: tuple[str, ...] = ()  # names, in the resource's namespace
+    # Kubernetes' resources of the worker's container, below spec.device.resources.
+    worker_resources: dict[str, dict[str, str]] = field(default_factory=dict)
+    namespaces: tuple[str, ...] = ()  # watched; none: all
+    queue_workers: int = 16  # resources reconciled at the same time
+    resync_seconds: float = 300.0  # between two full lists
+    progress_seconds: float = 10.0  # between two looks at a worker's progress
+    log_format: str = "json"
+    log_level: str = "INFO"
+    node_cache_path: str | None = None  # folder of the nodes for spec.model.cache.type: Node; none: refused
+    allowed_endpoints: tuple[str, ...] = ()  # hosts, * allowed, that endpointURL may name; none: any
+    lease_name: str = "transcription-operator"
+    lease_namespace: str = "default"
+    lease_seconds: float = 15.0  # a dead leader is followed after this
+    pod_name: str = "transcription-operator"  # the lease's holder; one for each replica
+    http_port: int = 8081  # /healthz, /readyz, /metrics
+
+
+def variable(name: str) -> str:
+    """Field -> environment variable: http_port is TRANSCRIPTION_HTTP_PORT."""
+    return PREFIX + name.upper()
+
+
+def parse_config(environment: Mapping[str, str]) -> Config:
+    """Settings from the environment; an empty variable counts as absent.
+
+    Raises:
+        ConfigError: a value that does not fit, or TRANSCRIPTION_WORKER_IMAGE missing.
+    """
+    given: dict[str, Any] = {}
+    for item in dataclasses.fields(Config):
+        text = environment.get(variable(item.name), "").strip()
+        if text:
+            given[item.name] = PARSERS[item.name](item.name, text)
+    if "worker_image" not in given:
+        raise ConfigError("worker_image", "", "the worker's image")
+    return Config(**given)
+
+
+Parser = Callable[[str, str], Any]
+
+
+def _text(_name: str, text: str) -> str:
+    return text
+
+
+def _list(_name: str, text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _number(low: float) -> Parser:
+    def parse(name: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigError(name, text, "a number") from None
+        if not low <= value < float("inf"):
+            raise ConfigError(name, text, f"a number of at least {low}")
+        return value
+
+    return parse
+
+
+def _integer(low: int, high: int) -> Parser:
+    def parse(name: str, text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ConfigError(name, text, f"an integer from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(choices: tuple[str, ...]) -> Parser:
+    def parse(name: str, text: str) -> str:
+        if text not in choices:
+            raise ConfigError(name, text, f"one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _folder(name: str, text: str) -> str:
+    if not text.startswith("/") or ".." in text.split("/"):
+        raise ConfigError(name, text, "an absolute path without ..")
+    return text
+
+
+def _resources(name: str, text: str) -> dict[str, dict[str, str]]:
+    expected = 'JSON such as {"requests": {"cpu": "1"}, "limits": {"memory": "8Gi"}}'
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise ConfigError(name, text, expected) from None
+    if not isinstance(value, dict) or not set(value) <= {"requests", "limits"}:
+        raise ConfigError(name, text, expected)
+    if not all(isinstance(part, dict) for part in value.values()):
+        raise ConfigError(name, text, expected)
+    return {part: {key: str(item) for key, item in amounts.items()} for part, amounts in value.items()}
+
+
+PARSERS: Mapping[str, Parser] = {
+    "worker_image": _text,
+    "worker_image_pull_policy": _one_of(PULL_POLICIES),
+    "worker_image_pull_secrets": _list,
+    "worker_resources": _resources,
+    "namespaces": _list,
+    "queue_workers": _integer(1, 256),
+    "resync_seconds": _number(1),
+    "progress_seconds": _number(0.1),
+    "log_format": _one_of(LOG_FORMATS),
+    "log_level": _one_of(LOG_LEVELS),
+    "node_cache_path": _folder,
+    "allowed_endpoints": _list,
+    "lease_name": _text,
+    "lease_namespace": _text,
+    "lease_seconds": _number(2),
+    "pod_name": _text,
+    "http_port": _integer(1, 65535),
+}
