@@ -145,6 +145,11 @@ NODE_CACHE_DISABLED = Reason(
     True,
     "Use a volume claim as the cache, or ask the administrator to set modelCache.hostPath in the chart.",
 )
+ENDPOINT_NOT_ALLOWED = Reason(
+    "EndpointNotAllowed",
+    True,
+    "Use an endpoint that the administrator allows, or ask for this one to be added to the operator's allowedEndpoints.",
+)
 JOB_NAME_TAKEN = Reason(
     "JobNameTaken", True, "A Job of this name belongs to somebody else; delete it or give the resource another name."
 )
@@ -156,6 +161,11 @@ PENDING_DEADLINE_EXCEEDED = Reason(
     True,
     "No node took the pod in time: the message has the scheduler's words; add GPU nodes or raise spec.pendingDeadlineSeconds.",
 )
+JOBS_KEEP_VANISHING = Reason(
+    "JobsKeepVanishing",
+    True,
+    "Find out who deletes the Jobs (a quota or cleanup controller?), then create the resource anew.",
+)
 WORKER_FAILED = Reason("WorkerFailed", False, "The worker ended without a report: see its log and the node's events.")
 RESULT_INCOMPLETE = Reason(
     "ResultIncomplete",
@@ -166,6 +176,9 @@ RESULT_INCOMPLETE = Reason(
 # --- the operator's: conditions that are no failure
 SPEC_VALID = Reason("SpecValid", False, "")  # Accepted=True
 WAITING_FOR_POD = Reason("WaitingForPod", False, "")  # Running=False: no pod has started yet
+JOB_NOT_CREATED = Reason(
+    "JobNotCreated", False, "The apiserver refuses the Job for now, for example for a quota; it is tried again."
+)  # Running=False
 UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wait.")  # Running=False
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed", False, "Check the chart's worker image and its pull secrets."
