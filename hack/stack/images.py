@@ -4,26 +4,24 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.stack.kube import kubectl, run
+from hack.stack.kube import run
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "hack/cluster"
-# Selects the nodes that the worker runs on: the GPU node alone, since the image is several GB.
-GPU_NODE = "nvidia.com/gpu.present=true"
 
 
 @dataclass(frozen=True)
 class Image:
-    """`nodes` is a label selector; empty: every node."""
+    """`nodes` are those of hack/cluster: control-plane, gpu, plain. The worker's several GB go to the GPU node alone."""
 
     name: str
-    dockerfile: str
-    nodes: str = ""
+    nodes: tuple[str, ...]
+    dockerfile: str | None = None  # None: one static binary of hack/cluster/binaries
 
 
-OPERATOR = Image("transcription-operator", "Dockerfile.operator", "!nvidia.com/gpu.present")
-WORKER = Image("transcription-worker", "Dockerfile.worker", GPU_NODE)
-S3 = Image("versitygw", "hack/cluster/Dockerfile.versitygw", "node-role.kubernetes.io/control-plane")
+OPERATOR = Image("transcription-operator", ("plain",), "Dockerfile.operator")
+WORKER = Image("transcription-worker", ("gpu",), "Dockerfile.worker")
+S3 = Image("versitygw", ("plain",))
 
 
 def existing_cluster() -> bool:
@@ -35,20 +33,25 @@ def ensure_image(image: Image) -> str:
     """Reference of the image, present on its nodes. The tag is the content's, so that a release rolls out only what changed.
 
     With CLUSTER=existing it is what IMAGE_<NAME> names, as IMAGE_TRANSCRIPTION_WORKER: nothing is built or loaded.
+
+    Raises:
+        ValueError: that variable is not set.
     """
     variable = "IMAGE_" + image.name.upper().replace("-", "_")
     if existing_cluster():
         if not os.environ.get(variable):
-            raise ValueError(
-                f"{variable} is not set: with CLUSTER=existing it names an image that the cluster can pull"
-            )
+            raise ValueError(f"{variable} is not set: with CLUSTER=existing it names an image that the cluster can pull")
         return os.environ[variable]
+    reference = _build(image)
+    run(str(CLUSTER / "load"), reference, *image.nodes)
+    return reference
+
+
+def _build(image: Image) -> str:
+    if image.dockerfile is None:
+        return run(str(CLUSTER / "binary-image"), image.name).strip()
     run(str(CLUSTER / "build-image"), f"{image.name}:dev", str(ROOT / image.dockerfile))
-    content = (
-        run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image.name}:dev").strip().removeprefix("sha256:")
-    )
-    reference = f"{image.name}:{content[:12]}"
+    content = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image.name}:dev").strip()
+    reference = f"{image.name}:{content.removeprefix('sha256:')[:12]}"
     run("docker", "tag", f"{image.name}:dev", reference)
-    nodes = kubectl("get", "nodes", "-l", image.nodes, "-o", "jsonpath={.items[*].metadata.name}").split()
-    run(str(CLUSTER / "load"), reference, *nodes)
     return reference
