@@ -38,7 +38,9 @@ def up(_: list[str]) -> None:
             say(f"   {engine.ensure()}")
         with stage(f"base image {images.base_name()}"):
             say(f"   {images.ensure_base()}")
-        how = kind.ensure(images.ensure_node())
+        node_image = images.ensure_node()
+        how = kind.ensure(node_image)
+        images.remove_superseded(images.NODE, node_image)  # once no node uses them
     say(f"cluster {kind.NAME} {how} in {time.monotonic() - began:.0f} s")
     return env([])
 

@@ -127,10 +127,11 @@ def alive(pid_file: Path, program: str, proc: Path = Path("/proc")) -> int | Non
     """The process that the file names, if it runs and is that program."""
     try:
         pid = int(pid_file.read_text())
-        name = (proc / str(pid) / "comm").read_text().strip()
+        head, _, rest = (proc / str(pid) / "stat").read_text().rpartition(")")
     except (OSError, ValueError):
         return None
-    return pid if name == program else None
+    ended = rest.split()[0] in ("Z", "X")  # a zombie has ended; only its parent's wait is due
+    return pid if head.partition("(")[2] == program and not ended else None
 
 
 def remove_stale(pid_files: tuple[tuple[Path, str], ...], sock: Path, proc: Path = Path("/proc")) -> list[Path]:
@@ -185,14 +186,7 @@ def stop() -> str:
     if pid is None:
         return "not started from here: left as it is"
     os.kill(pid, signal.SIGTERM)
-    wait_for(f"dockerd (process {pid}) ends", lambda: not _runs(pid), STOP_SECONDS)
+    wait_for(f"dockerd (process {pid}) ends", lambda: alive(_pid_file(), "dockerd") is None, STOP_SECONDS)
     _pid_file().unlink(missing_ok=True)
     return f"stopped (its images stay in its data folder; to remove them too: {shlex.join(['rm', '-r', '/var/lib/docker'])})"
 
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"  # a zombie has ended; only its parent's wait is due

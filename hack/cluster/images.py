@@ -141,7 +141,6 @@ def ensure_node() -> str:
     if label_of(image) is None:
         with stage(f"node image of Kubernetes {versions['KUBERNETES']}"):
             _build_node(image, key, binaries, versions)
-    remove_superseded(NODE, image)
     return image
 
 
