@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hack.stack import s3
 from hack.stack.kube import apply, get, kubectl, list_items, until
 from hack.stack.release import ensure_namespace
@@ -15,7 +17,12 @@ from tests.support.speech import speak, write_wav
 # Seconds; a worker starts, imports torch and loads the model while others do the same on two cores.
 PATIENCE = 420
 ENDED = ("Complete", "Failed")
-SPOKEN = {"english": ("en", 8_100_001, 75), "portuguese": ("pt", 8_100_002, 75), "long": ("en", 8_100_003, 1200)}
+# Language, seed, seconds, and how often they are said: an hour, so that there is time to see it run and to disturb it.
+SPOKEN = {
+    "english": ("en", 8_100_001, 75, 1),
+    "portuguese": ("pt", 8_100_002, 75, 1),
+    "long": ("en", 8_100_003, 600, 6),
+}
 # The worker's image is on the GPU node alone, so that a job for the CPU is sent there too.
 ON_GPU_NODE: dict[str, Any] = {
     "nodeSelector": {"nvidia.com/gpu.present": "true"},
@@ -26,11 +33,11 @@ ON_GPU_NODE: dict[str, Any] = {
 @functools.cache
 def spoken(name: str) -> tuple[Path, str]:
     """A recording of SPOKEN as a WAV file, and its text."""
-    language, seed, seconds = SPOKEN[name]
+    language, seed, seconds, times = SPOKEN[name]
     samples, utterances = speak(language, seed, seconds)
     path = Path(tempfile.mkdtemp()) / f"{name}.wav"
-    write_wav(path, samples)
-    return path, " ".join(utterance.text for utterance in utterances)
+    write_wav(path, np.tile(samples, times))
+    return path, " ".join(utterance.text for utterance in utterances * times)
 
 
 def upload_audio(client: Any) -> None:
