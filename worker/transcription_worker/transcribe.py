@@ -10,6 +10,7 @@ from transcription_worker.decode import Samples
 from transcription_worker.engines import weights
 from transcription_worker.engines.openai_whisper import OpenAIWhisper
 from transcription_worker.engines.protocol import Engine, Input, Options, Transcript
+from transcription_worker.engines.triton_link import use_prebuilt_link
 from transcription_worker.model import ModelFile
 from transcription_worker.progress import Board
 from transcription_worker.threads import observed_thread_count
@@ -27,6 +28,8 @@ def load_engine(model: ModelFile, device: DeviceUsed) -> Engine:
     """Raises WorkerError (ModelInvalid, OutOfMemory)."""
     weights.set_threads(observed_thread_count())
     where = "cuda:0" if device.kind == "cuda" else "cpu"
+    if device.kind == "cuda":
+        use_prebuilt_link()
     return OpenAIWhisper(weights.load(model.path, model.sha256, where, model.used.name))
 
 
