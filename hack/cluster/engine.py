@@ -189,4 +189,3 @@ def stop() -> str:
     wait_for(f"dockerd (process {pid}) ends", lambda: alive(_pid_file(), "dockerd") is None, STOP_SECONDS)
     _pid_file().unlink(missing_ok=True)
     return f"stopped (its images stay in its data folder; to remove them too: {shlex.join(['rm', '-r', '/var/lib/docker'])})"
-

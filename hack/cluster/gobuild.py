@@ -31,6 +31,7 @@ MODULES = {
 PAUSE_SOURCE = store.HERE / "node" / "pause.go"
 NAMES = (*KUBERNETES, *MODULES, "pause")
 
+MODULE = "module testbed\n\ngo 1.26.0\n"
 FLAGS = ("-trimpath",)
 STRIP = "-s -w"
 STATIC = {"CGO_ENABLED": "0"}  # so that one file is a whole image
@@ -91,11 +92,22 @@ def ensure(names: Sequence[str]) -> Path:
 
 
 def _require_go(minimum: str) -> None:
+    """Go of 1.21 or newer fetches the one that a module asks for, unless GOTOOLCHAIN=local: asked in such a module."""
+    hint = f"expected Go {minimum} or newer: run hack/install, or see https://go.dev/doc/install"
     if shutil.which("go") is None:
-        raise StageError(f"go is not installed; expected Go {minimum} or newer: see https://go.dev/doc/install")
-    found = re.search(r"go(\d+)\.(\d+)", output(["go", "env", "GOVERSION"]))
-    if not found or (int(found[1]), int(found[2])) < tuple(map(int, minimum.split("."))):
-        raise StageError(f"go is {found and found[0]}, expected Go {minimum} or newer: see https://go.dev/doc/install")
+        raise StageError(f"go is not installed; {hint}")
+    work = _work_folder("probe")
+    (work / "go.mod").write_text(f"module probe\n\ngo {minimum}.0\n")
+    try:
+        found = output(["go", "-C", work, "env", "GOVERSION"], timeout=300).strip()
+    except StageError as error:
+        raise StageError(f"{error}\n{hint}") from error
+    if version_tuple(found.removeprefix("go")) < version_tuple(minimum):
+        raise StageError(f"go is {found}; {hint}")
+
+
+def version_tuple(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
 def kubernetes_go_mod(version: str, released_go_mod: str) -> str:
@@ -111,7 +123,7 @@ def kubernetes_go_mod(version: str, released_go_mod: str) -> str:
         )
     released = "v0." + version.removeprefix("v1.")
     replace = "".join(f"\t{module} => {module} {released}\n" for module in staging)
-    return f"module testbed\n\ngo 1.26\n\nrequire k8s.io/kubernetes {version}\n\nreplace (\n{replace})\n"
+    return f"{MODULE}\nrequire k8s.io/kubernetes {version}\n\nreplace (\n{replace})\n"
 
 
 def _imports(packages: Sequence[str]) -> str:
@@ -121,7 +133,7 @@ def _imports(packages: Sequence[str]) -> str:
 
 def _build_kubernetes(names: Sequence[str], version: str) -> None:
     work, log = _work_folder("kubernetes"), store.log("kubernetes")
-    (work / "go.mod").write_text("module testbed\n\ngo 1.26\n")
+    (work / "go.mod").write_text(MODULE)
     found = json.loads(
         output(["go", "mod", "download", "-C", work, "-json", f"k8s.io/kubernetes@{version}"], timeout=600)
     )
@@ -145,7 +157,7 @@ def _build_one(name: str, versions: dict[str, str]) -> None:
     module, package, version = MODULES[name][0], MODULES[name][0] + MODULES[name][1], versions[MODULES[name][2]]
     work = _work_folder(name)
     # not `go install PACKAGE@VERSION`: it refuses modules whose own go.mod replaces others
-    (work / "go.mod").write_text(f"module testbed\n\ngo 1.26\n\nrequire {module} {version}\n")
+    (work / "go.mod").write_text(f"{MODULE}\nrequire {module} {version}\n")
     (work / "tools.go").write_text(_imports([package]))
     run(["go", "mod", "tidy"], log, cwd=work)
     flags = f"{STRIP} -X helm.sh/helm/v4/internal/version.version={version}" if name == "helm" else STRIP
