@@ -53,7 +53,7 @@ STAGES = (
     Stage("longer windows anywhere", ShortWindows((10, 20), 8, anywhere=True), 450, 8e-4, falls=False),
     Stage("whole windows", ShortWindows((15, 30), 6, anywhere=True), 1200, 8e-4, falls=True),
     Stage("whole windows, cut as in transcription", Shards(0, 5, 6, 6, False, 0.0, NO_PROMPTS), 2000, 5e-4, falls=True),
-    Stage("prompts of all kinds, all positions", Shards(0, 5, 16, 8, True, 0.5), 3000, 1e-3, falls=False),
-    Stage("the same, settled", Shards(0, 5, 16, 8, True, 0.3), 2400, 1e-3, falls=True),
-    Stage("encoder and decoder together, fresh windows", Shards(100, 103, 8, 6, False, 0.2), 1500, 3e-4, falls=True),
+    Stage("prompts of all kinds, all positions", Shards(0, 5, 16, 8, True, 0.5), 2000, 1e-3, falls=False),
+    Stage("the same, settled", Shards(0, 5, 16, 8, True, 0.3), 1600, 1e-3, falls=True),
+    Stage("the same, settled again", Shards(0, 5, 12, 10, True, 0.2), 2000, 8e-4, falls=True),
 )
