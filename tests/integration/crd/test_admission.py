@@ -1,0 +1,350 @@
+"""What a real apiserver accepts and refuses, and in which words."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.integration.crd.conftest import Kubectl
+
+S3 = {"bucket": "audio", "key": "interviews/01.wav"}
+SHA = "0123456789abcdef" * 4
+
+
+def job(**spec: Any) -> dict[str, Any]:
+    """The smallest manifest with parts of its spec replaced."""
+    return {
+        "apiVersion": "transcription.dev/v1alpha1",
+        "kind": "TranscriptionJob",
+        "metadata": {"generateName": "case-"},
+        "spec": {
+            "source": {"s3": S3},
+            "destination": {"s3": {"bucket": "transcripts", "prefix": "interviews/01/"}},
+            **spec,
+        },
+    }
+
+
+def source(**s3: Any) -> dict[str, Any]:
+    return job(source={"s3": {**S3, **s3}})
+
+
+def destination(**s3: Any) -> dict[str, Any]:
+    return job(destination={"s3": {"bucket": "transcripts", **s3}})
+
+
+def without(name: str) -> dict[str, Any]:
+    manifest = job()
+    del manifest["spec"][name]
+    return manifest
+
+
+ACCEPTED = {
+    "the smallest": job(),
+    "the smallest in json": job(formats=["json"]),
+    "a key with spaces and umlauts": source(key="Gespräche/Teil 1 (Kopie).wav"),
+    "an endpoint with a port": source(endpointURL="http://s3.storage.svc:7070", pathStyle=True, region="us-east-1"),
+    "an endpoint with an address and a path": source(endpointURL="https://[fd00::1]:9000/s3"),
+    "a secret": source(credentialsSecretRef={"name": "s3-credentials"}),
+    "no prefix": destination(),
+    "translate with large-v3": job(task="translate", model={"name": "large-v3"}),
+    "translate with a model from s3": job(task="translate", model={"s3": S3}),
+    "a .en model that is told english": job(model={"name": "small.en"}, language="en"),
+    "a .en model that finds out": job(model={"name": "tiny.en"}),
+    "cantonese": job(language="yue"),
+    "norwegian": job(language="no"),
+    "a model in a claim": job(model={"volume": {"path": "a/b.pt", "persistentVolumeClaim": {"claimName": "models"}}}),
+    "a model in an image": job(
+        model={"volume": {"path": "m.pt", "image": {"reference": "registry.example/models@sha256:" + SHA}}}
+    ),
+    "a digest": job(model={"s3": S3, "sha256": SHA}),
+    "a cache on the node": job(model={"name": "small", "cache": {"type": "Node"}}),
+    "a cache in a claim": job(model={"cache": {"type": "PersistentVolumeClaim", "claimName": "models"}}),
+    "sampling": job(decoding={"temperatures": [0.2, 0.4], "bestOf": 3}),
+    "beam search alone": job(decoding={"temperatures": [0], "beamSize": 8, "patience": 2}),
+    "beam search with fallback": job(decoding={"beamSize": 8, "bestOf": 2, "lengthPenalty": 0.5}),
+    "patience with the default beam": job(decoding={"patience": 0.5}),
+    "every decoding option": job(
+        decoding={
+            "temperatures": [0, 0.5],
+            "beamSize": 2,
+            "bestOf": 2,
+            "patience": 1.5,
+            "lengthPenalty": 1,
+            "initialPrompt": "Names: Sørensen",
+            "conditionOnPreviousText": False,
+            "compressionRatioThreshold": 2,
+            "logprobThreshold": -2,
+            "noSpeechThreshold": 0.1,
+            "wordTimestamps": True,
+        }
+    ),
+    "a device with everything": job(
+        device={
+            "policy": "PreferGPU",
+            "gpus": 2,
+            "runtimeClassName": "nvidia",
+            "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+            "tolerations": [
+                {"key": "pool", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},
+                {"operator": "Exists"},
+                {"key": "busy", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+            ],
+            "resources": {"requests": {"cpu": 2, "memory": "4Gi"}, "limits": {"cpu": "2000m", "memory": "4096Mi"}},
+            "priorityClassName": "batch",
+        }
+    ),
+    "the cpu": job(device={"policy": "CPU"}),
+    "deadlines": job(activeDeadlineSeconds=1, pendingDeadlineSeconds=1, ttlSecondsAfterFinished=0, retries=0),
+    "a queue": job(queueName="team-a", suspend=True, serviceAccountName="transcriber", preview={"characters": 500}),
+}
+
+# Manifest, then what the refusal must hold: the field, the value and what was expected.
+REFUSED = {
+    "no source": (without("source"), ["spec.source", "Required"]),
+    "an empty source": (job(source={}), ["spec.source", "got none", "expected exactly one of s3"]),
+    "no destination": (without("destination"), ["spec.destination", "Required"]),
+    "an empty destination": (job(destination={}), ["spec.destination", "got none", "expected exactly one of s3"]),
+    "no key": (job(source={"s3": {"bucket": "audio"}}), ["spec.source.s3.key", "Required"]),
+    "an empty key": (source(key=""), ["spec.source.s3.key", "at least 1 chars"]),
+    "a leading slash": (source(key="/a.wav"), ["spec.source.s3.key", "got /a.wav", "without a slash at its start"]),
+    "a folder": (source(key="a/"), ["spec.source.s3.key", "got a/", "expected an object key"]),
+    "a control character": (source(key="a\nb.wav"), ["spec.source.s3.key", "control characters, expected none"]),
+    "a long key": (source(key="k" * 1025), ["spec.source.s3.key", "more than 1024"]),
+    "a key of many bytes": (source(key="ü" * 600), ["spec.source.s3.key", "got 1200 bytes", "at most 1024 in UTF-8"]),
+    "a short bucket": (source(bucket="ab"), ["spec.source.s3.bucket", "at least 3 chars"]),
+    "capitals in a bucket": (source(bucket="Audio"), ["spec.source.s3.bucket", '"Audio"', "should match"]),
+    "an s3 url as the endpoint": (
+        source(endpointURL="s3://audio/a"),
+        ["spec.source.s3.endpointURL", "expected an http or https URL"],
+    ),
+    "an endpoint without a host": (
+        source(endpointURL="https:///path"),
+        ["spec.source.s3.endpointURL", "expected an http or https URL with a host"],
+    ),
+    "a query in the endpoint": (
+        source(endpointURL="https://s3.example/?x=1"),
+        ["spec.source.s3.endpointURL", "https://s3.example/?x=1", "without query or spaces"],
+    ),
+    "a region with spaces": (source(region="eu west"), ["spec.source.s3.region", '"eu west"']),
+    "a secret's name in capitals": (
+        source(credentialsSecretRef={"name": "Creds"}),
+        ["spec.source.s3.credentialsSecretRef.name", '"Creds"'],
+    ),
+    "a prefix with a slash": (
+        destination(prefix="/out/"),
+        ["spec.destination.s3.prefix", "got /out/", "expected a prefix without a leading slash"],
+    ),
+    "a result's key that is too long": (
+        job(
+            source={"s3": {"bucket": "audio", "key": "a/" + "n" * 500}},
+            destination={"s3": {"bucket": "out", "prefix": "p" * 600}},
+        ),
+        ["spec.destination.s3.prefix", "got 600 bytes with a file name of 500 bytes", "expected at most 1012 together"],
+    ),
+    "an unknown model": (job(model={"name": "huge"}), ["spec.model.name", '"huge"', "supported values", '"turbo"']),
+    "two models": (
+        job(model={"name": "small", "s3": S3}),
+        ["spec.model", "name", "s3", "expected at most one of name, s3 and volume"],
+    ),
+    "an absolute path in a volume": (
+        job(model={"volume": {"path": "/m.pt", "persistentVolumeClaim": {"claimName": "c"}}}),
+        ["spec.model.volume.path", "got /m.pt", "expected a path inside the volume"],
+    ),
+    "a path out of a volume": (
+        job(model={"volume": {"path": "a/../../m.pt", "persistentVolumeClaim": {"claimName": "c"}}}),
+        ["spec.model.volume.path", "got a/../../m.pt", "no . or .."],
+    ),
+    "a volume of no kind": (
+        job(model={"volume": {"path": "m.pt"}}),
+        ["spec.model.volume", "got none", "expected exactly one of persistentVolumeClaim and image"],
+    ),
+    "a volume of two kinds": (
+        job(model={"volume": {"path": "m", "persistentVolumeClaim": {"claimName": "c"}, "image": {"reference": "i"}}}),
+        ["spec.model.volume", "got both", "expected exactly one of"],
+    ),
+    "a volume with a cache": (
+        job(model={"volume": {"path": "m", "image": {"reference": "i"}}, "cache": {"type": "Node"}}),
+        ["spec.model.cache.type", "got Node with volume", "expected None"],
+    ),
+    "a digest in capitals": (job(model={"sha256": SHA.upper()}), ["spec.model.sha256", SHA.upper(), "should match"]),
+    "a cache claim without a name": (
+        job(model={"cache": {"type": "PersistentVolumeClaim"}}),
+        ["spec.model.cache.claimName", "got none with type PersistentVolumeClaim", "expected the name of a claim"],
+    ),
+    "a cache claim for the node": (
+        job(model={"cache": {"type": "Node", "claimName": "c"}}),
+        ["spec.model.cache.claimName", "got c with type Node", "expected none"],
+    ),
+    "an unknown task": (job(task="summarise"), ["spec.task", '"summarise"', '"transcribe", "translate"']),
+    "translate with the default model": (
+        job(task="translate"),
+        ["spec.task", "got translate with model turbo (the default)", "expected transcribe, or a model that can"],
+    ),
+    "translate with turbo": (
+        job(task="translate", model={"name": "turbo"}),
+        ["spec.task", "got translate with model turbo, expected"],
+    ),
+    "translate with turbo's other name": (
+        job(task="translate", model={"name": "large-v3-turbo"}),
+        ["spec.task", "got translate with model large-v3-turbo, expected"],
+    ),
+    "translate with an english model": (
+        job(task="translate", model={"name": "base.en"}),
+        ["spec.task", "got translate with model base.en", "expected transcribe, or a model without .en"],
+    ),
+    "an english model for portuguese": (
+        job(language="pt", model={"name": "small.en"}),
+        ["spec.language", "got pt with model small.en", "expected en or auto, or a model without .en"],
+    ),
+    "an unknown language": (job(language="klingon"), ["spec.language", "klingon"]),
+    "a language's name": (job(language="english"), ["spec.language", '"english"', "supported values", '"en"']),
+    "bestOf without sampling": (
+        job(decoding={"temperatures": [0], "bestOf": 5}),
+        ["spec.decoding.bestOf", "got 5 with temperatures 0 alone", "expected a temperature above 0"],
+    ),
+    "beamSize without beam search": (
+        job(decoding={"temperatures": [0.2], "beamSize": 5}),
+        ["spec.decoding.beamSize", "got 5 without temperature 0", "expected temperatures with 0"],
+    ),
+    "patience without beam search": (
+        job(decoding={"temperatures": [0.2], "patience": 1.5}),
+        ["spec.decoding.patience", "got 1.5 without temperature 0", "expected temperatures with 0"],
+    ),
+    "too little patience": (
+        job(decoding={"beamSize": 1, "patience": 0.5}),
+        ["spec.decoding.patience", "got 0.5 with beamSize 1", "expected a product above 0.5"],
+    ),
+    "a temperature twice": (
+        job(decoding={"temperatures": [0, 0.2, 0]}),
+        ["spec.decoding.temperatures", "got [0.000000, 0.200000, 0.000000]", "expected each temperature once"],
+    ),
+    "a temperature above 1": (job(decoding={"temperatures": [1.5]}), ["spec.decoding.temperatures[0]", "1.5"]),
+    "no temperature": (job(decoding={"temperatures": []}), ["spec.decoding.temperatures", "at least 1 items"]),
+    "a length penalty above 1": (job(decoding={"lengthPenalty": 2}), ["spec.decoding.lengthPenalty", "2"]),
+    "no formats": (job(formats=[]), ["spec.formats", "at least 1 items"]),
+    "a format twice": (job(formats=["json", "txt", "json"]), ["spec.formats[2]", "Duplicate", '"json"']),
+    "an unknown format": (job(formats=["docx"]), ["spec.formats[0]", '"docx"', '"srt"']),
+    "a long preview": (job(preview={"characters": 501}), ["spec.preview.characters", "501", "500"]),
+    "an unknown policy": (job(device={"policy": "GPU"}), ["spec.device.policy", '"GPU"', '"RequireGPU"']),
+    "gpus for the cpu": (
+        job(device={"policy": "CPU", "gpus": 2}),
+        ["spec.device.gpus", "got 2 with policy CPU", "expected no gpus"],
+    ),
+    "no gpu": (job(device={"gpus": 0}), ["spec.device.gpus", "0", "greater than or equal to 1"]),
+    "gpus among the resources": (
+        job(device={"resources": {"limits": {"nvidia.com/gpu": 1}}}),
+        ["spec.device.resources", "got nvidia.com/gpu", "expected it in spec.device.gpus alone"],
+    ),
+    "requests above limits": (
+        job(device={"resources": {"requests": {"memory": "8Gi"}, "limits": {"memory": "4096Mi"}}}),
+        ["spec.device.resources.requests", "memory", "expected requests within the limits"],
+    ),
+    "a quantity that is none": (
+        job(device={"resources": {"limits": {"memory": "4 GB"}}}),
+        ["spec.device.resources.limits.memory", '"4 GB"', "should match"],
+    ),
+    "a toleration without a key": (
+        job(device={"tolerations": [{"value": "x"}]}),
+        ["spec.device.tolerations[0].operator", "got Equal without a key", "expected Exists or a key"],
+    ),
+    "a toleration of any value": (
+        job(device={"tolerations": [{"key": "k", "operator": "Exists", "value": "x"}]}),
+        ["spec.device.tolerations[0].value", "got x with operator Exists", "expected no value"],
+    ),
+    "a toleration for a while": (
+        job(device={"tolerations": [{"key": "k", "effect": "NoSchedule", "tolerationSeconds": 1}]}),
+        ["spec.device.tolerations[0].effect", "got NoSchedule with tolerationSeconds", "expected NoExecute"],
+    ),
+    "too many retries": (job(retries=11), ["spec.retries", "11", "less than or equal to 10"]),
+    "no time": (job(activeDeadlineSeconds=0), ["spec.activeDeadlineSeconds", "0", "greater than or equal to 1"]),
+    "a queue in capitals": (job(queueName="Team"), ["spec.queueName", '"Team"', "should match"]),
+    "a misspelt field": (job(langage="pt"), ["unknown field", "spec.langage"]),
+    "a boolean for a language": (job(language=False), ["spec.language", "must be of type string", "boolean"]),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_the_apiserver_accepts(kubectl: Kubectl, case: str) -> None:
+    kubectl("create", "--dry-run=server", "-f", "-", given=ACCEPTED[case])
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_apiserver_refuses_and_names_field_value_and_what_was_expected(kubectl: Kubectl, case: str) -> None:
+    manifest, parts = REFUSED[case]
+    done = kubectl("create", "--dry-run=server", "-f", "-", given=manifest, check=False)
+    assert done.returncode != 0, "accepted"
+    assert [part for part in parts if part not in done.stderr] == [], done.stderr
+
+
+def test_a_password_in_an_endpoint_is_refused_without_being_repeated(kubectl: Kubectl) -> None:
+    manifest = source(endpointURL="https://user:canary@s3.example")
+    done = kubectl("create", "--dry-run=server", "-f", "-", given=manifest, check=False)
+    assert "spec.source.s3.endpointURL" in done.stderr
+    assert "got a user name or password, expected them in the Secret" in done.stderr
+    assert "canary" not in done.stderr
+
+
+def test_the_smallest_manifest_gets_every_default(kubectl: Kubectl) -> None:
+    spec = kubectl.create(job())["spec"]
+    assert spec == {
+        "source": {"s3": {**S3, "pathStyle": False}},
+        "destination": {"s3": {"bucket": "transcripts", "prefix": "interviews/01/", "pathStyle": False}},
+        "model": {"cache": {"type": "None"}},
+        "task": "transcribe",
+        "language": "auto",
+        "decoding": {
+            "temperatures": [0, 0.2, 0.4, 0.6, 0.8, 1],
+            "conditionOnPreviousText": True,
+            "compressionRatioThreshold": 2.4,
+            "logprobThreshold": -1,
+            "noSpeechThreshold": 0.6,
+            "wordTimestamps": False,
+        },
+        "formats": ["json", "txt"],
+        "preview": {"characters": 0},
+        "device": {"policy": "RequireGPU", "gpus": 1},
+        "retries": 3,
+        "suspend": False,
+    }
+
+
+# Part of the spec, its new value, and what the refusal must hold; None removes it.
+CHANGES: dict[str, tuple[Any, list[str]]] = {
+    "source": ({"s3": {"bucket": "other", "key": "a.wav"}}, ["spec.source", "expected the value at creation"]),
+    "destination": ({"s3": {"bucket": "other"}}, ["spec.destination", "expected the value at creation"]),
+    "model": ({"name": "tiny"}, ["spec.model", "expected the value at creation"]),
+    "task": ("translate", ["spec.task", "got translate, expected transcribe as at creation"]),
+    "language": ("pt", ["spec.language", "got pt, expected en as at creation"]),
+    "decoding": ({"beamSize": 7}, ["spec.decoding", "expected the value at creation"]),
+    "formats": (["srt"], ["spec.formats", "got srt, expected json, txt as at creation"]),
+    "preview": ({"characters": 5}, ["spec.preview", "expected the value at creation"]),
+    "device": ({"policy": "CPU"}, ["spec.device", "expected the value at creation"]),
+    "retries": (5, ["spec.retries", "got 5, expected 3 as at creation"]),
+    "activeDeadlineSeconds": (5, ["spec.activeDeadlineSeconds", "got 5, expected none as at creation"]),
+    "pendingDeadlineSeconds": (None, ["spec.pendingDeadlineSeconds", "got none, expected 60 as at creation"]),
+    "queueName": ("other", ["spec.queueName", "got other, expected team as at creation"]),
+    "serviceAccountName": ("other", ["spec.serviceAccountName", "got other, expected none as at creation"]),
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_change_of_the_spec_is_refused_by_name(kubectl: Kubectl, field: str) -> None:
+    changed = kubectl.create(job(language="en", pendingDeadlineSeconds=60, queueName="team", model={"name": "base"}))
+    value, parts = CHANGES[field]
+    if value is None:
+        del changed["spec"][field]
+    else:
+        changed["spec"][field] = copy.deepcopy(value)
+    done = kubectl("replace", "-f", "-", given=changed, check=False)
+    assert done.returncode != 0, "accepted"
+    wanted = [*parts, "a spec is immutable but for suspend and ttlSecondsAfterFinished"]
+    assert [part for part in wanted if part not in done.stderr] == [], done.stderr
+
+
+def test_suspend_and_ttl_can_be_changed(kubectl: Kubectl) -> None:
+    changed = kubectl.create(job())
+    changed["spec"] |= {"suspend": True, "ttlSecondsAfterFinished": 60}
+    kubectl("replace", "-f", "-", given=changed)
+    stored = kubectl("get", "tj", changed["metadata"]["name"], "-o", "jsonpath={.spec.suspend}").stdout
+    assert stored == "true"

@@ -1,0 +1,133 @@
+"""The resource as kubectl shows it."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from transcription_api.codec import to_json
+from transcription_api.report import DeviceUsed, ModelUsed
+from transcription_api.spec import Spec, parse_spec
+from transcription_api.status import (
+    Condition,
+    ConditionType,
+    Failure,
+    JobRef,
+    Phase,
+    ProgressStatus,
+    ResultObject,
+    Status,
+)
+
+from hack.docs.reference import ROOT
+from tests.integration.crd.conftest import Kubectl
+from tests.integration.crd.test_admission import job
+
+TIME = "2026-11-24T04:00:00Z"
+FULL = Status(
+    observed_generation=1,
+    phase=Phase.COMPLETE,
+    conditions=tuple(Condition(kind.value, "True", "SpecValid", "m", TIME, 1) for kind in ConditionType),
+    job_ref=JobRef("case-1", "0a1b", 1),
+    attempt=2,
+    queued_time=TIME,
+    start_time=TIME,
+    completion_time=TIME,
+    queue_seconds=0.5,
+    progress=ProgressStatus("transcribe", 50, 30.5, 61.0, 12.0, TIME),
+    device=DeviceUsed("cuda", "NVIDIA H100 80GB HBM3", "580.65.06", "13.0", "2.12.0", "9.0", "GPUFailed", "Xid"),
+    model=ModelUsed("turbo", "sha256:" + "0" * 64),
+    language="pt",
+    language_probability=0.987,
+    audio_seconds=3723.4,
+    audio_duration="1h02m03s",
+    wall_seconds=91.3,
+    rtfx=40.8,
+    words=9000,
+    segments=800,
+    results=(ResultObject("json", "out/01.json", 12345, '"9b2cf535f27731c974343645a3985328"'),),
+    report_key="out/01.report.json",
+    reused=False,
+    preview="Hello",
+    failure=Failure("NoSuchKey", "no such key", "Check the key.", 65),
+)
+
+
+def with_status(kubectl: Kubectl, status: dict[str, Any], **spec: Any) -> str:
+    """The name of a new resource with this status."""
+    name: str = kubectl.create(job(**spec))["metadata"]["name"]
+    kubectl("patch", "tj", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+    return name
+
+
+def test_a_full_status_is_stored_without_loss(kubectl: Kubectl) -> None:
+    name = with_status(kubectl, to_json(FULL))
+    assert json.loads(kubectl("get", "tj", name, "-o", "json").stdout)["status"] == to_json(FULL)
+
+
+def test_columns_say_what_ran_how_long_and_how_fast(kubectl: Kubectl) -> None:
+    name = with_status(kubectl, to_json(FULL))
+    header, row = kubectl("get", "tj", name).stdout.splitlines()
+    assert header.split() == "NAME PHASE MODEL DEVICE LANGUAGE AUDIO DURATION RTFX AGE".split()
+    assert row.split()[:-1] == [name, "Complete", "turbo", "cuda", "pt", "1h02m03s", "40.8"]
+
+
+def test_wide_columns_name_the_reason_of_a_failure(kubectl: Kubectl) -> None:
+    name = with_status(kubectl, to_json(FULL))
+    header, row = kubectl("get", "tj", name, "-o", "wide").stdout.splitlines()
+    assert "REASON" in header
+    assert "NoSuchKey" in row
+    assert "NVIDIA H100 80GB HBM3" in row
+
+
+def test_resources_are_selected_by_phase(kubectl: Kubectl) -> None:
+    failed = with_status(kubectl, {"phase": "Failed"})
+    complete = with_status(kubectl, {"phase": "Complete"})
+    found = kubectl("get", "tj", "--field-selector", "status.phase=Failed", "-o", "name").stdout
+    assert failed in found
+    assert complete not in found
+
+
+def test_resources_are_selected_by_model(kubectl: Kubectl) -> None:
+    tiny = kubectl.create(job(model={"name": "tiny"}))["metadata"]["name"]
+    found = kubectl("get", "tj", "--field-selector", "spec.model.name=tiny", "-o", "name").stdout
+    assert tiny in found
+    assert all(name.startswith("transcriptionjob.transcription.dev/") for name in found.split())
+
+
+def test_kubectl_waits_for_a_condition(kubectl: Kubectl) -> None:
+    condition = to_json(Condition("Complete", "True", "ResultsVerified", "m", TIME, 1))
+    name = with_status(kubectl, {"phase": "Complete", "conditions": [condition]})
+    kubectl("wait", "--for=condition=Complete", f"tj/{name}", "--timeout=5s")
+
+
+def test_a_write_to_the_resource_leaves_the_status_alone(kubectl: Kubectl) -> None:
+    created = kubectl.create(job() | {"status": {"phase": "Complete"}})
+    assert "status" not in created
+
+
+def test_a_phase_that_does_not_exist_is_refused(kubectl: Kubectl) -> None:
+    name = kubectl.create(job())["metadata"]["name"]
+    done = kubectl(
+        *("patch", "tj", name, "--subresource=status", "--type=merge", "-p", '{"status": {"phase": "Done"}}'),
+        check=False,
+    )
+    assert "status.phase" in done.stderr
+    assert '"Done"' in done.stderr
+
+
+def test_kubectl_explains_a_field(kubectl: Kubectl) -> None:
+    said = kubectl("explain", "tj.spec.device.policy").stdout
+    assert "RequireGPU transcribes on a CUDA device or not at all" in said
+
+
+EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_accepted_and_read_by_operator_and_worker(kubectl: Kubectl, example: str) -> None:
+    path = str(ROOT / "examples" / example)
+    done = kubectl("create", "--dry-run=server", "--validate=strict", "-f", path, "-o", "yaml").stdout
+    specs = [parse_spec(item["spec"]) for item in yaml.safe_load_all(done) if item["kind"] == "TranscriptionJob"]
+    assert len(specs) == 1
+    assert isinstance(specs[0], Spec)
