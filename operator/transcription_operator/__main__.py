@@ -1,0 +1,36 @@
+"""python -m transcription_operator: reads the settings, then runs until told to stop."""
+
+import asyncio
+import logging
+import os
+import sys
+
+from transcription_operator.config import ConfigError, parse_config
+from transcription_operator.logs import configure_logs
+from transcription_operator.startup import LeaseLostError, run_operator
+
+logger = logging.getLogger("transcription_operator")
+
+# As sysexits.h: settings that cannot be used.
+EXIT_CONFIG = 78
+
+
+def main() -> int:
+    """The exit status: 0 after a signal, 1 where the lease was lost, 78 for unusable settings."""
+    try:
+        config = parse_config(os.environ)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - logs are not set up without settings
+        return EXIT_CONFIG
+    configure_logs(config.log_format, config.log_level)
+    status = 0
+    try:
+        asyncio.run(run_operator(config))
+    except* LeaseLostError as lost:
+        logger.error("%s", lost.exceptions[0])  # noqa: TRY400 - no defect, so no traceback
+        status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""TranscriptionJobs, Jobs, pods and events: each call is one request, named by what it does."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from transcription_api import names
+
+from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json
+from transcription_operator.objects import (
+    JobView,
+    Key,
+    PodView,
+    Resource,
+    view_job,
+    view_pod,
+    view_resource,
+)
+
+RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
+JOBS = "/apis/batch/v1"
+CORE = "/api/v1"
+# Objects in one page of a list.
+PAGE_SIZE = 500
+
+
+class Cluster:
+    """The objects that the operator reads and writes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get_resource(self, key: Key) -> Resource | None:
+        body = await self._found("GET", _resource_path(key))
+        return None if body is None else view_resource(body)
+
+    async def get_job(self, namespace: str, name: str) -> JobView | None:
+        body = await self._found("GET", _job_path(namespace, name))
+        return None if body is None else view_job(body)
+
+    def list_resources(self, namespace: str | None) -> AsyncIterator[tuple[list[Resource], int]]:
+        """Pages of the list, each with the list's resourceVersion. `namespace` None: all."""
+        return _viewed(self._pages(_collection(RESOURCES, namespace, names.PLURAL), {}), view_resource)
+
+    def list_jobs(self, namespace: str | None) -> AsyncIterator[tuple[list[JobView], int]]:
+        """As list_resources; only Jobs of ours."""
+        return _viewed(self._pages(_collection(JOBS, namespace, "jobs"), {"labelSelector": names.LABEL_UID}), view_job)
+
+    async def list_pods(self, job: JobView) -> tuple[PodView, ...]:
+        """The Job's pods, oldest first."""
+        query = {"labelSelector": f"batch.kubernetes.io/controller-uid={job.uid}"}
+        body = await self._connection.request("GET", _collection(CORE, job.namespace, "pods"), query=query)
+        pods = [view_pod(item) for item in body["items"]]
+        return tuple(sorted(pods, key=lambda pod: (pod.created, pod.started or "~", pod.name)))
+
+    async def create_job(self, manifest: Json) -> JobView:
+        path = _collection(JOBS, manifest["metadata"]["namespace"], "jobs")
+        return view_job(await self._connection.request("POST", path, manifest))
+
+    async def suspend_job(self, job: JobView, suspend: bool) -> JobView:
+        """A patch of spec.suspend alone: a queue may have changed the rest."""
+        body = {"metadata": {"uid": job.uid}, "spec": {"suspend": suspend}}
+        path = _job_path(job.namespace, job.name)
+        return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
+
+    async def delete_job(self, job: JobView) -> bool:
+        """With its pods, by the garbage collector. False: it is gone already, or its name is another's by now."""
+        options = _delete_options({"uid": job.uid})
+        try:
+            return await self._found("DELETE", _job_path(job.namespace, job.name), options) is not None
+        except ApiError as error:
+            if error.conflict:
+                return False
+            raise
+
+    async def write_status(self, resource: Resource, status: Json) -> Resource:
+        """Replaces the status whole.
+
+        Raises:
+            ApiError: 409 where the resource has changed since it was read: a stale status never wins.
+        """
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {
+                "namespace": resource.key.namespace,
+                "name": resource.key.name,
+                "uid": resource.uid,
+                "resourceVersion": str(resource.version),
+            },
+            "status": status,
+        }
+        return view_resource(await self._connection.request("PUT", _resource_path(resource.key) + "/status", body))
+
+    async def delete_resource(self, resource: Resource) -> None:
+        """Only as it was read: not one of the same name, and not one that was changed since."""
+        conditions = {"uid": resource.uid, "resourceVersion": str(resource.version)}
+        await self._found("DELETE", _resource_path(resource.key), _delete_options(conditions))
+
+    async def create_event(self, event: Json) -> None:
+        """An event that exists already is the same one: its name says what it tells."""
+        path = _collection(CORE, event["metadata"]["namespace"], "events")
+        try:
+            await self._connection.request("POST", path, event)
+        except ApiError as error:
+            if not error.conflict:
+                raise
+
+    async def _found(self, method: str, path: str, body: Json | None = None) -> Json | None:
+        try:
+            return await self._connection.request(method, path, body)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def _pages(self, path: str, query: dict[str, str]) -> AsyncIterator[Json]:
+        following = ""
+        while True:
+            page = query | {"limit": str(PAGE_SIZE)} | ({"continue": following} if following else {})
+            body = await self._connection.request("GET", path, query=page)
+            yield body
+            following = body["metadata"].get("continue") or ""
+            if not following:
+                return
+
+
+async def _viewed(pages: AsyncIterator[Json], view: Any) -> AsyncIterator[tuple[list[Any], int]]:
+    async for page in pages:
+        yield [view(item) for item in page["items"]], int(page["metadata"]["resourceVersion"])
+
+
+def _delete_options(preconditions: Json) -> Json:
+    # The raw API leaves a Job's pods behind unless told otherwise.
+    return {"propagationPolicy": "Background", "preconditions": preconditions}
+
+
+def _collection(group: str, namespace: str | None, plural: str) -> str:
+    return f"{group}/{plural}" if namespace is None else f"{group}/namespaces/{namespace}/{plural}"
+
+
+def _resource_path(key: Key) -> str:
+    return f"{_collection(RESOURCES, key.namespace, names.PLURAL)}/{key.name}"
+
+
+def _job_path(namespace: str, name: str) -> str:
+    return f"{_collection(JOBS, namespace, 'jobs')}/{name}"

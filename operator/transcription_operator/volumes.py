@@ -1,0 +1,64 @@
+"""The worker's volumes: scratch, credentials, model and cache. All are allowed by the restricted standard but a node's folder."""
+
+from typing import Any
+
+from transcription_api import names
+from transcription_api.spec import CacheKind, S3Endpoint, Spec
+
+from transcription_operator.config import Config
+
+Manifest = dict[str, Any]
+# A folder of the pod, gone with it.
+_SHORT_LIVED: Manifest = {"emptyDir": {}}
+
+
+def render_volumes(spec: Spec, config: Config) -> tuple[list[Manifest], list[Manifest]]:
+    """Volumes and their mounts, in the same order."""
+    pairs = [
+        _volume("scratch", names.SCRATCH_DIR, _SHORT_LIVED),
+        _volume("tmp", "/tmp", _SHORT_LIVED),  # noqa: S108 - the pod's own
+        _volume("model-cache", names.MODEL_CACHE_DIR, _cache(spec, config)),
+        *_model(spec),
+        *_credentials("source", names.SOURCE_CREDENTIALS_DIR, spec.source.s3),
+        *_credentials("destination", names.DESTINATION_CREDENTIALS_DIR, spec.destination.s3),
+        *_credentials("model", names.MODEL_CREDENTIALS_DIR, spec.model.s3),
+    ]
+    return [volume for volume, _ in pairs], [mount for _, mount in pairs]
+
+
+def _volume(name: str, path: str, source: Manifest, read_only: bool = False) -> tuple[Manifest, Manifest]:
+    mount: Manifest = {"name": name, "mountPath": path}
+    return {"name": name} | source, mount | ({"readOnly": True} if read_only else {})
+
+
+def _cache(spec: Spec, config: Config) -> Manifest:
+    cache = spec.model.cache
+    if cache.type is CacheKind.CLAIM:
+        return {"persistentVolumeClaim": {"claimName": cache.claim_name}}
+    if cache.type is CacheKind.NODE:
+        # Must exist and be writable by the worker's user: the kubelet would create it for root alone.
+        return {"hostPath": {"path": config.node_cache_path, "type": "Directory"}}
+    return _SHORT_LIVED
+
+
+def _model(spec: Spec) -> list[tuple[Manifest, Manifest]]:
+    volume = spec.model.volume
+    if volume is None:
+        return []
+    if volume.persistent_volume_claim is not None:
+        claim = {"claimName": volume.persistent_volume_claim.claim_name, "readOnly": True}
+        source: Manifest = {"persistentVolumeClaim": claim}
+    elif volume.image is not None:
+        policy = {"pullPolicy": volume.image.pull_policy} if volume.image.pull_policy else {}
+        source = {"image": {"reference": volume.image.reference} | policy}
+    else:
+        return []
+    return [_volume("model", names.MODEL_VOLUME_DIR, source, read_only=True)]
+
+
+def _credentials(name: str, path: str, endpoint: S3Endpoint | None) -> list[tuple[Manifest, Manifest]]:
+    """Optional, so that a missing Secret is the worker's BadCredentials and no pod that waits for ever."""
+    if endpoint is None or endpoint.credentials_secret_ref is None:
+        return []
+    secret = {"secretName": endpoint.credentials_secret_ref.name, "optional": True, "defaultMode": 0o440}
+    return [_volume(f"{name}-credentials", path, {"secret": secret}, read_only=True)]

@@ -1,0 +1,228 @@
+"""A bare control plane: etcd and kube-apiserver as processes on free loopback ports. No controllers, no nodes.
+
+What the Job controller and the kubelet would do, a test does itself; what the apiserver does is real.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CRD = ROOT / "crds/transcriptionjobs.transcription.dev.yaml"
+ADMIN_TOKEN = "admin"
+# Seconds until the pair answers, on a machine that is busy with other things.
+START_SECONDS = 60
+
+
+def binaries() -> Path:
+    """The folder with etcd, kube-apiserver and kubectl; built on the first call."""
+    command = [str(ROOT / "hack/cluster/binaries"), "etcd", "kube-apiserver", "kubectl"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.split()[-1])
+
+
+class ControlPlane:
+    """`folder` holds data, keys and logs. Stopped and started again, it keeps its ports and its data."""
+
+    def __init__(self, folder: Path, tokens: dict[str, str] | None = None) -> None:
+        self._folder = folder
+        self._bin = binaries()
+        self._ports = free_ports(3)
+        self._etcd: subprocess.Popen[bytes] | None = None
+        self._apiserver: subprocess.Popen[bytes] | None = None
+        self.url = f"https://127.0.0.1:{self._ports[2]}"
+        self.kubeconfig = folder / "kubeconfig"
+        self.audit_log = folder / "audit.log"
+        self._write_files(tokens or {})
+
+    def start(self) -> None:
+        self._start_etcd()
+        self.start_apiserver()
+
+    def stop(self) -> None:
+        self.stop_apiserver()
+        _end(self._etcd)
+
+    def start_apiserver(self) -> None:
+        """Returns once it is ready."""
+        flags = self._apiserver_flags()
+        with (self._folder / "apiserver.log").open("ab") as log:
+            self._apiserver = subprocess.Popen([self._bin / "kube-apiserver", *flags], stdout=log, stderr=log)
+        self._await_ready()
+
+    def stop_apiserver(self) -> None:
+        _end(self._apiserver)
+
+    @contextmanager
+    def frozen_apiserver(self) -> Iterator[None]:
+        """It holds its connections and answers nothing."""
+        assert self._apiserver is not None
+        self._apiserver.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._apiserver.send_signal(signal.SIGCONT)
+
+    def kubeconfig_for(self, token: str) -> Path:
+        """A kubeconfig of one of the tokens given at the start."""
+        path = self._folder / f"kubeconfig-{token}"
+        path.write_text(json.dumps(_kubeconfig(self.url, token)))
+        return path
+
+    def kubectl(self, *args: str, text: str | None = None) -> str:
+        """What kubectl prints."""
+        command = [str(self._bin / "kubectl"), f"--kubeconfig={self.kubeconfig}", *args]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def install_crd(self) -> None:
+        self.kubectl("apply", "--server-side", "-f", str(CRD))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+
+    def audited(self) -> list[dict[str, Any]]:
+        """The writes so far: one entry for each answered request."""
+        if not self.audit_log.exists():
+            return []
+        return [json.loads(line) for line in self.audit_log.read_text().splitlines() if line.endswith("}")]
+
+    def _write_files(self, tokens: dict[str, str]) -> None:
+        _run("openssl", "genrsa", "-out", str(self._folder / "sa.key"), "2048")
+        rows = [f'{ADMIN_TOKEN},admin,admin,"system:masters"']
+        rows += [f"{token},{user},{user}" for token, user in tokens.items()]
+        (self._folder / "tokens.csv").write_text("\n".join(rows) + "\n")
+        self.kubeconfig.write_text(json.dumps(_kubeconfig(self.url, ADMIN_TOKEN)))
+        (self._folder / "audit.yaml").write_text(json.dumps(_AUDIT_POLICY))
+
+    def _start_etcd(self) -> None:
+        client, peer, _ = self._ports
+        flags = [
+            f"--data-dir={self._folder / 'etcd'}",
+            f"--listen-client-urls=http://127.0.0.1:{client}",
+            f"--advertise-client-urls=http://127.0.0.1:{client}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer}",
+            "--unsafe-no-fsync",  # nothing here outlives the test
+            "--log-level=warn",
+        ]
+        with (self._folder / "etcd.log").open("ab") as log:
+            self._etcd = subprocess.Popen([self._bin / "etcd", *flags], stdout=log, stderr=log)
+
+    def _apiserver_flags(self) -> list[str]:
+        client, _, port = self._ports
+        key = self._folder / "sa.key"
+        return [
+            f"--etcd-servers=http://127.0.0.1:{client}",
+            f"--secure-port={port}",
+            "--bind-address=127.0.0.1",
+            f"--cert-dir={self._folder / 'certs'}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--authorization-mode=RBAC",
+            f"--token-auth-file={self._folder / 'tokens.csv'}",
+            # Nobody makes the service accounts here, and no node takes its taints away.
+            "--disable-admission-plugins=ServiceAccount,DefaultTolerationSeconds,TaintNodesByCondition",
+            f"--audit-policy-file={self._folder / 'audit.yaml'}",
+            f"--audit-log-path={self.audit_log}",
+            "--audit-log-mode=blocking-strict",
+            "--profiling=false",
+        ]
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._ready():
+            assert self._apiserver is not None
+            if self._apiserver.poll() is not None or time.monotonic() > deadline:
+                end = (self._folder / "apiserver.log").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"kube-apiserver did not get ready:\n{end}")
+            time.sleep(0.1)
+
+    def _ready(self) -> bool:
+        request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        try:
+            with urllib.request.urlopen(request, timeout=2, context=unverified_context()) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def unverified_context() -> Any:
+    """The apiserver signs its own certificate anew for each test."""
+    import ssl
+
+    return ssl._create_unverified_context()  # noqa: S323
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for item in sockets:
+            item.bind(("127.0.0.1", 0))
+        return [item.getsockname()[1] for item in sockets]
+    finally:
+        for item in sockets:
+            item.close()
+
+
+@contextmanager
+def control_plane(folder: Path, tokens: dict[str, str] | None = None) -> Iterator[ControlPlane]:
+    """Started, with the CRD; `tokens` are further users, token -> name."""
+    plane = ControlPlane(folder, tokens)
+    plane.start()
+    try:
+        plane.install_crd()
+        yield plane
+    finally:
+        plane.stop()
+
+
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "verbs": ["create", "update", "patch", "delete"], "omitManagedFields": True},
+        {"level": "None"},
+    ],
+}
+
+
+def _kubeconfig(url: str, token: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "bare", "cluster": {"server": url, "insecure-skip-tls-verify": True}}],
+        "users": [{"name": token, "user": {"token": token}}],
+        "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": token}}],
+        "current-context": "bare",
+    }
+
+
+def _end(child: subprocess.Popen[bytes] | None) -> None:
+    if child is None or child.poll() is not None:
+        return
+    child.send_signal(signal.SIGCONT)
+    child.terminate()
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"LC_ALL": "C"})
