@@ -60,13 +60,12 @@ def decode_audio(path: Path) -> Samples:
 
 def _require_audio_stream(path: Path) -> None:
     command = ["ffprobe", *_INPUT, "-show_entries", "stream=codec_type", "-of", "json", f"file:{path}"]
-    process = _start(command)
-    try:
-        out, err = process.communicate(timeout=PROBE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise _unsupported(f"ffprobe was not done after {PROBE_SECONDS:.0f} s") from None
+    with _start(command) as process:
+        try:
+            out, err = process.communicate(timeout=PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise _unsupported(f"ffprobe was not done after {PROBE_SECONDS:.0f} s") from None
     if process.returncode != 0:
         raise _unsupported(_last_words(err, process.returncode))
     kinds = [stream.get("codec_type") for stream in json.loads(out or b"{}").get("streams", [])]
@@ -80,12 +79,11 @@ def _decode(path: Path) -> bytes | bytearray:
     command = ["ffmpeg", "-nostdin", *_INPUT, "-threads", "1", "-i", f"file:{path}"]
     command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-filter_threads", "1"]
     command += ["-f", "s16le", "-ac", "1", "-acodec", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-"]
-    process = _start(command)
-    try:
-        pcm, words = _read(process)
-    finally:
-        process.kill()
-        process.wait()
+    with _start(command) as process:
+        try:
+            pcm, words = _read(process)
+        finally:
+            process.kill()
     if process.returncode != 0:
         raise _unsupported(_last_words(words, process.returncode))
     return pcm

@@ -1,19 +1,21 @@
 """The proof of the device: before anything else, and by running something on it."""
 
 import dataclasses
+import importlib.metadata
 import logging
 import os
 import platform
 import warnings
 from pathlib import Path
 
-import torch
 from transcription_api.report import DeviceUsed
 from transcription_api.spec import DevicePolicy
 
 from transcription_worker import nvml
 from transcription_worker.errors import WorkerError
 from transcription_worker.verdict import GPU, Observed, Verdict, decide_verdict, shown
+
+# torch is imported where a GPU is asked about: it takes seconds, and the CPU needs no proof.
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ def prove_device(policy: DevicePolicy) -> DeviceUsed:
 
 def observe_device() -> Observed:
     """Looks at driver, masks and devices, and runs the small kernel on the first GPU."""
+    import torch
+
     seen = Observed(
         torch=torch.__version__,
         cuda=torch.version.cuda,
@@ -55,12 +59,16 @@ def observe_device() -> Observed:
 
 
 def _built_for() -> tuple[str, ...]:
+    import torch
+
     # torch.cuda.get_arch_list is empty unless a device is there, so ask below it.
     flags = torch._C._cuda_getArchFlags() if torch.version.cuda else None
     return tuple(flags.split()) if flags else ()
 
 
 def _with_gpus(seen: Observed) -> Observed:
+    import torch
+
     try:
         with warnings.catch_warnings():
             # torch warns of what the verdict says in full.
@@ -73,6 +81,8 @@ def _with_gpus(seen: Observed) -> Observed:
 
 
 def _gpu(index: int) -> GPU:
+    import torch
+
     properties = torch.cuda.get_device_properties(index)
     return GPU(properties.name, (properties.major, properties.minor), properties.total_memory)
 
@@ -82,6 +92,8 @@ def kernel_error(device: str) -> str | None:
 
     It goes through cuBLAS, as the model will, and draws no random number: the model's own draws stay the same.
     """
+    import torch
+
     pattern = torch.arange(KERNEL_SIZE * KERNEL_SIZE).reshape(KERNEL_SIZE, KERNEL_SIZE) % 7 % 2
     expected = pattern.float() @ pattern.float()
     try:
@@ -110,7 +122,7 @@ def cpu_used(verdict: Verdict | None = None) -> DeviceUsed:
     return DeviceUsed(
         kind="cpu",
         name=cpu_name(),
-        torch=torch.__version__,
+        torch=importlib.metadata.version("torch"),
         fallback_reason=verdict.reason.name if verdict and verdict.reason else None,
         fallback_message=verdict.message if verdict else None,
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from transcription_api import layout
 from transcription_api.codec import to_json
@@ -10,7 +11,9 @@ from transcription_api.report import DeviceUsed, ModelUsed, Report, WrittenObjec
 from transcription_api.spec import Spec
 
 from transcription_worker.engines.protocol import Transcript
-from transcription_worker.transcribe import Transcribed
+
+if TYPE_CHECKING:
+    from transcription_worker.transcribe import Transcribed
 
 # Characters kept for a later preview: the most that spec.preview.characters may ask for.
 PREVIEW_LIMIT = 500
@@ -27,7 +30,7 @@ class Committed:
 
 def complete_report(
     spec: Spec,
-    done: Transcribed,
+    done: "Transcribed",
     engine: str,
     device: DeviceUsed,
     model: ModelUsed,

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transcription_api.report import Report
 from transcription_api.spec import Spec
@@ -10,14 +10,15 @@ from transcription_api.spec import Spec
 from transcription_worker.decode import SAMPLE_RATE, decode_audio
 from transcription_worker.device import prove_device
 from transcription_worker.fetch import fetch_audio, find_audio
-from transcription_worker.model import fetch_model
 from transcription_worker.places import Places
 from transcription_worker.progress import Board
 from transcription_worker.report import complete_report, reused_report, whole_preview
 from transcription_worker.storage.bucket import Bucket, Found
 from transcription_worker.storage.roles import Role
-from transcription_worker.transcribe import Transcribed, load_engine, transcribe_samples
 from transcription_worker.write import commit, find_result, try_destination, write_formats
+
+if TYPE_CHECKING:
+    from transcription_worker.transcribe import Transcribed
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Run:
         done = self._transcribe(source, found)
         return self._write(destination, done)
 
-    def _transcribe(self, source: Bucket, found: Found) -> Transcribed:
+    def _transcribe(self, source: Bucket, found: Found) -> "Transcribed":
         audio = fetch_audio(source, self.spec.source.s3, found, self.places.scratch)
         self.board.enter("decode")
         samples = decode_audio(audio.path)
@@ -57,6 +58,10 @@ class Run:
         self.known["audio_seconds"] = round(samples.size / SAMPLE_RATE, 3)
         self.board.note(seconds_total=self.known["audio_seconds"])
         self.board.enter("model")
+        # torch and whisper take seconds to import: what fails before fails fast.
+        from transcription_worker.model import fetch_model
+        from transcription_worker.transcribe import load_engine, transcribe_samples
+
         model = fetch_model(self.spec.model, self.places)
         self.known["model"] = model.used
         engine = load_engine(model, self.known["device"])
@@ -64,7 +69,7 @@ class Run:
         self.board.enter("transcribe")
         return transcribe_samples(engine, samples, self.spec, self.board)
 
-    def _write(self, destination: Bucket, done: Transcribed) -> Report:
+    def _write(self, destination: Bucket, done: "Transcribed") -> Report:
         self.board.enter("write")
         objects = write_formats(destination, self.spec, done.transcript)
         known = self.known

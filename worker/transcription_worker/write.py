@@ -8,7 +8,6 @@ from transcription_api.codec import from_json
 from transcription_api.report import Report, WrittenObject
 from transcription_api.spec import Format, Spec
 
-from transcription_worker.engines.formats import render_format
 from transcription_worker.engines.protocol import Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.report import Committed, document
@@ -84,6 +83,8 @@ def try_destination(bucket: Bucket, spec: Spec) -> None:
 
 def write_formats(bucket: Bucket, spec: Spec, transcript: Transcript) -> tuple[WrittenObject, ...]:
     """Every format asked for, the json last; each as a HEAD sees it afterwards, in the order of the spec."""
+    from transcription_worker.engines.formats import render_format
+
     written = {}
     for fmt in sorted(set(spec.formats), key=lambda fmt: (fmt is Format.JSON, fmt.value)):
         found = bucket.write(layout.result_key(spec, fmt), render_format(transcript, fmt), CONTENT_TYPES[fmt])

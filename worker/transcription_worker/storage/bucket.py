@@ -144,7 +144,7 @@ class Bucket:
             raise self._known(error, key) from error
 
     def _known(self, error: Exception, key: str) -> Exception:
-        if isinstance(error, WorkerError) or (isinstance(error, OSError) and failures.transient(error) is None):
+        if isinstance(error, WorkerError) or failures.is_local(error):
             return error
         if isinstance(error, _EmptyObjectError):
             return WorkerError(reasons.SOURCE_CHANGED, f"{self._role.value}: {key!r} became shorter while it was read")

@@ -1,5 +1,6 @@
 """What an error of boto3 means: a reason and a message, or words for a wait and another try."""
 
+import errno
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,6 +45,8 @@ BUSY = {
     "TooManyRequestsException",
 }
 
+LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
+
 # What boto3 raises when nothing, or not the whole, came back.
 CONNECTION = (
     boto.HTTPClientError,  # connect, read and TLS errors, and time-outs
@@ -68,9 +71,14 @@ def transient(error: Exception) -> str | None:
     if isinstance(error, boto.ClientError):
         code, status = code_of(error)
         return f"S3 answered {status} {code}" if status >= 500 or status == 429 or code in BUSY else None
-    if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
-        return None  # a full disk, say: the body is written as it is read
+    if is_local(error):
+        return None
     return type(error).__name__ if isinstance(error, CONNECTION) else None
+
+
+def is_local(error: Exception) -> bool:
+    """Of the disk, not the connection: a body is written as it is read, and boto3's time-outs are OSErrors too."""
+    return isinstance(error, OSError) and error.errno in LOCAL
 
 
 def worker_error(error: Exception, role: Role, endpoint: S3Endpoint, key: str) -> WorkerError:
