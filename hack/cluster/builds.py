@@ -39,19 +39,28 @@ def pip_settings(environ: Mapping[str, str], files: tuple[Path, ...] = PIP_FILES
 
 
 def secrets_of(
-    environ: Mapping[str, str], pip_files: tuple[Path, ...] = PIP_FILES, uv_files: tuple[Path, ...] = UV_FILES
+    environ: Mapping[str, str],
+    own_cas: bool,
+    pip_files: tuple[Path, ...] = PIP_FILES,
+    uv_files: tuple[Path, ...] = UV_FILES,
 ) -> dict[str, str]:
-    """Build secrets by id: pip.conf and uv.toml as a build needs them on this machine; none where it needs none."""
+    """Build secrets by id: pip.conf and uv.toml as a build needs them on this machine; none where it needs none.
+
+    `own_cas`: the base image carries CAs of the machine; uv, unlike pip, looks at the system's only when told to.
+    """
     pip = pip_settings(environ, pip_files)
     found = {}
     if pip:
         found["pip.conf"] = "[global]\n" + "".join(f"{name} = {value}\n" for name, value in pip.items())
     uv_file = next((path.expanduser() for path in uv_files if path.expanduser().exists()), None)
     index = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or pip.get("index-url")
+    uv = "system-certs = true\n" if own_cas else ""
     if uv_file:
-        found["uv.toml"] = uv_file.read_text()
+        uv = uv_file.read_text()
     elif index:
-        found["uv.toml"] = f'[[index]]\nurl = "{index}"\ndefault = true\n'
+        uv += f'[[index]]\nurl = "{index}"\ndefault = true\n'
+    if uv:
+        found["uv.toml"] = uv
     return found
 
 
@@ -71,7 +80,7 @@ def build_image(tag: str, dockerfile: Path, options: list[str]) -> None:
     log = store.log("build-" + re.sub(r"\W+", "-", tag))
     with tempfile.TemporaryDirectory() as folder, stage(f"image {tag} from {dockerfile}"):
         words = [*options, "--label", f"{images.LABEL}=image", *proxy_arguments(os.environ)]
-        for name, text in secrets_of(os.environ).items():
+        for name, text in secrets_of(os.environ, bool(images.machine_cas())).items():
             path = Path(folder, name)
             path.write_text(text)
             words += ["--secret", f"id={name},src={path}"]
@@ -79,7 +88,7 @@ def build_image(tag: str, dockerfile: Path, options: list[str]) -> None:
             tag, dockerfile.resolve().parent, log, *words, dockerfile=_with_machine_cas(dockerfile, Path(folder))
         )
     say(f"   {output(['docker', 'image', 'inspect', '-f', '{{.Size}}', tag]).strip()} bytes")
-    images.remove_untagged()
+    images.remove_superseded(tag.partition(":")[0], tag)
 
 
 def _with_machine_cas(dockerfile: Path, folder: Path) -> Path:

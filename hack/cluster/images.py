@@ -202,15 +202,13 @@ def _save(image: str, tar: Path, log: Path) -> None:
 
 
 def remove_superseded(repository: str, current: str) -> None:
-    """Other tags of the repository, and images made here that no tag names any more."""
-    tags = output(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository]).split()
-    for tag in tags:
-        if tag != current:
-            # one that a container still uses goes in a later run
+    """Images made here that bear the repository's name and are not `current`, and those that nothing names any more."""
+    kept = output(["docker", "image", "inspect", "--format", "{{.Id}}", current]).strip()
+    made_here = ["--filter", f"label={LABEL}"]
+    line = "{{.Repository}}:{{.Tag}} {{.ID}}"
+    found = output(["docker", "image", "ls", "--no-trunc", *made_here, "--format", line, repository])
+    for tag, image in (entry.split() for entry in found.splitlines()):
+        if image != kept and not tag.endswith(":<none>"):
+            # one that a container still uses stays until a later run
             subprocess.run(["docker", "image", "rm", tag], capture_output=True, check=False)
-    remove_untagged()
-
-
-def remove_untagged() -> None:
-    """Images made here whose name has gone to a newer one."""
-    output(["docker", "image", "prune", "--force", "--filter", f"label={LABEL}"], timeout=600)
+    output(["docker", "image", "prune", "--force", *made_here], timeout=600)

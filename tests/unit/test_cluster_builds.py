@@ -12,13 +12,13 @@ from hack.cluster.stages import StageError
 
 
 def test_a_machine_without_settings_of_its_own_gives_a_build_no_secrets() -> None:
-    assert builds.secrets_of({"PATH": "/bin"}, (), ()) == {}
+    assert builds.secrets_of({"PATH": "/bin"}, False, (), ()) == {}
 
 
 def test_an_index_in_pip_s_file_reaches_pip_and_uv(tmp_path: Path) -> None:
     file = tmp_path / "pip.conf"
     file.write_text("[global]\nindex-url = https://mirror.test/simple\ncert = /etc/machine.pem\n")
-    assert builds.secrets_of({}, (file,), ()) == {
+    assert builds.secrets_of({}, False, (file,), ()) == {
         "pip.conf": "[global]\nindex-url = https://mirror.test/simple\n",
         "uv.toml": '[[index]]\nurl = "https://mirror.test/simple"\ndefault = true\n',
     }
@@ -27,7 +27,9 @@ def test_an_index_in_pip_s_file_reaches_pip_and_uv(tmp_path: Path) -> None:
 def test_the_environment_wins_over_pip_s_file(tmp_path: Path) -> None:
     file = tmp_path / "pip.conf"
     file.write_text("[global]\nindex-url = https://file.test\n")
-    found = builds.secrets_of({"PIP_INDEX_URL": "https://env.test", "UV_DEFAULT_INDEX": "https://uv.test"}, (file,), ())
+    found = builds.secrets_of(
+        {"PIP_INDEX_URL": "https://env.test", "UV_DEFAULT_INDEX": "https://uv.test"}, False, (file,), ()
+    )
     assert "https://env.test" in found["pip.conf"]
     assert "https://uv.test" in found["uv.toml"]
 
@@ -35,7 +37,11 @@ def test_the_environment_wins_over_pip_s_file(tmp_path: Path) -> None:
 def test_uv_s_own_file_is_passed_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "uv.toml"
     file.write_text("native-tls = true\n")
-    assert builds.secrets_of({}, (), (tmp_path / "none", file)) == {"uv.toml": "native-tls = true\n"}
+    assert builds.secrets_of({}, False, (), (tmp_path / "none", file)) == {"uv.toml": "native-tls = true\n"}
+
+
+def test_uv_is_told_to_trust_the_system_where_the_machine_has_its_own_certificates() -> None:
+    assert builds.secrets_of({}, True, (), ()) == {"uv.toml": "system-certs = true\n"}
 
 
 def test_proxies_are_passed_by_name_so_that_no_value_is_in_the_command() -> None:
