@@ -12,7 +12,6 @@ from transcription_api import reasons
 from transcription_api.report import ModelUsed
 from transcription_api.spec import DEFAULT_MODEL, Model, S3Object
 
-from transcription_worker.engines import weights
 from transcription_worker.errors import WorkerError
 from transcription_worker.places import Places
 from transcription_worker.storage.bucket import Bucket, Found
@@ -66,6 +65,9 @@ def _in_volume(path: str, places: Places) -> Path:
 
 
 def _by_name(name: str, places: Places) -> Path:
+    # Brings torch, which takes seconds to import; a file needs none of it to be found and checked.
+    from transcription_worker.engines import weights
+
     known = weights.file_of(name)
     cached = places.model_cache / "openai" / known.file_name
     if cached.is_file() and sha256_of(cached) == known.sha256:

@@ -10,6 +10,7 @@ from transcription_api.spec import Spec
 from transcription_worker.decode import SAMPLE_RATE, decode_audio
 from transcription_worker.device import prove_device
 from transcription_worker.fetch import fetch_audio, find_audio
+from transcription_worker.model import fetch_model
 from transcription_worker.places import Places
 from transcription_worker.progress import Board
 from transcription_worker.report import complete_report, reused_report, whole_preview
@@ -58,12 +59,11 @@ class Run:
         self.known["audio_seconds"] = round(samples.size / SAMPLE_RATE, 3)
         self.board.note(seconds_total=self.known["audio_seconds"])
         self.board.enter("model")
-        # torch and whisper take seconds to import: what fails before fails fast.
-        from transcription_worker.model import fetch_model
-        from transcription_worker.transcribe import load_engine, transcribe_samples
-
         model = fetch_model(self.spec.model, self.places)
         self.known["model"] = model.used
+        # torch and whisper take seconds to import: what fails before fails fast.
+        from transcription_worker.transcribe import load_engine, transcribe_samples
+
         engine = load_engine(model, self.known["device"])
         self.known["engine"] = engine.name
         self.board.enter("transcribe")

@@ -1,0 +1,49 @@
+"""The S3 server, spoken audio and benches, shared by the worker's tests."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.worker.bench import DESTINATION, SOURCE, Bench
+from tests.support.s3 import S3Server, s3_server
+from tests.support.speech import speak, write_wav
+from tests.support.testmodel import model_path
+
+SPEECH_SECONDS = 12
+SPEECH_KEY = "interviews/01.wav"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """With the buckets, and the audio at SPEECH_KEY."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        client = server.client()
+        client.create_bucket(Bucket=SOURCE)
+        client.create_bucket(Bucket=DESTINATION)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def speech(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """English, in a local file and in the source bucket."""
+    path = tmp_path_factory.mktemp("speech") / "01.wav"
+    samples, _ = speak("en", 501, SPEECH_SECONDS)
+    write_wav(path, samples)
+    server.client().upload_file(str(path), SOURCE, SPEECH_KEY)
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path: Path, server: S3Server) -> Bench:
+    """A fresh container with the test model in its volume."""
+    bench = Bench(tmp_path / "root", server)
+    bench.mount_model(model_path())
+    return bench
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A place in the destination that no other test writes to."""
+    return f"{uuid.uuid4().hex}/"

@@ -1,0 +1,68 @@
+"""A TCP proxy in front of a server that can cut connections in the middle of an answer."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Proxy:
+    """Cuts each of the first `cuts` answers to requests that contain `marker` after `after` bytes; then it passes all."""
+
+    def __init__(self, target: int, marker: bytes, after: int, cuts: int, on_cut: Callable[[], None]) -> None:
+        self._target = target
+        self._marker = marker
+        self._after = after
+        self._left = cuts
+        self._on_cut = on_cut
+        self.made = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        # shutdown wakes accept, which close alone would not
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._target)) as upstream:
+            while request := client.recv(1 << 16):
+                upstream.sendall(request)
+                cut = self._left > 0 and self._marker in request
+                if not self._answer(client, upstream, cut):
+                    return
+
+    def _answer(self, client: socket.socket, upstream: socket.socket, cut: bool) -> bool:
+        """One answer: versitygw closes its connections, so it ends with the stream. False: cut off."""
+        passed = 0
+        while chunk := upstream.recv(1 << 14):
+            if cut and passed + len(chunk) > self._after:
+                client.sendall(chunk[: self._after - passed])
+                self._left -= 1
+                self.made += 1
+                self._on_cut()
+                return False
+            client.sendall(chunk)
+            passed += len(chunk)
+        return False
+
+
+@contextmanager
+def cutting(
+    target: int, marker: bytes, after: int, cuts: int, on_cut: Callable[[], None] = lambda: None
+) -> Iterator[Proxy]:
+    """A running proxy."""
+    proxy = Proxy(target, marker, after, cuts, on_cut)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
