@@ -35,6 +35,13 @@ def speech(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def upload_model(server: S3Server) -> None:
+    """To tiny/model.pt in the bucket models."""
+    client = server.client()
+    client.create_bucket(Bucket="models")
+    client.upload_file(str(model_path()), "models", "tiny/model.pt")
+
+
 @pytest.fixture
 def bench(tmp_path: Path, server: S3Server) -> Bench:
     """A fresh container with the test model in its volume."""

@@ -41,7 +41,8 @@ def test_require_gpu_without_a_gpu_is_refused_by_name_before_any_request(
 
 
 def test_prefer_gpu_without_a_gpu_says_why_the_cpu_ran(bench: Bench, speech: Path, prefix: str) -> None:
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, device={"policy": "PreferGPU"}))
+    decoding = {"temperatures": [0], "beamSize": 1}
+    ended = bench.run(bench.spec(SPEECH_KEY, prefix, device={"policy": "PreferGPU"}, decoding=decoding))
     assert ended.code == 0, ended.log
     device = ended.report.device
     assert device is not None

@@ -4,16 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transcription_api import names
-from transcription_api.spec import Format
+from transcription_api.spec import Format, parse_spec
+from transcription_worker.places import Places
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.roles import Role
+from transcription_worker.write import find_result
 
-from tests.integration.worker.bench import DESTINATION, THREADS, Bench, free_port, progress_until
-from tests.integration.worker.conftest import SPEECH_KEY, SPEECH_SECONDS
+from tests.integration.worker.bench import DESTINATION, SOURCE, THREADS, Bench, Ended, free_port, progress_until
+from tests.integration.worker.conftest import SPEECH_KEY, SPEECH_SECONDS, upload_model
 from tests.support.s3 import SECRET_KEY, S3Server
-from tests.support.speech import speak, spoken_text, word_error_rate
+from tests.support.speech import speak, spoken_text, word_error_rate, write_wav
 from tests.support.testmodel import model_path, model_sha256
 
 ALL_FORMATS = [fmt.value for fmt in Format]
@@ -37,53 +43,93 @@ def whisper_command(audio: Path, out: Path, *options: str) -> dict[str, bytes]:
     return {path.suffix[1:]: path.read_bytes() for path in out.iterdir()}
 
 
-def test_a_run_writes_what_the_whisper_command_writes_reports_it_and_a_rerun_finds_it(
-    bench: Bench, server: S3Server, speech: Path, prefix: str, tmp_path: Path
-) -> None:
-    spec = bench.spec(SPEECH_KEY, prefix, formats=ALL_FORMATS, preview={"characters": 20})
+@dataclass
+class Finished:
+    """A run that is done, shared by the tests that look at it."""
+
+    bench: Bench
+    spec: dict[str, Any]
+    seen: dict[str, Any]  # the progress while it transcribed
+    ended: Ended
+    written: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def finished(server: S3Server, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    bench = Bench(tmp_path_factory.mktemp("finished") / "root", server)
+    bench.mount_model(model_path())
+    spec = bench.spec(SPEECH_KEY, "finished/", formats=ALL_FORMATS, preview={"characters": 20})
     port = free_port()
     process = bench.start(spec, port)
     seen = progress_until(port, "transcribe", process)
     ended = bench.finish(process, 0)
     assert ended.code == 0, ended.log
-    assert seen["secondsTotal"] == SPEECH_SECONDS
-    assert seen["device"]["kind"] == "cpu"
+    return Finished(bench, spec, seen, ended, keys(server, "finished/"))
 
-    written = keys(server, prefix)
-    assert set(written) == {f"01.{fmt}" for fmt in ALL_FORMATS} | {"01.report.json"}
+
+def test_all_five_formats_are_what_the_whisper_command_writes(finished: Finished, speech: Path, tmp_path: Path) -> None:
+    assert set(finished.written) == {f"01.{fmt}" for fmt in ALL_FORMATS} | {"01.report.json"}
     command = whisper_command(speech, tmp_path / "command")
-    assert {fmt: written[f"01.{fmt}"] for fmt in ALL_FORMATS} == command
-    transcript = json.loads(written["01.json"])
+    assert {fmt: finished.written[f"01.{fmt}"] for fmt in ALL_FORMATS} == command
     _, utterances = speak("en", 501, SPEECH_SECONDS)
-    assert word_error_rate(spoken_text(utterances), transcript["text"]) <= 0.05
+    assert word_error_rate(spoken_text(utterances), json.loads(command["json"])["text"]) <= 0.05
 
-    report = ended.report
+
+def test_the_report_tells_what_was_done(finished: Finished) -> None:
+    transcript = json.loads(finished.written["01.json"])
+    report = finished.ended.report
     assert (report.language, report.segments) == ("en", len(transcript["segments"]))
     assert report.language_probability is not None
     assert report.language_probability > 0.9
     assert report.audio_seconds == SPEECH_SECONDS
+    assert report.wall_seconds is not None
     assert report.words == len(transcript["text"].split())
     assert report.preview == transcript["text"].strip()[:20]
     assert report.model is not None
     assert report.model.digest == f"sha256:{model_sha256()}"
-    assert {item.format.value: item.size for item in report.objects} == {fmt: len(command[fmt]) for fmt in ALL_FORMATS}
+    sizes = {fmt: len(finished.written[f"01.{fmt}"]) for fmt in ALL_FORMATS}
+    assert {item.format.value: item.size for item in report.objects} == sizes
     assert not report.reused
 
+
+def test_progress_is_served_while_it_transcribes(finished: Finished) -> None:
+    assert finished.seen["secondsTotal"] == SPEECH_SECONDS
+    assert finished.seen["device"]["kind"] == "cpu"
+
+
+def test_the_same_task_again_finds_the_result_and_writes_nothing(finished: Finished, server: S3Server) -> None:
     before = len(server.requests())
-    again = bench.run(spec)
-    assert again.code == 0
+    again = finished.bench.run(finished.spec)
+    assert again.code == 0, again.log
     assert again.report.reused
-    assert again.report.objects == report.objects
-    assert again.report.preview == report.preview
+    assert again.report.objects == finished.ended.report.objects
+    assert again.report.preview == finished.ended.report.preview
     assert not any("PutObject" in line for line in server.requests()[before:])
 
 
-def test_words_and_a_prompt_in_portuguese_are_as_the_command_has_them(
+def test_a_result_is_none_for_another_task_another_source_or_a_changed_object(
+    finished: Finished, server: S3Server
+) -> None:
+    etag = finished.ended.report.source_etag
+    assert etag is not None
+    spec = parse_spec(finished.spec)
+    bucket = Bucket(spec.destination.s3, Role.DESTINATION, Places(finished.bench.root))
+    assert find_result(bucket, spec, etag) is not None
+    assert find_result(bucket, spec, "another") is None
+    assert find_result(bucket, parse_spec(finished.spec | {"language": "pt"}), etag) is None
+
+    name = "finished/01.txt"
+    server.client().put_object(Bucket=DESTINATION, Key=name, Body=b"edited")
+    assert find_result(bucket, spec, etag) is None
+    server.client().delete_object(Bucket=DESTINATION, Key=name)
+    assert find_result(bucket, spec, etag) is None
+    server.client().put_object(Bucket=DESTINATION, Key=name, Body=finished.written["01.txt"])
+    assert find_result(bucket, spec, etag) is not None
+
+
+def test_timed_words_in_portuguese_are_as_the_command_has_them(
     bench: Bench, server: S3Server, prefix: str, tmp_path: Path
 ) -> None:
-    from tests.integration.worker.bench import SOURCE
-    from tests.support.speech import write_wav
-
     samples, utterances = speak("pt", 502, SPEECH_SECONDS)
     audio = tmp_path / "fala.wav"
     write_wav(audio, samples)
@@ -92,7 +138,7 @@ def test_words_and_a_prompt_in_portuguese_are_as_the_command_has_them(
     ended = bench.run(bench.spec("fala.wav", prefix, language="pt", decoding=decoding, formats=["json", "srt"]))
     assert ended.code == 0, ended.log
     options = ["--language", "pt", "--word_timestamps", "True", "--condition_on_previous_text", "False"]
-    options += ["--temperature_increment_on_fallback", "None", "--beam_size", "2"]
+    options += ["--temperature", "0", "--temperature_increment_on_fallback", "None", "--beam_size", "2"]
     command = whisper_command(audio, tmp_path / "command", *options)
     written = keys(server, prefix)
     assert written["fala.json"] == command["json"]
@@ -101,42 +147,15 @@ def test_words_and_a_prompt_in_portuguese_are_as_the_command_has_them(
     assert ended.report.language_probability is None
 
 
-def test_a_result_with_a_changed_object_is_written_anew(
+def test_no_secret_prompt_or_text_reaches_log_or_report(
     bench: Bench, server: S3Server, speech: Path, prefix: str
 ) -> None:
-    spec = bench.spec(SPEECH_KEY, prefix, formats=["txt"])
-    first = bench.run(spec)
-    assert first.code == 0, first.log
-    text = keys(server, prefix)["01.txt"]
-    server.client().put_object(Bucket=DESTINATION, Key=f"{prefix}01.txt", Body=b"edited")
-    again = bench.run(spec)
-    assert again.code == 0
-    assert not again.report.reused
-    assert keys(server, prefix)["01.txt"] == text
-
-
-def test_a_model_from_s3_stays_in_the_cache_and_is_used_without_the_server(
-    bench: Bench, server: S3Server, speech: Path, prefix: str
-) -> None:
-    client = server.client()
-    client.create_bucket(Bucket="models")
-    client.upload_file(str(model_path()), "models", "tiny/model.pt")
-    model = {"s3": bench.endpoint(bucket="models", key="tiny/model.pt"), "sha256": model_sha256()}
-    first = bench.run(bench.spec(SPEECH_KEY, prefix, model=model))
-    assert first.code == 0, first.log
-    assert first.report.model is not None
-    assert first.report.model.name == "model.pt"
-
-    client.delete_object(Bucket="models", Key="tiny/model.pt")
-    again = bench.run(bench.spec(SPEECH_KEY, f"{prefix}again/", model=model))
-    assert again.code == 0, again.log
-    assert "is in the cache" in again.log
-
-
-def test_no_secret_and_no_text_reaches_log_or_report(bench: Bench, server: S3Server, speech: Path, prefix: str) -> None:
     prompt = "canary of the prompt"
     bench.env = {"LOG_FORMAT": "json"}
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, decoding={"initialPrompt": prompt}))
+    upload_model(server)
+    model = {"s3": bench.endpoint(bucket="models", key="tiny/model.pt")}
+    decoding = {"initialPrompt": prompt, "temperatures": [0], "beamSize": 1}
+    ended = bench.run(bench.spec(SPEECH_KEY, prefix, decoding=decoding, model=model))
     assert ended.code == 0, ended.log
     for line in ended.log.splitlines():
         assert json.loads(line)["namespace"] == "team-a"

@@ -1,0 +1,68 @@
+"""A model from S3: its cache, and what is not let into it."""
+
+from pathlib import Path
+
+import pytest
+from transcription_api import reasons
+from transcription_api.spec import Model, S3Object, SecretRef
+from transcription_worker.errors import WorkerError
+from transcription_worker.model import fetch_model
+from transcription_worker.places import Places
+
+from tests.integration.worker.bench import SOURCE, Bench
+from tests.support.s3 import REGION, S3Server
+
+KEY = "models/own.pt"
+DIGEST = "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4"  # of b"second"
+
+
+def model_of(server: S3Server, sha256: str | None = None) -> Model:
+    where = S3Object(
+        bucket=SOURCE,
+        key=KEY,
+        endpoint_url=server.url,
+        region=REGION,
+        path_style=True,
+        credentials_secret_ref=SecretRef("s3"),
+    )
+    return Model(s3=where, sha256=sha256)
+
+
+def put(server: S3Server, body: bytes) -> None:
+    server.client().put_object(Bucket=SOURCE, Key=KEY, Body=body)
+
+
+def cached(places: Places) -> list[Path]:
+    return [path for path in places.model_cache.rglob("*") if path.is_file()]
+
+
+def test_without_a_digest_the_etag_says_whether_the_cache_is_right(bench: Bench, server: S3Server) -> None:
+    places = Places(bench.root)
+    put(server, b"first")
+    first = fetch_model(model_of(server), places)
+    assert first.path.read_bytes() == b"first"
+    before = len(server.requests())
+    assert fetch_model(model_of(server), places).path == first.path
+    assert len(server.requests()) == before + 1  # for the ETag alone
+
+    put(server, b"second")
+    assert fetch_model(model_of(server), places).path.read_bytes() == b"second"
+
+
+def test_with_a_digest_the_cache_is_used_without_the_server(bench: Bench, server: S3Server) -> None:
+    places = Places(bench.root)
+    put(server, b"second")
+    first = fetch_model(model_of(server, DIGEST), places)
+    before = len(server.requests())
+    again = fetch_model(model_of(server, DIGEST), places)
+    assert again == first
+    assert len(server.requests()) == before
+
+
+def test_an_object_with_another_digest_never_enters_the_cache(bench: Bench, server: S3Server) -> None:
+    places = Places(bench.root)
+    put(server, b"first")
+    with pytest.raises(WorkerError) as caught:
+        fetch_model(model_of(server, DIGEST), places)
+    assert caught.value.reason is reasons.MODEL_DIGEST_MISMATCH
+    assert cached(places) == []

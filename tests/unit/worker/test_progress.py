@@ -1,0 +1,54 @@
+"""Progress as the operator polls it."""
+
+import json
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from transcription_api.report import STAGES
+from transcription_worker.progress import Board, eta_seconds, serve_progress
+
+
+def test_the_board_is_served_as_it_is_now() -> None:
+    board = Board()
+    server = serve_progress(board, 0)
+    assert server is not None
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        assert read(f"{url}/progress") == {"stage": "device", "secondsDone": 0.0}
+        board.enter("transcribe")
+        board.note(seconds_total=60.0, language="pt")
+        board.advance(30.0)
+        answer = read(f"{url}/progress")
+        assert answer["stage"] in STAGES
+        assert (answer["secondsDone"], answer["secondsTotal"], answer["language"]) == (30.0, 60.0, "pt")
+        assert urllib.request.urlopen(f"{url}/healthz").read() == b"ok\n"  # noqa: S310 - our own server
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{url}/etc/passwd")  # noqa: S310 - our own server
+        with caught.value as error:
+            assert error.code == 404
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def read(url: str) -> dict[str, object]:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own server
+        value: dict[str, object] = json.load(answer)
+    return value
+
+
+def test_a_taken_port_does_not_stop_the_run() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - the server's own address
+        assert serve_progress(Board(), taken.getsockname()[1]) is None
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "done", "total", "eta"),
+    [(10.0, 30.0, 60.0, 10.0), (10.0, 60.0, 60.0, 0.0), (10.0, 0.0, 60.0, None), (10.0, 30.0, None, None)],
+)
+def test_the_time_left_is_at_the_pace_so_far(
+    elapsed: float, done: float, total: float | None, eta: float | None
+) -> None:
+    assert eta_seconds(elapsed, done, total) == eta
