@@ -19,6 +19,7 @@ from transcription_operator.observed import Observed, Plan
 from transcription_operator.progress import ProgressPoller
 from transcription_operator.reconcile import decide
 from transcription_operator.recorder import Recorder
+from transcription_operator.status import is_finished
 from transcription_operator.store import Store
 from transcription_operator.workqueue import WorkQueue
 
@@ -40,8 +41,9 @@ class Controller:
     recorder: Recorder
     metrics: Metrics
 
-    async def work(self) -> None:
-        """One worker, for ever."""
+    async def work(self, leading: asyncio.Event) -> None:
+        """One worker, for ever, from when this replica leads."""
+        await leading.wait()
         while True:
             key = await self.queue.get()
             try:
@@ -119,14 +121,9 @@ class Controller:
         self.queue.schedule(key, plan.requeue_seconds)
         if plan.status is not None:
             self.metrics.written(resource, plan.status)
+            if is_finished(plan.status):
+                self.queue.add(key)  # what comes after the end, as a time to live, is decided from the written status
 
     def _let_go(self, key: Key) -> None:
         self.poller.watch(key, None)
         self.queue.schedule(key, None)
-
-
-async def run_workers(controller: Controller) -> None:
-    """As many workers as configured, until one of them dies of something that no handler expects."""
-    async with asyncio.TaskGroup() as group:
-        for number in range(controller.config.queue_workers):
-            group.create_task(controller.work(), name=f"worker {number}")

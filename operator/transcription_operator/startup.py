@@ -10,7 +10,7 @@ from transcription_api import names
 
 from transcription_operator.cluster import ApiError, Cluster, Connection, LeaseApi, UnreachableError, connect
 from transcription_operator.config import Config
-from transcription_operator.controller import Controller, run_workers
+from transcription_operator.controller import Controller
 from transcription_operator.handlers import register_handlers
 from transcription_operator.health import serve_health
 from transcription_operator.intake import Intake
@@ -83,10 +83,12 @@ async def _run_parts(config: Config, connection: Connection, election: LeaderEle
     try:
         await _wait_for_kinds(cluster, config)
         async with asyncio.TaskGroup() as group:
-            parts = [
-                group.create_task(part)
-                for part in (resync.run(), poller.run(), recorder.run(), _lead(election, controller, resync))
-            ]
+            leading = asyncio.Event()
+            # All before Kopf starts: at its end Kopf waits for every task that is younger than itself.
+            parts = [group.create_task(part) for part in (resync.run(), poller.run(), recorder.run())]
+            parts += [group.create_task(controller.work(leading)) for _ in range(config.queue_workers)]
+            parts += [group.create_task(_lead(config, election, resync, leading))]
+            await asyncio.sleep(0)
             await _watch(config, intake)
             for task in parts:
                 task.cancel()
@@ -94,20 +96,14 @@ async def _run_parts(config: Config, connection: Connection, election: LeaderEle
         await server.cleanup()
 
 
-async def _lead(election: LeaderElection, controller: Controller, resync: Resync) -> None:
+async def _lead(config: Config, election: LeaderElection, resync: Resync, leading: asyncio.Event) -> None:
     """Workers run only while this replica leads, and only on a store that is whole."""
     await resync.done.wait()
     await election.acquire()
-    logger.info("leading as %s", controller.config.pod_name)
-    workers = asyncio.create_task(run_workers(controller))
-    try:
-        renewal = asyncio.create_task(election.renew())
-        await asyncio.wait({workers, renewal}, return_when=asyncio.FIRST_COMPLETED)
-        if workers.done():
-            workers.result()
-        raise LeaseLostError(f"the lease {controller.config.lease_name} is lost")
-    finally:
-        workers.cancel()
+    logger.info("leading as %s", config.pod_name)
+    leading.set()
+    await election.renew()
+    raise LeaseLostError(f"the lease {config.lease_name} is lost")
 
 
 async def _watch(config: Config, intake: Intake) -> None:

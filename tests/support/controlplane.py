@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.apiclient import Api
+
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds/transcriptionjobs.transcription.dev.yaml"
 ADMIN_TOKEN = "admin"
@@ -78,6 +80,10 @@ class ControlPlane:
         path = self._folder / f"kubeconfig-{token}"
         path.write_text(json.dumps(_kubeconfig(self.url, token)))
         return path
+
+    def api(self, token: str = ADMIN_TOKEN) -> Api:
+        """A client of its own for each caller."""
+        return Api(self.url, token, unverified_context())
 
     def kubectl(self, *args: str, text: str | None = None) -> str:
         """What kubectl prints."""

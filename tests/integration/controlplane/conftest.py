@@ -1,0 +1,36 @@
+"""One apiserver with one operator for the tests that need no more; each test has a namespace."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.controlplane import ControlPlane, control_plane
+from tests.support.deployment import ACCOUNT, Operator, grant_rights, running_operator
+from tests.support.played import Namespace
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with control_plane(tmp_path_factory.mktemp("plane"), {ACCOUNT: ACCOUNT}) as started:
+        grant_rights(started)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def operator(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    options = {"allowed_endpoints": "*.amazonaws.com,s3.allowed", "worker_resources": '{"limits": {"memory": "4Gi"}}'}
+    with running_operator(plane, log, **options) as started:
+        yield started
+        text = log.read_text()
+    assert "Traceback" not in text, text[-4000:]
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[Namespace]:
+    api = plane.api()
+    yield Namespace(api, f"test-{next(_numbers)}")
+    api.close()

@@ -1,0 +1,145 @@
+"""The operator as it runs in a pod: its own process, its own account with the chart's rights, settings by environment."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from tests.support.controlplane import ROOT, ControlPlane, free_ports
+
+# The account's token and name at the apiserver.
+ACCOUNT = "operator"
+READY_SECONDS = 60
+
+
+class Operator:
+    """One process. `options` are settings without their prefix, as lease_name."""
+
+    def __init__(self, plane: ControlPlane, log: Path, **options: object) -> None:
+        [self.port] = free_ports(1)
+        self.log = log
+        settings = {
+            "worker_image": "worker:test",
+            "log_format": "text",
+            "http_port": self.port,
+            "pod_name": f"operator-{self.port}",
+            "lease_seconds": 3,
+            "progress_seconds": 1,
+        } | options
+        self._environment = os.environ | {f"TRANSCRIPTION_{name.upper()}": str(item) for name, item in settings.items()}
+        self._environment["KUBECONFIG"] = str(plane.kubeconfig_for(ACCOUNT))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, ready: bool = True) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "transcription_operator"]
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        if ready:
+            self.await_ready()
+
+    def await_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while self.get("/readyz")[0] != 200:
+            assert self._process is not None
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the operator did not get ready:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of a page of its own port; 0 where nobody listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except (urllib.error.URLError, OSError):
+            return 0, ""
+
+    def metric(self, sample: str) -> float:
+        """The value of one line of /metrics; 0 where it is not there."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.rpartition(" ")[0] == sample:
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit status."""
+        return self._signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit status once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def memory_mib(self) -> float:
+        """Resident memory."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def _signal(self, number: int) -> int:
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+
+@contextmanager
+def running_operator(plane: ControlPlane, log: Path, **options: object) -> Iterator[Operator]:
+    """Ready on entry, stopped on exit."""
+    operator = Operator(plane, log, **options)
+    operator.start()
+    try:
+        yield operator
+    finally:
+        operator.stop()
+
+
+def grant_rights(plane: ControlPlane) -> None:
+    """The chart's ClusterRole, and its Role for the lease, for the test's account."""
+    command = [str(ROOT / "hack/cluster/binaries"), "helm"]
+    folder = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
+    chart = ROOT / "helm/transcription-operator"
+    helm = [
+        f"{folder}/helm",
+        "template",
+        "transcription-operator",
+        str(chart),
+        "-n",
+        "default",
+        "-s",
+        "templates/rbac.yaml",
+    ]
+    rendered = subprocess.run(helm, check=True, capture_output=True, text=True).stdout
+    documents = [item for item in yaml.safe_load_all(rendered) if item]
+    for item in documents:
+        if item["kind"].endswith("Binding"):
+            item["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ACCOUNT}]
+    plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(documents))
