@@ -46,6 +46,7 @@ def test_a_secret_without_a_key_is_named_with_the_key(tmp_path: Path, files: dic
     assert f'Secret "s3-reader" has no key {missing}' in caught.value.message
 
 
-def test_an_endpoint_that_is_no_url_is_named(tmp_path: Path) -> None:
+def test_an_endpoint_that_is_no_url_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # nobody is asked for an identity
     with pytest.raises(WorkerError, match=r"spec\.source\.s3\.endpointURL: got 'not a url'"):
         make_client(S3Endpoint(bucket="b", endpoint_url="not a url"), Role.SOURCE, Places(tmp_path))

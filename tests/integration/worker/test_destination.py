@@ -1,0 +1,74 @@
+"""The trial of the destination, with users that may do some things and not others."""
+
+import json
+import subprocess
+
+import pytest
+from transcription_api import names, reasons
+from transcription_api.spec import Spec, parse_spec
+from transcription_worker.errors import WorkerError
+from transcription_worker.places import Places
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.roles import Role
+from transcription_worker.write import TRIAL_SUFFIX, find_result, try_destination
+
+from tests.integration.worker.bench import Bench
+from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, versitygw
+
+BUCKET = "least-privilege"
+
+
+@pytest.fixture
+def allowed(bench: Bench, server: S3Server, request: pytest.FixtureRequest) -> Bucket:
+    """The bucket as a user sees it who may do just what the test says."""
+    user = f"user-{abs(hash(request.node.name))}"
+    admin = [versitygw(), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
+    create = ["create-user", "--access", user, "--secret", "user-key", "--role", "user"]
+    subprocess.run([*admin, "--region", REGION, *create], check=True, stdout=subprocess.DEVNULL)
+    client = server.client()
+    if BUCKET not in [item["Name"] for item in client.list_buckets()["Buckets"]]:
+        client.create_bucket(Bucket=BUCKET)
+    statement = {
+        "Effect": "Allow",
+        "Principal": user,
+        "Action": request.param,
+        "Resource": f"arn:aws:s3:::{BUCKET}/*",
+    }
+    client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    bench.mount_secret(names.DESTINATION_CREDENTIALS_DIR, user, "user-key")
+    return Bucket(spec_of(bench).destination.s3, Role.DESTINATION, Places(bench.root))
+
+
+def spec_of(bench: Bench) -> Spec:
+    value = bench.spec("01.wav", "out/")
+    value["destination"]["s3"]["bucket"] = BUCKET
+    return parse_spec(value)
+
+
+def held(server: S3Server) -> list[str]:
+    return [item["Key"] for item in server.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+@pytest.mark.parametrize("allowed", [["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]], indirect=True)
+def test_the_trial_leaves_nothing_behind(allowed: Bucket, bench: Bench, server: S3Server) -> None:
+    assert find_result(allowed, spec_of(bench), "etag") is None
+    try_destination(allowed, spec_of(bench))
+    assert held(server) == []
+
+
+@pytest.mark.parametrize("allowed", [["s3:PutObject", "s3:GetObject"]], indirect=True)
+def test_writing_and_reading_are_enough_and_an_empty_object_stays(
+    allowed: Bucket, bench: Bench, server: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    try_destination(allowed, spec_of(bench))
+    assert held(server) == [f"out/01.report.json{TRIAL_SUFFIX}"]
+    assert "may not delete" in caplog.text
+    server.client().delete_object(Bucket=BUCKET, Key=f"out/01.report.json{TRIAL_SUFFIX}")
+
+
+@pytest.mark.parametrize("allowed", [["s3:GetObject"], ["s3:PutObject"]], indirect=True)
+def test_who_may_not_write_or_not_read_back_is_denied(allowed: Bucket, bench: Bench) -> None:
+    with pytest.raises(WorkerError) as caught:
+        try_destination(allowed, spec_of(bench))
+    assert caught.value.reason is reasons.DESTINATION_DENIED
+    assert "S3 answered" in caught.value.message
