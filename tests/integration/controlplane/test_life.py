@@ -203,7 +203,9 @@ def test_a_pending_deadline_fails_and_removes_the_job(namespace: Namespace) -> N
 
 
 def test_an_endpoint_outside_the_allowed_ones_is_refused_without_a_job(namespace: Namespace) -> None:
-    namespace.create("outside", source={"s3": {"bucket": "audio", "key": "k.wav", "endpointURL": "http://169.254.169.254"}})
+    namespace.create(
+        "outside", source={"s3": {"bucket": "audio", "key": "k.wav", "endpointURL": "http://169.254.169.254"}}
+    )
     status = namespace.until_phase("outside", "Failed")
     assert condition(status, "Accepted")["reason"] == "EndpointNotAllowed"
     assert "169.254.169.254" in status["failure"]["message"]
