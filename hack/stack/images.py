@@ -40,7 +40,9 @@ def ensure_image(image: Image) -> str:
     variable = "IMAGE_" + image.name.upper().replace("-", "_")
     if existing_cluster():
         if not os.environ.get(variable):
-            raise ValueError(f"{variable} is not set: with CLUSTER=existing it names an image that the cluster can pull")
+            raise ValueError(
+                f"{variable} is not set: with CLUSTER=existing it names an image that the cluster can pull"
+            )
         return os.environ[variable]
     reference = _build(image)
     run(str(CLUSTER / "load"), reference, *image.nodes)

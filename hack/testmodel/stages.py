@@ -55,5 +55,5 @@ STAGES = (
     Stage("whole windows, cut as in transcription", Shards(0, 5, 6, 6, False, 0.0, NO_PROMPTS), 2000, 5e-4, falls=True),
     Stage("prompts of all kinds, all positions", Shards(0, 5, 16, 8, True, 0.5), 2000, 1e-3, falls=False),
     Stage("the same, settled", Shards(0, 5, 16, 8, True, 0.3), 1600, 1e-3, falls=True),
-    Stage("the same, settled again", Shards(0, 5, 12, 10, True, 0.2), 2000, 8e-4, falls=True),
+    Stage("the same, settled again", Shards(3, 8, 12, 10, True, 0.2), 1000, 7e-4, falls=True),
 )

@@ -24,6 +24,7 @@ FIRST_STAMP_MAX = 1.0  # s; Whisper's decoding allows no later first timestamp
 CUT_MARGIN = 0.1  # s; an utterance that ends nearer than this to the window's end counts as cut
 HEARD_MIN = 0.1  # s of an utterance that must be in the window for its start to be written
 LATE_MAX = 0.25  # s of an utterance that may be missing at the window's start without a loss of words
+MISPLACED_SECONDS = (-1.0, 0.6)  # where a window starts that does not start at the end of the last segment
 SILENT_SHARE = 0.06  # of recordings
 NOISELESS_SHARE = 0.1  # of recordings
 
@@ -113,10 +114,11 @@ class Cutter:
         return pad_or_trim(mel[:, seek : seek + frames], N_FRAMES)
 
     def advance(self, window: Window, last: float) -> int:
-        """Frames from this window's start to the next one's; a few are a bit off, as a real model's are."""
+        """Frames from this window's start to the next one's; some are off, as they are with word timestamps."""
         if not (window.segments and window.tail):
             return int(N_FRAMES)
-        jitter = self.draw.gauss(0, 0.03) if self.draw.random() < 0.9 else self.draw.uniform(-0.3, 0.6)
+        near = self.draw.random() < 0.7
+        jitter = self.draw.gauss(0, 0.03) if near else self.draw.uniform(*MISPLACED_SECONDS)
         ticks = round((last + jitter) / TICK)
         return max(1, ticks) * FRAMES_PER_TICK
 
@@ -155,10 +157,15 @@ class Cutter:
 
 
 def heard(utterance: Utterance, missing: float) -> str:
-    """The words that are left when the first `missing` seconds are not in the window, by the share of their letters."""
+    """The words that are left when the first `missing` seconds are not in the window, by the share of their letters.
+
+    Less than half is the end of what the window before it has already written: nothing is left of it.
+    """
+    words, length, left = utterance.text.split(), utterance.end - utterance.start, []
     if missing <= LATE_MAX:
         return utterance.text
-    words, length, left = utterance.text.split(), utterance.end - utterance.start, []
+    if missing > length / 2:
+        return ""
     for i, word in enumerate(words):
         if len(" ".join(words[:i])) / len(utterance.text) * length > missing - 0.1:
             left.append(word)

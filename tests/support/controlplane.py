@@ -34,11 +34,15 @@ def binaries() -> Path:
 
 
 class ControlPlane:
-    """`folder` holds data, keys and logs. Stopped and started again, it keeps its ports and its data."""
+    """`folder` holds data, keys and logs. Stopped and started again, it keeps its ports and its data.
 
-    def __init__(self, folder: Path, tokens: dict[str, str] | None = None) -> None:
+    With `audit` each write has an entry in the audit log before it is answered.
+    """
+
+    def __init__(self, folder: Path, tokens: dict[str, str] | None = None, audit: bool = True) -> None:
         self._folder = folder
         self._bin = binaries()
+        self._audit = audit
         self._ports = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None
         self._apiserver: subprocess.Popen[bytes] | None = None
@@ -61,6 +65,11 @@ class ControlPlane:
         with (self._folder / "apiserver.log").open("ab") as log:
             self._apiserver = subprocess.Popen([self._bin / "kube-apiserver", *flags], stdout=log, stderr=log)
         self._await_ready()
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """What the two have used so far."""
+        children = {"kube-apiserver": self._apiserver, "etcd": self._etcd}
+        return {name: cpu_seconds(child.pid) for name, child in children.items() if child is not None}
 
     def stop_apiserver(self) -> None:
         _end(self._apiserver)
@@ -142,10 +151,15 @@ class ControlPlane:
             f"--token-auth-file={self._folder / 'tokens.csv'}",
             # Nobody makes the service accounts here, and no node takes its taints away.
             "--disable-admission-plugins=ServiceAccount,DefaultTolerationSeconds,TaintNodesByCondition",
+            "--profiling=false",
+            *(self._audit_flags() if self._audit else ()),
+        ]
+
+    def _audit_flags(self) -> list[str]:
+        return [
             f"--audit-policy-file={self._folder / 'audit.yaml'}",
             f"--audit-log-path={self.audit_log}",
             "--audit-log-mode=blocking-strict",
-            "--profiling=false",
         ]
 
     def _await_ready(self) -> None:
@@ -172,6 +186,12 @@ def unverified_context() -> ssl.SSLContext:
     return ssl._create_unverified_context()  # noqa: S323
 
 
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_ports(count: int) -> list[int]:
     """Loopback ports that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
@@ -185,9 +205,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def control_plane(folder: Path, tokens: dict[str, str] | None = None) -> Iterator[ControlPlane]:
+def control_plane(folder: Path, tokens: dict[str, str] | None = None, audit: bool = True) -> Iterator[ControlPlane]:
     """Started, with the CRD; `tokens` are further users, token -> name."""
-    plane = ControlPlane(folder, tokens)
+    plane = ControlPlane(folder, tokens, audit)
     plane.start()
     try:
         plane.install_crd()

@@ -95,9 +95,9 @@ class Operator:
         os.kill(self.pid, signal.SIGCONT)
 
     def memory_mib(self) -> float:
-        """Resident memory."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        """Resident memory at its highest so far."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
     def _signal(self, number: int) -> int:
         if self._process is None:

@@ -54,7 +54,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   verbs: [get, list, watch, delete]
 - apiGroups: [transcription.dev]
   resources: [transcriptionjobs/status]
-  verbs: [patch]
+  verbs: [update]
 # Asked for by the admission plugin OwnerReferencesPermissionEnforcement, for Jobs that block their owner's deletion.
 - apiGroups: [transcription.dev]
   resources: [transcriptionjobs/finalizers]
@@ -65,8 +65,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 # Why a pod waits, and how its worker ended.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list]
-- apiGroups: ["", events.k8s.io]
+  verbs: [list]
+- apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.crd.conftest import Kubectl
+from tests.support.kubectl import Kubectl
 
 S3 = {"bucket": "audio", "key": "interviews/01.wav"}
 SHA = "0123456789abcdef" * 4

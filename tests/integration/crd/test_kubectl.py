@@ -20,8 +20,8 @@ from transcription_api.status import (
 )
 
 from hack.docs.reference import ROOT
-from tests.integration.crd.conftest import Kubectl
 from tests.integration.crd.test_admission import job
+from tests.support.kubectl import Kubectl
 
 TIME = "2026-11-24T04:00:00Z"
 FULL = Status(

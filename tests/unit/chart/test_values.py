@@ -16,7 +16,7 @@ CHART = ROOT / "helm/transcription-operator"
 TEXT = (CHART / "values.yaml").read_text()
 VALUES: dict[str, Any] = yaml.safe_load(TEXT)
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
-TEMPLATES = "\n".join(path.read_text() for path in sorted((CHART / "templates").iterdir()))
+TEMPLATES = "\n".join(path.read_text() for path in sorted((CHART / "templates").rglob("*.*")))
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
 

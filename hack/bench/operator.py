@@ -1,0 +1,140 @@
+"""How fast the operator is, on a bare apiserver and etcd that share this machine's cores with it and with the client.
+
+Burst: so many resources are created as fast as several clients can; the clock runs from the first request until the last
+status is written. Idle: one resource at a time; the clock runs from the request until its Job can be read.
+"""
+
+import argparse
+import copy
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tests.support.controlplane import ControlPlane, control_plane, cpu_seconds
+from tests.support.deployment import ACCOUNT, Operator, grant_rights, running_operator
+from tests.support.played import Namespace
+
+# What the project promises.
+BURST_PER_MINUTE = 6000
+MEMORY_MIB = 200
+IDLE_P95_SECONDS = 0.2
+
+CLIENTS = 4
+# Seconds between two resources of the idle part, and between two lines of progress of the burst.
+PAUSE_SECONDS = 0.25
+PROGRESS_SECONDS = 5.0
+# Seconds without any change after which the burst has failed.
+STALL_SECONDS = 60.0
+
+
+def main() -> int:
+    """0 if all three promises are kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=5000, help="resources of the burst")
+    parser.add_argument("--samples", type=int, default=100, help="resources of the idle part")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
+    with tempfile.TemporaryDirectory() as folder, control_plane(Path(folder), {ACCOUNT: ACCOUNT}, audit=False) as plane:
+        grant_rights(plane)
+        with running_operator(plane, Path(folder) / "operator.log", lease_seconds=15) as operator:
+            kept = [
+                run_idle(plane, operator, options.samples),
+                run_burst(plane, operator, options.count),
+                check("peak memory", operator.memory_mib(), "MiB", operator.memory_mib() <= MEMORY_MIB, MEMORY_MIB),
+            ]
+    return 0 if all(kept) else 1
+
+
+def run_burst(plane: ControlPlane, operator: Operator, count: int) -> bool:
+    """Resources to Jobs and one status each."""
+    area = Namespace(plane.api(), "burst")
+    used = cpu_of(plane, operator)
+    began = time.monotonic()
+    clients = [threading.Thread(target=create_share, args=(plane, area, count, share)) for share in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    seconds = await_statuses(operator, count, began)
+    for client in clients:
+        client.join()
+    spent = {name: value - used[name] for name, value in cpu_of(plane, operator).items()}
+    print("CPU per resource: " + ", ".join(f"{name} {1000 * value / count:.2f} ms" for name, value in spent.items()))
+    verify(area, count)
+    return check(
+        "burst", 60 * count / seconds, "resources a minute", 60 * count / seconds >= BURST_PER_MINUTE, BURST_PER_MINUTE
+    )
+
+
+def create_share(plane: ControlPlane, area: Namespace, count: int, share: int) -> None:
+    """Every CLIENTS-th resource, over a connection of its own."""
+    mine = copy.copy(area)
+    mine.api = plane.api()
+    for number in range(share, count, CLIENTS):
+        mine.create(f"burst-{number:05}")
+    mine.api.close()
+
+
+def await_statuses(operator: Operator, count: int, began: float) -> float:
+    """Seconds until all have one, by the operator's own gauge."""
+    base = told = 0.0
+    changed = shown = began
+    while told - base < count:
+        time.sleep(0.1)
+        now, seen = time.monotonic(), operator.metric('transcription_jobs{phase="Pending",reason="WaitingForPod"}')
+        if seen != told:
+            told, changed = seen, now
+        if now - changed > STALL_SECONDS:
+            raise TimeoutError(f"{told:.0f} of {count} statuses, and none more within {STALL_SECONDS:.0f} s")
+        if now - shown > PROGRESS_SECONDS:
+            print(f"  {told:.0f} of {count} after {now - began:.0f} s")
+            shown = now
+    return time.monotonic() - began
+
+
+def verify(area: Namespace, count: int) -> None:
+    """What the gauge says is what the apiserver holds."""
+    jobs = area.api.items(area.jobs)
+    resources = area.api.items(area.resources)
+    owners = {item["metadata"]["ownerReferences"][0]["uid"] for item in jobs}
+    told = sum("jobRef" in item.get("status", {}) for item in resources)
+    if not len(jobs) == len(owners) == told == count:
+        raise AssertionError(f"{len(jobs)} Jobs of {len(owners)} owners and {told} statuses, expected {count} of each")
+
+
+def run_idle(plane: ControlPlane, operator: Operator, samples: int) -> bool:
+    """One resource at a time. They are removed again, so that the burst starts from none."""
+    area = Namespace(plane.api(), "idle")
+    while operator.metric("transcription_leading") != 1:
+        time.sleep(0.1)
+    waits = [idle_sample(area, number) for number in range(samples)]
+    for number in range(samples):
+        area.delete(f"idle-{number}")
+    p95 = statistics.quantiles(waits, n=20)[-1]
+    print(f"idle, resource to Job: median {statistics.median(waits):.3f} s, longest {max(waits):.3f} s")
+    return check("idle p95", p95, "s", p95 <= IDLE_P95_SECONDS, IDLE_P95_SECONDS)
+
+
+def idle_sample(area: Namespace, number: int) -> float:
+    time.sleep(PAUSE_SECONDS)
+    began = time.monotonic()
+    uid = area.create(f"idle-{number}")["metadata"]["uid"]
+    selector = f"{area.jobs}?labelSelector=transcription.dev%2Fuid%3D{uid}"
+    while not area.api.items(selector):
+        time.sleep(0.002)
+    return time.monotonic() - began
+
+
+def cpu_of(plane: ControlPlane, operator: Operator) -> dict[str, float]:
+    return {"operator": cpu_seconds(operator.pid)} | plane.cpu_seconds() | {"client": time.process_time()}
+
+
+def check(what: str, value: float, unit: str, kept: bool, promise: float) -> bool:
+    print(f"{'ok  ' if kept else 'MISS'} {what}: {value:,.4g} {unit} (promised: {promise:g})")
+    return kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The chart's manifests, without a cluster."""
+
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transcription_operator.config import parse_config
+
+from hack.docs.reference import CRD
+from tests.integration.chart.conftest import CHART, FULL, Helm
+
+GOLDEN = Path(__file__).with_name("golden")
+# Set to any text to write the golden files anew.
+UPDATE = "UPDATE_GOLDEN"
+
+
+def manifests(text: str) -> list[dict[str, Any]]:
+    return [item for item in yaml.safe_load_all(text) if item]
+
+
+def find(items: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    """The one manifest of a kind."""
+    (found,) = [item for item in items if item["kind"] == kind]
+    return found
+
+
+def container(items: list[dict[str, Any]]) -> dict[str, Any]:
+    (found,) = find(items, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("options", [[], ["--values", str(FULL)]], ids=["default", "full"])
+def test_helm_lint_finds_nothing(helm: Helm, options: list[str]) -> None:
+    helm("lint", "--strict", str(CHART), *options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("default", ["--set", "crds.install=false"]), ("full", ["--values", str(FULL)])],
+)
+def test_the_manifests_are_the_golden_ones(helm: Helm, name: str, options: list[str]) -> None:
+    path, rendered = GOLDEN / f"{name}.yaml", helm.template(*options)
+    if os.environ.get(UPDATE):
+        path.write_text(rendered)
+    assert manifests(rendered) == manifests(path.read_text())
+
+
+def test_the_crd_is_installed_as_it_is_and_kept(helm: Helm) -> None:
+    crd = find(manifests(helm.template()), "CustomResourceDefinition")
+    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert crd == yaml.safe_load(CRD.read_text())
+
+
+def test_the_crd_can_be_left_to_go_with_the_release(helm: Helm) -> None:
+    crd = find(manifests(helm.template("--set", "crds.keep=false")), "CustomResourceDefinition")
+    assert "annotations" not in crd["metadata"]
+
+
+def settings(items: list[dict[str, Any]]) -> dict[str, str]:
+    """The container's environment, as a pod named operator-1 has it."""
+    from_pod = {"metadata.namespace": "transcription-system", "metadata.name": "operator-1"}
+    return {
+        item["name"]: item["value"] if "value" in item else from_pod[item["valueFrom"]["fieldRef"]["fieldPath"]]
+        for item in container(items)["env"]
+    }
+
+
+def test_the_default_values_are_the_operators_own_defaults(helm: Helm) -> None:
+    given = settings(manifests(helm.template()))
+    config = parse_config(given)
+    known = {
+        "TRANSCRIPTION_WORKER_IMAGE": config.worker_image,
+        "TRANSCRIPTION_LEASE_NAMESPACE": "transcription-system",
+        "TRANSCRIPTION_POD_NAME": "operator-1",
+    }
+    assert config == parse_config(known)
+
+
+def test_every_value_reaches_the_operator(helm: Helm) -> None:
+    config = parse_config(settings(manifests(helm.template("--values", str(FULL)))))
+    assert config.worker_image == "registry.example/transcription-worker:1.2.3-cuda"
+    assert config.worker_image_pull_policy == "Never"
+    assert config.worker_image_pull_secrets == ("registry", "other")
+    assert config.worker_resources == {"requests": {"cpu": "4", "memory": "4Gi"}, "limits": {"memory": "12Gi"}}
+    assert config.namespaces == ("team-a", "team-b")
+    assert config.queue_workers == 32
+    assert config.resync_seconds == 600
+    assert config.progress_seconds == 2.5
+    assert (config.log_format, config.log_level) == ("text", "DEBUG")
+    assert config.node_cache_path == "/var/cache/whisper"
+    assert config.allowed_endpoints == ("*.storage.svc", "s3.eu-west-1.amazonaws.com")
+    assert (config.lease_name, config.lease_seconds) == ("speech-transcriber", 30)
+    assert config.http_port == 9090
+
+
+def test_the_environment_holds_nothing_that_the_operator_does_not_read(helm: Helm) -> None:
+    fields = {f"TRANSCRIPTION_{name.upper()}" for name in parse_config({"TRANSCRIPTION_WORKER_IMAGE": "w"}).__dict__}
+    assert set(settings(manifests(helm.template()))) == fields
+
+
+def test_probes_ask_the_port_that_the_operator_serves(helm: Helm) -> None:
+    found = container(manifests(helm.template("--set", "httpPort=9999")))
+    assert found["ports"] == [{"name": "http", "containerPort": 9999}]
+    assert found["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert found["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_with_namespaces_the_operator_has_no_cluster_wide_rights(helm: Helm) -> None:
+    options = ["--set", "namespaces={team-a,team-b}", "--set", "rbac.aggregateRoles=false"]
+    items = manifests(helm.template(*options))
+    assert not [item for item in items if item["kind"].startswith("ClusterRole")]
+    roles = {item["metadata"]["namespace"] for item in items if item["kind"] == "Role"}
+    assert roles == {"team-a", "team-b", "transcription-system"}
+
+
+def test_one_replica_has_no_disruption_budget_that_would_block_a_drain(helm: Helm) -> None:
+    kinds = {item["kind"] for item in manifests(helm.template())}
+    assert "PodDisruptionBudget" not in kinds
+    more = {item["kind"] for item in manifests(helm.template("--set", "replicas=2"))}
+    assert "PodDisruptionBudget" in more
+
+
+def test_a_misspelt_value_is_refused_by_name(helm: Helm) -> None:
+    done = helm("template", "any", str(CHART), "--set", "replicaCount=2", check=False)
+    assert done.returncode != 0
+    assert "replicaCount" in done.stderr
+
+
+def test_a_package_holds_the_crd_itself(helm: Helm, tmp_path: Path) -> None:
+    helm("package", str(CHART), "--destination", str(tmp_path))
+    (package,) = tmp_path.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        member = archive.getmember(f"transcription-operator/files/{CRD.name}")
+        found = archive.extractfile(member)
+        assert found is not None
+        assert found.read() == CRD.read_bytes()

@@ -1,0 +1,32 @@
+"""kubectl on a control plane, as an administrator or as anybody else; refusals are what tests look at."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.controlplane import binaries
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Kubectl:
+    """One kubeconfig's."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        self._command = [str(binaries() / "kubectl"), "--kubeconfig", str(kubeconfig)]
+
+    def __call__(self, *args: str, given: object = None, check: bool = True) -> Done:
+        """One command; `given` is a manifest on its standard input."""
+        text = given if isinstance(given, str) else yaml.safe_dump(given)
+        done = subprocess.run([*self._command, *args], input=text, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def create(self, manifest: object) -> dict[str, Any]:
+        """The object as the apiserver stored it."""
+        created: dict[str, Any] = json.loads(self("create", "-f", "-", "-o", "json", given=manifest).stdout)
+        return created
