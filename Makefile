@@ -7,7 +7,7 @@ RUN := uv run --frozen --all-packages --all-groups
 WITH_CLUSTER := eval "$$(hack/cluster/env)" &&
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 install: ## What the machine lacks: uv, Go, ffmpeg, espeak-ng
 	hack/install
