@@ -6,7 +6,7 @@ Not `kind load`: that needs crictl in the node, and keeps an image's layers pack
 import shlex
 import subprocess
 
-from hack.cluster import kind
+from hack.cluster import kind, linking
 from hack.cluster.stages import StageError, output, say, stage
 
 ID_LABEL = "transcription.dev/image-id"  # on the image in the node: the engine's id of what was loaded
@@ -42,8 +42,9 @@ def load(image: str, words: list[str]) -> None:
         if f"{ID_LABEL}={wanted}" in held(node, reference(image)):
             say(f"   {node} holds {image}")
             continue
-        with stage(f"{image} to {node}"):
-            _copy(image, node)
+        plan = linking.plan(image, node)
+        with stage(f"{image} to {node}, {'linked' if plan else 'copied'}"):
+            linking.link(plan, reference(image), node) if plan else _copy(image, node)
         output(["docker", "exec", node, *CTR, "label", reference(image), f"{ID_LABEL}={wanted}"])
 
 
