@@ -1,7 +1,6 @@
 """The kind cluster: its configuration, whether what is there can be used, and what must hold on it each time."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -174,11 +173,14 @@ def _create(image: str, wanted: dict[str, Any]) -> None:
 
 def _say_end_of_node_logs(node: str) -> None:
     for command in (
-        ["docker", "logs", "--tail", "10", node],
+        ["docker", "exec", node, "tail", "-n", "10", "/var/log/containerd.log"],
         ["docker", "exec", node, "tail", "-n", "10", "/var/log/kubelet.log"],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-        say(f"--- {' '.join(command)}\n{done.stdout}{done.stderr}")
+        try:
+            shown = output(command, timeout=20)
+        except StageError as error:
+            shown = str(error)
+        say(f"--- {' '.join(command)}\n{shown}")
 
 
 def delete() -> None:
@@ -239,7 +241,7 @@ def network_script(node: Mapping[str, Any], nodes: list[dict[str, Any]]) -> str:
 def _ensure_gpu() -> None:
     """What a GPU pool's node shows: labels, taint, capacity.
 
-    A kubelet that starts anew sets extended resources that no plugin of its own offers to zero, hence each time.
+    Each time: no device plugin stands behind the capacity, so nothing else would bring it back.
     """
     labels = {"metadata": {"labels": GPU_LABELS}, "spec": {"taints": [GPU_TAINT]}}
     kubectl("patch", "node", GPU_NODE, "--type=strategic", "-p", json.dumps(labels))

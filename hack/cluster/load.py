@@ -3,6 +3,7 @@
 Not `kind load`: that needs crictl in the node, and keeps an image's layers packed and unpacked.
 """
 
+import re
 import shlex
 import subprocess
 
@@ -46,11 +47,33 @@ def load(image: str, words: list[str]) -> None:
         with stage(f"{image} to {node}, {'linked' if plan else 'copied'}"):
             linking.link(plan, reference(image), node) if plan else _copy(image, node)
         output(["docker", "exec", node, *CTR, "label", reference(image), f"{ID_LABEL}={wanted}"])
+        _remove_superseded(node, reference(image), wanted)
 
 
 def held(node: str, name: str) -> str:
     """What the node's containerd lists of the image: a line with its labels, or nothing."""
     return "\n".join(output(["docker", "exec", node, *CTR, "list", f"name=={name}"]).splitlines()[1:])
+
+
+def _remove_superseded(node: str, name: str, wanted: str) -> None:
+    used = output(["docker", "exec", node, "ctr", "--namespace", "k8s.io", "containers", "list"]).split()
+    names = superseded(output(["docker", "exec", node, *CTR, "list"]), set(used), name, wanted)
+    if names:
+        output(["docker", "exec", node, *CTR, "remove", *names])
+
+
+def superseded(listing: str, used: set[str], name: str, wanted: str) -> list[str]:
+    """Images of `name`'s repository in ctr's listing that were loaded from here, are not `wanted` and no container uses.
+
+    Each goes by its name and by its id, under which containerd keeps it too.
+    """
+    repository = name.rpartition(":")[0] + ":"
+    found = []
+    for fields in (line.split() for line in listing.splitlines()[1:]):
+        label = re.search(rf"{ID_LABEL}=(sha256:[0-9a-f]+)", fields[-1])
+        if label and label[1] != wanted and fields[0].startswith(repository) and fields[0] not in used:
+            found += [fields[0], label[1]]
+    return found
 
 
 def _copy(image: str, node: str) -> None:

@@ -117,3 +117,20 @@ def test_nodes_are_named_by_what_they_are() -> None:
 def test_an_unknown_node_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(StageError, match="no such node: cpu; expected some of control-plane gpu plain"):
         load.node_names(["cpu"])
+
+
+def test_images_that_a_newer_one_of_the_same_name_replaced_are_known_unless_a_container_uses_them() -> None:
+    listing = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n" + "".join(
+        f"{name} type sha256:0 4.0 MiB linux/amd64 io.cri-containerd.image=managed{label}\n"
+        for name, label in (
+            ("docker.io/library/worker:old", ",transcription.dev/image-id=sha256:aa"),
+            ("docker.io/library/worker:used", ",transcription.dev/image-id=sha256:bb"),
+            ("docker.io/library/worker:same", ",transcription.dev/image-id=sha256:cc"),
+            ("docker.io/library/worker:new", ",transcription.dev/image-id=sha256:cc"),
+            ("docker.io/library/worker:pulled", ""),
+            ("docker.io/library/worker-two:old", ",transcription.dev/image-id=sha256:dd"),
+        )
+    )
+    used = {"docker.io/library/worker:used"}
+    found = load.superseded(listing, used, "docker.io/library/worker:new", "sha256:cc")
+    assert found == ["docker.io/library/worker:old", "sha256:aa"]
