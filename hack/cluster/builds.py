@@ -24,6 +24,7 @@ PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip
 UV_FILES = (Path("~/.config/uv/uv.toml"), Path("/etc/uv/uv.toml"))  # the first one wins
 PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host")  # others name this machine's files
 REPOSITORY = "transcription-testbed"
+BUILD_CACHE = "10GB"  # one build of the worker's layers takes 6
 
 
 def pip_settings(environ: Mapping[str, str], files: tuple[Path, ...] = PIP_FILES) -> dict[str, str]:
@@ -89,6 +90,15 @@ def build_image(tag: str, dockerfile: Path, options: list[str]) -> None:
         )
     say(f"   {output(['docker', 'image', 'inspect', '-f', '{{.Size}}', tag]).strip()} bytes")
     images.remove_superseded(tag.partition(":")[0], tag)
+    if engine.is_ours():
+        _trim_build_cache()
+
+
+def _trim_build_cache() -> None:
+    try:
+        output([engine.builder(), "builder", "prune", "--force", "--keep-storage", BUILD_CACHE], timeout=300)
+    except StageError as error:
+        say(f"   the build cache was not trimmed: {error}")  # the image is there all the same
 
 
 def _with_machine_cas(dockerfile: Path, folder: Path) -> Path:

@@ -176,6 +176,11 @@ def runtime_flags(limited: bool) -> list[str]:
     return ["--add-runtime", f"held={wrapper}", "--default-runtime", "held"]
 
 
+def is_ours() -> bool:
+    """Whether the engine that runs was started by these scripts, so that its build cache is theirs to trim."""
+    return _unit_marker().exists() or alive(_pid_file(), "dockerd") is not None
+
+
 def stop() -> str:
     """Stop the engine if these scripts started it; says in words what was done."""
     if _unit_marker().exists():
