@@ -72,7 +72,8 @@ class Namespace:
 
     def until(self, name: str, fits: Callable[[Json], Any], what: str = "status", seconds: float = PATIENCE) -> Json:
         """The first status that fits."""
-        return until(lambda: _fitting(self.status(name), fits), what, seconds, lambda: self.status(name))
+        found: Json = until(lambda: _fitting(self.status(name), fits), what, seconds, lambda: self.status(name))
+        return found
 
     def until_phase(self, name: str, phase: str) -> Json:
         return self.until(name, lambda status: status.get("phase") == phase, f"phase {phase}")
@@ -98,7 +99,8 @@ class Namespace:
             found = (item for item in self.jobs_of(name) if item["metadata"]["labels"][names.LABEL_ORDINAL] == label)
             return next(found, None)
 
-        return until(find, f"Job {ordinal} of {name}", PATIENCE, lambda: self.status(name))
+        found: Json = until(find, f"Job {ordinal} of {name}", PATIENCE, lambda: self.status(name))
+        return found
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """Type and reason, oldest first."""
