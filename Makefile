@@ -16,7 +16,7 @@ demo: install ## From a fresh machine to a printed transcript
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) python -m hack.demo
 
-test: install lint test-unit test-worker ## What CI runs; test-integration and test-e2e take a cluster
+test: install lint test-unit test-integration ## What CI runs; test-e2e takes a cluster
 
 lint: ## ruff, mypy strict, import layers
 	$(RUN) ruff check .
@@ -26,9 +26,6 @@ lint: ## ruff, mypy strict, import layers
 
 test-unit: ## Needs neither root nor Docker
 	$(RUN) pytest tests/unit
-
-test-worker: ## The worker on a real S3 server
-	$(RUN) pytest tests/integration/worker
 
 test-integration: ## Operator on a bare apiserver and etcd, worker on a real S3 server, the test model
 	$(RUN) pytest tests/integration
@@ -52,4 +49,4 @@ bench-operator: install ## A burst of 5,000 resources on a bare apiserver and et
 docs: ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-worker test-integration test-e2e cluster cluster-down testmodel bench-operator docs
+.PHONY: help install demo test lint test-unit test-integration test-e2e cluster cluster-down testmodel bench-operator docs
