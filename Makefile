@@ -16,7 +16,7 @@ demo: install ## From a fresh machine to a printed transcript
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) python -m hack.demo
 
-test: install lint test-unit test-integration ## What CI runs; test-e2e takes a cluster
+test: install lint test-unit test-integration test-e2e ## Everything; what CI runs
 
 lint: ## ruff, mypy strict, import layers
 	$(RUN) ruff check .
