@@ -1,0 +1,59 @@
+"""What the operator's decisions are made from, as tests give it: resources, Jobs, pods, settings."""
+
+from typing import Any
+
+from transcription_api import exit_codes, names
+from transcription_api.report import Report, encode_report
+from transcription_operator.config import Config, parse_config, variable
+from transcription_operator.objects import JobView, PodView, Resource, view_job, view_pod, view_resource
+
+SPEC: dict[str, Any] = {
+    "source": {"s3": {"bucket": "audio", "key": "interviews/01.wav"}},
+    "destination": {"s3": {"bucket": "transcripts", "prefix": "out/"}},
+}
+CREATED = "2026-01-01T10:00:00Z"
+STARTED = "2026-01-01T10:01:00Z"
+FINISHED = "2026-01-01T10:05:00Z"
+
+
+def config(**settings: str) -> Config:
+    """Settings as the environment would give them."""
+    given = {"worker_image": "registry.example/worker:1", **settings}
+    return parse_config({variable(name): value for name, value in given.items()})
+
+
+def resource(spec: dict[str, Any], status: dict[str, Any] | None = None, **meta: Any) -> Resource:
+    """A TranscriptionJob as a watch gives it."""
+    known = {"name": "interview", "namespace": "team-a", "uid": "uid-1", "resourceVersion": "7", "generation": 1}
+    return view_resource({"metadata": {**known, "creationTimestamp": CREATED, **meta}, "spec": spec, "status": status})
+
+
+def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: bool = False, **status: Any) -> JobView:
+    """Job number `ordinal` of `resource`; `ended` is Complete or Failed."""
+    meta = {
+        "name": f"interview-x-{ordinal}",
+        "namespace": "team-a",
+        "uid": f"job-{ordinal}",
+        "resourceVersion": "8",
+        "creationTimestamp": CREATED,
+        "labels": {names.LABEL_ORDINAL: str(ordinal)},
+        "ownerReferences": [{"uid": "uid-1", "controller": True}],
+    }
+    if ended:
+        end = {"type": ended, "status": "True", "reason": reason, "message": reason, "lastTransitionTime": FINISHED}
+        status = {**status, "conditions": [end]}
+    return view_job({"metadata": meta, "spec": {"suspend": suspend}, "status": {"startTime": CREATED, **status}})
+
+
+def pod(state: dict[str, Any] | None = None, **status: Any) -> PodView:
+    """A worker's pod with the state of its container."""
+    meta = {"name": "interview-x-1-abcde", "uid": "pod-1", "creationTimestamp": CREATED}
+    containers = [{"name": names.CONTAINER_NAME, "state": state}] if state else []
+    return view_pod({"metadata": meta, "status": {"containerStatuses": containers, **status}})
+
+
+def ended_pod(report: Report | None, code: int = exit_codes.OK, **status: Any) -> PodView:
+    """A pod whose worker left this report."""
+    message = encode_report(report).decode() if report else ""
+    state = {"exitCode": code, "message": message, "startedAt": STARTED, "finishedAt": FINISHED}
+    return pod({"terminated": state}, phase="Failed" if code else "Succeeded", **status)
