@@ -65,14 +65,21 @@ class Bench:
     client: Any
 
     def ensure(self) -> None:
-        """The namespace, new, with the credentials."""
+        """The namespace, new, with the credentials, and nothing of an earlier run in S3: it would be found and reused."""
         self.remove()
+        for item in self.written():
+            self.client.delete_object(Bucket="transcripts", Key=item)
         ensure_namespace(self.namespace)
         s3.ensure_credentials(self.namespace)
 
     def remove(self) -> None:
         """The namespace and all in it."""
         kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait", "--timeout=180s")
+
+    def written(self, name: str = "") -> list[str]:
+        """Keys of what the namespace's jobs wrote, or one of them: at most 1,000, far more than a module writes."""
+        found = self.client.list_objects_v2(Bucket="transcripts", Prefix=f"{self.namespace}/{name}")
+        return [item["Key"] for item in found.get("Contents", [])]
 
     def spec(self, name: str, key: str, **changes: Any) -> dict[str, Any]:
         """A spec that reads `key` with the test model and writes below a prefix of the job's own."""

@@ -76,16 +76,13 @@ def test_it_fails_once_with_the_right_reason_and_advice(bench: Bench, name: str)
 def test_no_gpu_time_was_spent_on_what_was_never_read(bench: Bench) -> None:
     status = bench.ended("gpu-required")
     assert "audioSeconds" not in status
-    assert not bench.client.list_objects_v2(Bucket="transcripts", Prefix=f"{bench.namespace}/gpu-required/").get(
-        "Contents"
-    )
+    assert bench.written("gpu-required/") == []
 
 
 def test_a_failed_job_leaves_no_transcript_behind(bench: Bench) -> None:
     for name in CASES:
         bench.ended(name)
-    found = bench.client.list_objects_v2(Bucket="transcripts", Prefix=f"{bench.namespace}/").get("Contents", [])
-    assert [item["Key"] for item in found] == []
+    assert bench.written() == []
 
 
 def test_kubectl_wait_returns_for_failed(bench: Bench) -> None:

@@ -53,6 +53,10 @@ def test_the_pipelines_script_fails_when_the_job_fails(bench: Bench) -> None:
     assert "NoSuchKey" in done.stdout + done.stderr
 
 
+def test_helm_test_finds_the_operator_ready(client: Any) -> None:
+    assert "Succeeded" in run("helm", "test", RELEASE, "-n", NAMESPACE, "--timeout", "120s")
+
+
 def test_helm_upgrade_and_uninstall_lose_no_resource(bench: Bench, values: dict[str, Any]) -> None:
     bench.apply("kept")
     before = bench.ended("kept")
