@@ -21,7 +21,7 @@ test: install lint test-unit test-integration test-e2e ## Everything; what CI ru
 lint: ## ruff, mypy strict, import layers
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) mypy api operator worker hack
+	$(RUN) mypy api operator worker hack tests
 	$(RUN) lint-imports
 
 test-unit: ## Needs neither root nor Docker

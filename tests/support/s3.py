@@ -45,7 +45,15 @@ class S3Server:
 
     def start(self) -> None:
         """Returns once it answers."""
-        command = [versitygw(), "--port", f"127.0.0.1:{self.port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY]
+        command: list[str | Path] = [
+            versitygw(),
+            "--port",
+            f"127.0.0.1:{self.port}",
+            "--access",
+            ACCESS_KEY,
+            "--secret",
+            SECRET_KEY,
+        ]
         command += ["--region", REGION, "--iam-dir", self._users, "--iam-cache-disable", "--access-log", self._log]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen([*command, "posix", self.folder], stdout=output, stderr=output)

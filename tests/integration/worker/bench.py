@@ -82,7 +82,7 @@ class Bench:
             "TRANSCRIPTION_OUTAGE_SECONDS": "3",
             "OMP_NUM_THREADS": THREADS,
         }
-        command = [Path(sys.executable).with_name("transcription-worker"), "run"]
+        command = [str(Path(sys.executable).with_name("transcription-worker")), "run"]
         return subprocess.Popen(command, env=os.environ | own | self.env, stderr=subprocess.PIPE, text=True)
 
     def finish(self, process: "subprocess.Popen[str]", began: float) -> Ended:

@@ -22,7 +22,7 @@ BUCKET = "least-privilege"
 def allowed(bench: Bench, server: S3Server, request: pytest.FixtureRequest) -> Bucket:
     """The bucket as a user sees it who may do just what the test says."""
     user = f"user-{abs(hash(request.node.name))}"
-    admin = [versitygw(), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
+    admin = [str(versitygw()), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
     create = ["create-user", "--access", user, "--secret", "user-key", "--role", "user"]
     subprocess.run([*admin, "--region", REGION, *create], check=True, stdout=subprocess.DEVNULL)
     client = server.client()

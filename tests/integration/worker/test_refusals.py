@@ -101,7 +101,7 @@ def add_user(server: S3Server, access_key: str, secret_key: str) -> None:
     """A user that owns no bucket, so that every access is denied."""
     from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, versitygw
 
-    admin = [versitygw(), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
+    admin = [str(versitygw()), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
     user = ["create-user", "--access", access_key, "--secret", secret_key, "--role", "user"]
     subprocess.run([*admin, "--region", REGION, *user], check=True, stdout=subprocess.DEVNULL)
 

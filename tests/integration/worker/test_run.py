@@ -37,7 +37,14 @@ def keys(server: S3Server, prefix: str) -> dict[str, bytes]:
 
 def whisper_command(audio: Path, out: Path, *options: str) -> dict[str, bytes]:
     """The files that openai-whisper's own command writes."""
-    command = [Path(sys.executable).with_name("whisper"), audio, "--model", model_path(), "--device", "cpu"]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("whisper"),
+        audio,
+        "--model",
+        model_path(),
+        "--device",
+        "cpu",
+    ]
     command += ["--output_dir", out, "--output_format", "all", "--threads", THREADS, *options]
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": THREADS}, stdout=subprocess.DEVNULL)
     return {path.suffix[1:]: path.read_bytes() for path in out.iterdir()}

@@ -16,7 +16,7 @@ ENDPOINT = S3Endpoint(bucket="audio", endpoint_url="http://user:pass@s3.example.
 
 def answer(status: int, code: str) -> boto.ClientError:
     body = {"Error": {"Code": code, "Message": "secret words"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return boto.ClientError(body, "GetObject")  # type: ignore[arg-type]
+    return boto.ClientError(body, "GetObject")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The verdict over observed devices, with torch's and the driver's real words."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from transcription_api import reasons
@@ -44,7 +45,7 @@ ILLEGAL_ACCESS = (
 )
 
 
-def but(**fields: object) -> Observed:
+def but(**fields: Any) -> Observed:
     return dataclasses.replace(HEALTHY, **fields)
 
 
