@@ -16,9 +16,10 @@ def stem(spec: Spec) -> str:
     return PurePosixPath(spec.source.s3.key).stem
 
 
-def result_key(spec: Spec, fmt: Format) -> str:
-    """Key of one transcript: interviews/01.wav with prefix out/ gives out/01.srt."""
-    return f"{spec.destination.s3.prefix}{stem(spec)}.{fmt.value}"
+def result_key(spec: Spec, fmt: Format, channel: int | None = None) -> str:
+    """Key of one transcript: interviews/01.wav with prefix out/ gives out/01.srt, and out/01.ch0.srt for channel 0 of a split."""
+    apart = "" if channel is None else f".ch{channel}"
+    return f"{spec.destination.s3.prefix}{stem(spec)}{apart}.{fmt.value}"
 
 
 def report_key(spec: Spec) -> str:
@@ -36,7 +37,12 @@ def fingerprint(spec: Spec) -> str:
         "model": to_json(spec.model) | {"cache": None},
         "task": spec.task.value,
         "language": spec.language,
+        "languageDetection": to_json(spec.language_detection),
+        "audio": to_json(spec.audio),
+        "engine": spec.engine.value,
         "decoding": to_json(spec.decoding),
+        "quality": to_json(spec.quality),
+        "subtitles": to_json(spec.subtitles),
         "formats": sorted(fmt.value for fmt in spec.formats),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -72,7 +72,38 @@ NO_AUDIO_STREAM = _permanent(
     "The file decodes but has no audio stream; check that the recording has sound.",
 )
 
+MEDIA_TRUNCATED = _permanent(
+    "MediaTruncated",
+    exit_codes.MEDIA_INVALID,
+    "The file ends before the audio that its header announces; upload it again.",
+)
+AUDIO_TOO_LONG = _permanent(
+    "AudioTooLong", exit_codes.MEDIA_INVALID, "Cut the recording into files of at most 24 hours each."
+)
+
+# --- the worker's: the text
+LANGUAGE_UNCERTAIN = _permanent(
+    "LanguageUncertain",
+    exit_codes.TEXT_REFUSED,
+    "Set spec.language, or change spec.languageDetection: its minProbability, its candidates or what to do below.",
+)
+QUALITY_REJECTED = _permanent(
+    "QualityRejected",
+    exit_codes.TEXT_REFUSED,
+    "The transcripts are written, with the flagged segments in the json; listen to those, or set spec.quality.policy to retry or warn.",
+)
+
 # --- the worker's: the model
+ENGINE_NOT_INSTALLED = _permanent(
+    "EngineNotInstalled",
+    exit_codes.TASK_INVALID,
+    "Build the worker's image with the engine's extra, or choose another spec.engine.",
+)
+ENGINE_UNSUITABLE = _permanent(
+    "EngineUnsuitable",
+    exit_codes.TASK_INVALID,
+    "The engine cannot do what the named field asks for: choose another spec.engine or leave the field out.",
+)
 MODEL_NOT_FOUND = _permanent(
     "ModelNotFound",
     exit_codes.MODEL_INVALID,

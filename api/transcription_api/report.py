@@ -38,11 +38,24 @@ class ModelUsed:
 
 @dataclass(frozen=True)
 class WrittenObject:
-    """One result, as a HEAD after the write saw it. Its key is layout.result_key."""
+    """One result, as a HEAD after the write saw it. Its key is layout.result_key. `channel` from 0, for a split file."""
 
     format: Format
     size: int  # bytes
     etag: str
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class QualityCounts:
+    """Segments with each flag; one segment may have several. `verdict` is good, doubtful or bad."""
+
+    verdict: str
+    repetition_loops: int = 0
+    text_over_silence: int = 0
+    low_confidence: int = 0
+    implausible_rate: int = 0
+    retried_windows: int = 0  # decoded again by policy retry
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,10 @@ class Report:
     wall_seconds: float | None = None  # transcribing alone: audio_seconds / wall_seconds is RTFx
     words: int | None = None
     segments: int | None = None
+    precision: str | None = None  # the one used, never auto
+    long_form: str | None = None  # sequential or chunked, as used
+    channels: int | None = None  # transcribed apart, with audio.channel split
+    quality: QualityCounts | None = None
     objects: tuple[WrittenObject, ...] = ()
     # The result was found in S3, whole, for the same source and spec; nothing was transcribed again.
     reused: bool = False

@@ -33,6 +33,55 @@ class TaskKind(enum.Enum):
     TRANSLATE = "translate"
 
 
+class EngineKind(enum.Enum):
+    """What transcribes. All three read openai-whisper's checkpoints."""
+
+    BATCHED = "batched"  # openai-whisper's algorithm for each file, many files at a time
+    OPENAI_WHISPER = "openai-whisper"  # the reference, one window at a time
+    FASTER_WHISPER = "faster-whisper"  # CTranslate2; an extra of the image
+
+
+class Precision(enum.Enum):
+    """Of the model's weights and products."""
+
+    AUTO = "auto"  # float32 on the CPU, float16 on a GPU
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+class LongForm(enum.Enum):
+    """How a file longer than one window of 30 s is read."""
+
+    SEQUENTIAL = "sequential"  # openai-whisper's text: each window begins where the last one's speech ended
+    CHUNKED = "chunked"  # cut at silences into pieces that are decoded side by side
+
+
+class Channel(enum.Enum):
+    """Which channels of the audio are transcribed."""
+
+    MIX = "mix"  # all of them mixed to one
+    LEFT = "left"  # the first
+    RIGHT = "right"  # the second
+    SPLIT = "split"  # each on its own, one transcript a channel
+
+
+class QualityPolicy(enum.Enum):
+    """What becomes of windows whose text looks wrong."""
+
+    WARN = "warn"  # flagged in the result
+    RETRY = "retry"  # decoded again without the text before and at the next temperatures; the better one is kept
+    FAIL = "fail"  # flagged, written, and the resource fails
+
+
+class UncertainLanguage(enum.Enum):
+    """What to do when no language reaches the minimum probability."""
+
+    ALLOW = "allow"  # take the most probable
+    DEFAULT = "default"  # take languageDetection.default
+    FAIL = "fail"
+
+
 class CacheKind(enum.Enum):
     """Where models that are downloaded stay."""
 
@@ -154,6 +203,56 @@ class Decoding:
     logprob_threshold: float = -1.0
     no_speech_threshold: float = 0.6
     word_timestamps: bool = False
+    carry_initial_prompt: bool = False  # before every window, not the first alone
+    hallucination_silence_threshold: float | None = None  # seconds; with word_timestamps
+    suppress_tokens: tuple[int, ...] = (-1,)  # -1 stands for the symbols that nobody speaks
+    without_timestamps: bool = False
+    precision: Precision = Precision.AUTO
+    long_form: LongForm = LongForm.SEQUENTIAL
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Seconds from the start of the audio. Absent end: to the end of the audio; the last clip alone may have none."""
+
+    start: float
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class AudioSelection:
+    """Which part of the audio is transcribed. No clips: all of it."""
+
+    channel: Channel = Channel.MIX
+    clips: tuple[Clip, ...] = ()
+
+
+@dataclass(frozen=True)
+class LanguageDetection:
+    """For language auto. One window, the first, is what openai-whisper looks at."""
+
+    windows: int = 3  # spread over the file
+    candidates: tuple[str, ...] = ()  # none: all that the model knows
+    min_probability: float = 0.0
+    below: UncertainLanguage = UncertainLanguage.ALLOW
+    default: str | None = None  # with UncertainLanguage.DEFAULT
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Windows whose text loops, lies over silence, is improbable or too fast."""
+
+    policy: QualityPolicy = QualityPolicy.WARN
+
+
+@dataclass(frozen=True)
+class Subtitles:
+    """How srt and vtt break lines: openai-whisper's writer options. They need decoding.word_timestamps."""
+
+    max_line_width: int | None = None  # characters
+    max_line_count: int | None = None  # with max_line_width
+    max_words_per_line: int | None = None  # without max_line_width
+    highlight_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,8 +284,13 @@ class Spec:
     model: Model = Model()
     task: TaskKind = TaskKind.TRANSCRIBE
     language: str = "auto"
+    language_detection: LanguageDetection = LanguageDetection()
+    audio: AudioSelection = AudioSelection()
+    engine: EngineKind = EngineKind.BATCHED
     decoding: Decoding = Decoding()
+    quality: Quality = Quality()
     formats: tuple[Format, ...] = (Format.JSON, Format.TXT)
+    subtitles: Subtitles = Subtitles()
     preview: Preview = Preview()
     device: Device = Device()
     retries: int = 3  # transient failures only

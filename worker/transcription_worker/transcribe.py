@@ -9,7 +9,7 @@ from transcription_api.spec import Spec
 from transcription_worker.decode import Samples
 from transcription_worker.engines import weights
 from transcription_worker.engines.openai_whisper import OpenAIWhisper
-from transcription_worker.engines.protocol import Engine, Input, Options, Transcript
+from transcription_worker.engines.protocol import Engine, InMemory, Input, Options, Transcript
 from transcription_worker.engines.triton_link import use_prebuilt_link
 from transcription_worker.model import ModelFile
 from transcription_worker.progress import Board
@@ -38,8 +38,8 @@ def transcribe_samples(engine: Engine, samples: Samples, spec: Spec, board: Boar
     language = None if spec.language == "auto" else spec.language
     one = Input(
         id="audio",
-        samples=samples,
-        options=Options(spec.task, language, spec.decoding),
+        open=lambda: InMemory(samples),
+        options=Options(spec.task, language, spec.decoding, spec.language_detection, spec.audio.clips, spec.quality),
         on_progress=board.advance,
         on_language=lambda found: board.note(language=found),
     )

@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import whisper
 from transcription_api import reasons
-from transcription_api.spec import DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF, Decoding
+from transcription_api.spec import DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF, Clip, Decoding
 
 from transcription_worker.engines.memory import host_or_device_memory
-from transcription_worker.engines.protocol import Input, Options, Outcome, Transcript
+from transcription_worker.engines.protocol import SAMPLE_RATE, Counters, Input, Options, Outcome, Transcript
 from transcription_worker.engines.watching import Watch, watched
 from transcription_worker.errors import WorkerError
-
-SAMPLE_RATE = 16_000  # Hz
 
 # As the command counts them up: its 0.6 is 0.6000000000000001, which the json shows.
 COMMAND_TEMPERATURES = tuple(float(step) for step in np.arange(0.0, 1.0 + 1e-6, 0.2))
@@ -40,16 +38,19 @@ class OpenAIWhisper:
         refuse_language(self._model.is_multilingual, item.options.language)
         watch = Watch(item)
         arguments = transcribe_arguments(item.options, half=self._model.device.type == "cuda")
-        with watched(self._model, watch), host_or_device_memory("transcribing"):
-            result = whisper.transcribe(self._model, item.samples, **arguments)
+        audio = item.open()
+        try:
+            with watched(self._model, watch), host_or_device_memory("transcribing"):
+                result = whisper.transcribe(self._model, audio.read(0, audio.count), **arguments)
+        finally:
+            audio.close()
         return Transcript(
             text=result["text"],
             segments=result["segments"],
             language=result["language"],
             language_probability=watch.language_probability,
-            audio_seconds=item.samples.size / SAMPLE_RATE,
-            windows=watch.windows,
-            fallbacks=watch.fallbacks,
+            audio_seconds=audio.count / SAMPLE_RATE,
+            counters=Counters(windows=watch.windows, fallbacks=watch.fallbacks),
         )
 
 
@@ -69,8 +70,11 @@ def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
         "compression_ratio_threshold": decoding.compression_ratio_threshold,
         "logprob_threshold": decoding.logprob_threshold,
         "no_speech_threshold": decoding.no_speech_threshold,
+        "hallucination_silence_threshold": decoding.hallucination_silence_threshold,
+        "clip_timestamps": clip_timestamps(options.clips),
         "condition_on_previous_text": decoding.condition_on_previous_text,
         "initial_prompt": decoding.initial_prompt,
+        "carry_initial_prompt": decoding.carry_initial_prompt,
         "word_timestamps": decoding.word_timestamps,
         "task": options.task.value,
         "language": options.language,
@@ -78,8 +82,15 @@ def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
         "best_of": decoding.best_of or DEFAULT_BEST_OF,
         "patience": decoding.patience,
         "length_penalty": decoding.length_penalty,
+        "suppress_tokens": list(decoding.suppress_tokens),
+        "without_timestamps": decoding.without_timestamps,
         "fp16": half,
     }
+
+
+def clip_timestamps(clips: tuple[Clip, ...]) -> list[float]:
+    """Starts and ends in turn, as transcribe takes them; a last clip without an end goes to the end of the audio."""
+    return [point for clip in clips for point in (clip.start, clip.end) if point is not None] or [0.0]
 
 
 def _temperatures(decoding: Decoding) -> tuple[float, ...]:
