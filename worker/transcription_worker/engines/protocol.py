@@ -17,7 +17,10 @@ SAMPLE_RATE = 16_000  # Hz
 class Audio(Protocol):
     """Mono audio at 16 kHz that is read in pieces and in any order, so that no length of it fills the memory."""
 
-    count: int  # samples
+    @property
+    def count(self) -> int:
+        """Samples in all."""
+        ...
 
     def read(self, start: int, count: int) -> Samples:
         """Samples [start, start + count) in [-1, 1), fewer at the end. Safe to call from several threads."""
@@ -61,9 +64,9 @@ class Options:
     task: TaskKind
     language: str | None
     decoding: Decoding
-    detection: LanguageDetection = LanguageDetection(windows=1)
+    detection: LanguageDetection = field(default_factory=LanguageDetection)
     clips: tuple[Clip, ...] = ()
-    quality: Quality = Quality()
+    quality: Quality = field(default_factory=Quality)
     seed: int = 0
 
 
