@@ -16,7 +16,7 @@ from transcription_worker.engines.openai_whisper import (
     refuse_language,
     transcribe_arguments,
 )
-from transcription_worker.engines.protocol import Input, Options
+from transcription_worker.engines.protocol import InMemory, Input, Options
 from transcription_worker.engines.watching import Watch, watched
 from transcription_worker.errors import WorkerError
 
@@ -89,7 +89,7 @@ def test_watching_changes_nothing_and_sees_every_window(model: Any) -> None:
     samples = speak("en", 601, 65)[0]
     done: list[float] = []
     languages: list[str] = []
-    item = Input("a", samples, SHORT, on_progress=done.append, on_language=languages.append)
+    item = Input("a", lambda: InMemory(samples), SHORT, on_progress=done.append, on_language=languages.append)
     watch = Watch(item)
     arguments = transcribe_arguments(SHORT, half=False) | {"no_speech_threshold": None}
     with watched(model, watch):
@@ -107,7 +107,7 @@ def test_watching_changes_nothing_and_sees_every_window(model: Any) -> None:
 def test_windows_skipped_as_silent_count_as_done(model: Any) -> None:
     samples = np.zeros(16_000 * 90, dtype=np.float32)
     done: list[float] = []
-    watch = Watch(Input("a", samples, SHORT, on_progress=done.append))
+    watch = Watch(Input("a", lambda: InMemory(samples), SHORT, on_progress=done.append))
     # A threshold that every window is above, and a log probability that none is.
     arguments = transcribe_arguments(SHORT, half=False) | {"no_speech_threshold": -1.0, "logprob_threshold": 1.0}
     with watched(model, watch):
@@ -127,7 +127,9 @@ def test_one_inputs_failure_is_that_inputs_outcome(model: Any, monkeypatch: pyte
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. If reserved memory is large")
 
     monkeypatch.setattr(whisper, "transcribe", full_memory_at_first)
-    first, second = engine.transcribe([Input("1", silence, quick), Input("2", silence, quick)])
+    first, second = engine.transcribe(
+        [Input("1", lambda: InMemory(silence), quick), Input("2", lambda: InMemory(silence), quick)]
+    )
     assert first.error is not None
     assert first.error.reason is reasons.OUT_OF_MEMORY
     assert first.error.message == "transcribing: CUDA out of memory. Tried to allocate 20.00 MiB."

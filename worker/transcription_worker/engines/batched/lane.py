@@ -1,0 +1,241 @@
+"""A lane: windows that are decoded together, one token a step, each at its own position; a finished one makes room at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask, MaximumLikelihoodRanker
+from whisper.tokenizer import get_tokenizer
+from whisper.utils import compression_ratio
+
+from transcription_worker.engines.batched.asks import Decode, Decoded
+from transcription_worker.engines.batched.forward import Caches, Decoder
+from transcription_worker.engines.batched.graphs import Replays
+from transcription_worker.engines.batched.rules import Rules, apply_rules
+from transcription_worker.engines.batched.search import Beams, Rows, Sampling, Search
+
+# Self-attention reads the cache in pieces of so many positions: few shapes, and no more than is written.
+LENGTH_STEP = 32
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What windows of one lane have in common. `wanted`: finished candidates of a beam search, 0 without beams."""
+
+    group: int
+    wanted: int
+    drawn: bool
+    rules: Rules
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A window's decoding with what openai-whisper's own DecodingTask derives from its options."""
+
+    ask: Decode
+    task: DecodingTask
+    kind: Kind
+
+    @property
+    def initial(self) -> list[int]:
+        return list(self.task.initial_tokens)
+
+    @property
+    def limit(self) -> int:
+        """Tokens that may be sampled: whisper's loop ends when the context is one token over."""
+        return int(min(self.task.sample_len, self.task.n_ctx + 1 - len(self.task.initial_tokens)))
+
+
+def prepare(model: Any, ask: Decode) -> Prepared:
+    """Raises ValueError for options that openai-whisper refuses."""
+    task = DecodingTask(model, ask.options)
+    options, tokenizer = task.options, task.tokenizer
+    beams = options.beam_size
+    rules = Rules(
+        eot=tokenizer.eot,
+        timestamp_begin=tokenizer.timestamp_begin,
+        suppressed=_suppressed(task),
+        blank=(*tokenizer.encode(" "), tokenizer.eot) if options.suppress_blank else (),
+        timestamps=not options.without_timestamps,
+        last_initial=_last_initial(task),
+    )
+    wanted = 0 if beams is None else round(beams * (options.patience or 1.0))
+    return Prepared(ask, task, Kind(task.n_group, wanted, options.temperature > 0, rules))
+
+
+def _suppressed(task: DecodingTask) -> tuple[int, ...]:
+    tokens = task._get_suppress_tokens() if task.options.suppress_tokens else ()
+    if task.options.without_timestamps or task.tokenizer.no_timestamps is None:
+        return tuple(tokens)
+    return (*tokens, task.tokenizer.no_timestamps)
+
+
+def _last_initial(task: DecodingTask) -> int | None:
+    if not task.options.max_initial_timestamp:
+        return None
+    return round(task.options.max_initial_timestamp / (30 / task.model.dims.n_audio_ctx))
+
+
+class Lane:
+    """`slots` windows at most, of `kind.group` rows each. The first `busy` slots are the ones in use."""
+
+    def __init__(self, model: Any, decoder: Decoder, kind: Kind, slots: int, dtype: torch.dtype) -> None:
+        self.kind, self.slots, self.busy = kind, slots, 0
+        self._model, self._decoder, self._device = model, decoder, model.device
+        dims, longest = model.dims, model.dims.n_text_ctx // 2
+        rows = slots * kind.group
+        self._caches = Caches.empty(dims, slots, kind.group, dtype, self._device)
+        self._rows = Rows.empty(rows, longest, kind.rules, self._device)
+        self._logits = torch.zeros(rows, dims.n_vocab, device=self._device)
+        self._noise = torch.ones(rows, dims.n_vocab, device=self._device) if kind.drawn else None
+        self._search: Search = (
+            Beams(kind.group, kind.wanted, slots, longest, self._device)
+            if kind.wanted
+            else Sampling(kind.group, kind.drawn)
+        )
+        self._held: list[_Held] = []
+        self._no_speech_token: int | None = get_tokenizer(
+            model.is_multilingual, num_languages=model.num_languages
+        ).no_speech
+        self._replays = Replays(self._device)
+
+    @property
+    def room(self) -> int:
+        return self.slots - self.busy
+
+    def admit(self, asked: list[tuple[Prepared, object]]) -> None:
+        """Takes windows in, with whom each is for; at most `room`. Their prompts are read in one go."""
+        group = self.kind.group
+        slots = list(range(self.busy, self.busy + len(asked)))
+        features = torch.stack([prepared.ask.features for prepared, _ in asked])
+        self._decoder.write_audio(features, self._caches, slots)
+        lengths = [len(prepared.initial) for prepared, _ in asked]
+        hidden = self._decoder.prefill(
+            self._padded([prepared.initial for prepared, _ in asked]), self._caches, slots, group
+        )
+        every = torch.arange(len(asked), device=self._device)
+        last = hidden[every, torch.tensor(lengths, device=self._device) - 1]
+        at_start = hidden[every, torch.tensor([p.task.sot_index for p, _ in asked], device=self._device)]
+        silence = self._no_speech(at_start)
+        rows = slice(slots[0] * group, (slots[-1] + 1) * group)
+        self._logits[rows] = self._decoder.logits(last).repeat_interleave(group, dim=0)
+        for slot, (prepared, whom), length, no_speech in zip(slots, asked, lengths, silence, strict=True):
+            self._begin(slot, prepared, length)
+            self._held.append(_Held(prepared, whom, length, no_speech, self._generator(prepared)))
+        self.busy += len(asked)
+
+    def _padded(self, prompts: list[list[int]]) -> torch.Tensor:
+        longest = max(map(len, prompts))
+        return torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=self._device)
+
+    def _no_speech(self, hidden: torch.Tensor) -> list[float]:
+        token = self._no_speech_token
+        if token is None:
+            return [float("nan")] * hidden.shape[0]
+        probabilities: list[float] = self._decoder.logits(hidden).softmax(dim=-1)[:, token].tolist()
+        return probabilities
+
+    def _begin(self, slot: int, prepared: Prepared, length: int) -> None:
+        of = slice(slot * self.kind.group, (slot + 1) * self.kind.group)
+        rows, longest = self._rows, self._rows.history.shape[1] - 1
+        fresh = Rows.empty(self.kind.group, longest, self.kind.rules, self._device)
+        for state, new in zip(rows.tensors(), fresh.tensors(), strict=True):
+            state[of] = new
+        rows.limit[of] = prepared.limit
+        rows.position[of] = length - 1
+        rows.finished[of] = False
+        rows.temperature[of] = prepared.ask.options.temperature or 1.0
+        self._search.clear(slot)
+
+    def _generator(self, prepared: Prepared) -> torch.Generator | None:
+        return torch.Generator(self._device).manual_seed(prepared.ask.seed) if self.kind.drawn else None
+
+    def step(self, count: int = 1) -> list[tuple[object, Decoded]]:
+        """`count` tokens more for every window; then a look at which are done."""
+        for _ in range(count):
+            self._draw()
+            length = min(self._model.dims.n_text_ctx, -(-self._longest() // LENGTH_STEP) * LENGTH_STEP)
+            self._replays.run((self.busy, length), lambda length=length: self._advance(self.busy, length))
+            for held in self._held:
+                held.steps += 1
+        return self._collect()
+
+    def _longest(self) -> int:
+        return max(held.length + held.steps for held in self._held) + 1
+
+    def _draw(self) -> None:
+        if self._noise is None:
+            return
+        for slot, held in enumerate(self._held):
+            self._noise[slot * self.kind.group : (slot + 1) * self.kind.group].exponential_(generator=held.generator)
+
+    def _advance(self, slots: int, length: int) -> None:
+        """One token more of the first slots. No value is looked at: a GPU replays it."""
+        count = slots * self.kind.group
+        rows, caches = self._rows, self._caches
+        allowed = apply_rules(self._logits[:count], rows.trace, self.kind.rules)
+        source = self._search.advance(rows, allowed, self.kind.rules, self._noise)
+        if source is not None:
+            caches.own_keys[:, :count, :, :length] = caches.own_keys[:, source, :, :length]
+            caches.own_values[:, :count, :, :length] = caches.own_values[:, source, :, :length]
+        rows.position[:count] = (rows.position[:count] + 1).clamp(max=caches.own_keys.shape[3] - 1)
+        self._logits[:count] = self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length)
+
+    def _collect(self) -> list[tuple[object, Decoded]]:
+        finished = self._rows.finished[: self.busy * self.kind.group].view(self.busy, -1).all(dim=1).tolist()
+        done = [slot for slot, ended in enumerate(finished) if ended]
+        results = [(self._held[slot].whom, self._result(slot)) for slot in done]
+        for slot in reversed(done):
+            self._vacate(slot)
+        return results
+
+    def _vacate(self, slot: int) -> None:
+        """The last busy slot takes the place of the one that is done."""
+        last, group = self.busy - 1, self.kind.group
+        if slot != last:
+            here, there = slice(slot * group, (slot + 1) * group), slice(last * group, (last + 1) * group)
+            for state in (*self._rows.tensors(), self._logits):
+                state[here] = state[there]
+            for state in self._search.tensors():
+                state[slot] = state[last]
+            caches = self._caches
+            for cache in (caches.own_keys, caches.own_values):
+                cache[:, here] = cache[:, there]
+            for cache in (caches.audio_keys, caches.audio_values):
+                cache[:, slot] = cache[:, last]
+            self._held[slot] = self._held[last]
+        self._held.pop()
+        self.busy = last
+
+    def _result(self, slot: int) -> Decoded:
+        """As DecodingTask.run makes it of a slot's candidates."""
+        held = self._held[slot]
+        options: DecodingOptions = held.prepared.task.options
+        candidates = self._search.candidates(self._rows, slot, self.kind.rules)
+        ranker = MaximumLikelihoodRanker(options.length_penalty)
+        (index,) = ranker.rank([[one.tokens for one in candidates]], [[one.score for one in candidates]])
+        best = candidates[index]
+        text = held.prepared.task.tokenizer.decode(best.tokens).strip()
+        result = DecodingResult(
+            audio_features=held.prepared.ask.features,
+            language=options.language or "en",
+            tokens=best.tokens,
+            text=text,
+            avg_logprob=best.score / (len(best.tokens) + 1),
+            no_speech_prob=held.no_speech,
+            temperature=options.temperature,
+            compression_ratio=compression_ratio(text),
+        )
+        return Decoded(result, held.steps)
+
+
+@dataclass(eq=False)
+class _Held:
+    """A window in a slot. `length`: of its prompt; `steps`: taken so far."""
+
+    prepared: Prepared
+    whom: object
+    length: int
+    no_speech: float
+    generator: torch.Generator | None
+    steps: int = 0
