@@ -18,8 +18,13 @@ def stem(spec: Spec) -> str:
 
 def result_key(spec: Spec, fmt: Format, channel: int | None = None) -> str:
     """Key of one transcript: interviews/01.wav with prefix out/ gives out/01.srt, and out/01.ch0.srt for channel 0 of a split."""
+    return f"{spec.destination.s3.prefix}{file_name(stem(spec), fmt, channel)}"
+
+
+def file_name(stem: str, fmt: Format, channel: int | None = None) -> str:
+    """Name of one transcript, in a bucket or a folder."""
     apart = "" if channel is None else f".ch{channel}"
-    return f"{spec.destination.s3.prefix}{stem(spec)}{apart}.{fmt.value}"
+    return f"{stem}{apart}.{fmt.value}"
 
 
 def report_key(spec: Spec) -> str:

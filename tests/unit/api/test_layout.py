@@ -31,6 +31,11 @@ def test_a_result_is_named_after_the_sources_file(key: str, prefix: str, expecte
     assert result_key(spec(key, prefix), Format.SRT) == expected
 
 
+def test_each_channel_of_a_split_file_has_a_name_of_its_own() -> None:
+    assert result_key(spec(), Format.SRT, 0) == "out/01.ch0.srt"
+    assert len({result_key(spec(), fmt, channel) for fmt in Format for channel in (None, 0, 1)}) == 15
+
+
 def test_the_report_never_takes_the_key_of_a_result() -> None:
     results = {result_key(spec(), fmt) for fmt in Format}
     assert report_key(spec()) == "out/01.report.json"
