@@ -229,6 +229,11 @@ CPU_FALLBACK = Reason(
 SUSPENDED_BY_SPEC = Reason("SuspendedBySpec", False, "Set spec.suspend to false.")  # Suspended=True
 WAITING_FOR_QUEUE = Reason("WaitingForQueue", False, "Kueue has not admitted the Job yet.")  # Suspended=True
 RESUMED = Reason("Resumed", False, "")  # Suspended=False
+LOW_QUALITY = Reason(
+    "LowQuality",
+    False,
+    "Listen to the segments that have flags in the json; spec.quality.policy retry decodes such windows again.",
+)  # event
 JOB_CREATED = Reason("JobCreated", False, "")  # event
 JOB_LOST = Reason("JobLost", False, "The Job was deleted from outside; the next one was created.")  # event
 

@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from transcription_api.report import DeviceUsed, ModelUsed
+from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
 
 
 class Phase(enum.Enum):
@@ -50,12 +50,13 @@ class JobRef:
 
 @dataclass(frozen=True)
 class ResultObject:
-    """One object in the destination's bucket."""
+    """One object in the destination's bucket. `etag` is empty where the report in S3 alone has it."""
 
     format: str
     key: str
     size: int  # bytes
     etag: str
+    channel: int | None = None  # from 0, with audio.channel split
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,12 @@ class Status:
     completion_time: str | None = None
     queue_seconds: float | None = None  # queued_time to start_time
     progress: ProgressStatus | None = None
+    engine: str | None = None  # and its version
     device: DeviceUsed | None = None
     model: ModelUsed | None = None
+    precision: str | None = None
+    long_form: str | None = None
+    channels: int | None = None  # transcribed apart, with audio.channel split
     language: str | None = None
     language_probability: float | None = None
     audio_seconds: float | None = None
@@ -104,6 +109,7 @@ class Status:
     rtfx: float | None = None  # rounded to one decimal
     words: int | None = None
     segments: int | None = None
+    quality: QualityCounts | None = None
     results: tuple[ResultObject, ...] = ()
     report_key: str | None = None
     reused: bool | None = None

@@ -88,7 +88,12 @@ def _section(path: str, schema: Schema) -> str:
     table = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |", *rows]
     parts = [f"{level} {path}", schema["description"], "\n".join(table)]
     parts += [_choices(name, field) for name, field in inner["properties"].items() if _is_long(field)]
-    rules = [f"- `{rule['rule']}`" for rule in inner.get("x-kubernetes-validations", ()) if _is_lasting(rule)]
+    # A list's own rules and its items'.
+    told = [
+        *(schema.get("x-kubernetes-validations", ()) if inner is not schema else ()),
+        *inner.get("x-kubernetes-validations", ()),
+    ]
+    rules = [f"- `{rule['rule']}`" for rule in told if _is_lasting(rule)]
     return "\n\n".join([*parts, *(["Rules:\n\n" + "\n".join(rules)] if rules else [])])
 
 

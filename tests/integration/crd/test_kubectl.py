@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from transcription_api.codec import to_json
-from transcription_api.report import DeviceUsed, ModelUsed
+from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
 from transcription_api.spec import Spec, parse_spec
 from transcription_api.status import (
     Condition,
@@ -35,8 +35,12 @@ FULL = Status(
     completion_time=TIME,
     queue_seconds=0.5,
     progress=ProgressStatus("transcribe", 50, 30.5, 61.0, 12.0, TIME),
+    engine="batched (openai-whisper 20250625)",
     device=DeviceUsed("cuda", "NVIDIA H100 80GB HBM3", "580.65.06", "13.0", "2.12.0", "9.0", "GPUFailed", "Xid"),
     model=ModelUsed("turbo", "sha256:" + "0" * 64),
+    precision="float16",
+    long_form="sequential",
+    channels=2,
     language="pt",
     language_probability=0.987,
     audio_seconds=3723.4,
@@ -45,7 +49,11 @@ FULL = Status(
     rtfx=40.8,
     words=9000,
     segments=800,
-    results=(ResultObject("json", "out/01.json", 12345, '"9b2cf535f27731c974343645a3985328"'),),
+    quality=QualityCounts("doubtful", 1, 2, 3, 4, 5),
+    results=(
+        ResultObject("json", "out/01.ch0.json", 12345, '"9b2cf535f27731c974343645a3985328"', 0),
+        ResultObject("json", "out/01.ch1.json", 12345, "", 1),
+    ),
     report_key="out/01.report.json",
     reused=False,
     preview="Hello",
@@ -70,6 +78,20 @@ def test_columns_say_what_ran_how_long_and_how_fast(kubectl: Kubectl) -> None:
     header, row = kubectl("get", "tj", name).stdout.splitlines()
     assert header.split() == "NAME PHASE MODEL DEVICE LANGUAGE AUDIO DURATION RTFX AGE".split()
     assert row.split()[:-1] == [name, "Complete", "turbo", "cuda", "pt", "1h02m03s", "40.8"]
+
+
+def test_wide_columns_name_the_engine_and_the_quality(kubectl: Kubectl) -> None:
+    name = with_status(kubectl, to_json(FULL))
+    header, row = kubectl("get", "tj", name, "-o", "wide").stdout.splitlines()
+    assert header.split().index("ENGINE") < header.split().index("QUALITY")
+    assert "batched (openai-whisper 20250625)   doubtful" in row
+
+
+def test_the_most_results_that_a_report_can_hold_are_stored(kubectl: Kubectl) -> None:
+    """A termination message of Kubernetes has 4,096 bytes; the smallest result takes 34 of them."""
+    results = [{"format": "txt", "key": "k" * 512, "size": 0, "etag": "", "channel": index} for index in range(120)]
+    name = with_status(kubectl, {"results": results})
+    assert json.loads(kubectl("get", "tj", name, "-o", "json").stdout)["status"]["results"] == results
 
 
 def test_wide_columns_name_the_reason_of_a_failure(kubectl: Kubectl) -> None:

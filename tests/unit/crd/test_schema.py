@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import enum
 import importlib.util
+import json
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ CRD = read_crd()
 VERSION = CRD["spec"]["versions"][0]
 ROOT = VERSION["schema"]["openAPIV3Schema"]
 TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+KUBERNETES_TERMINATION_MESSAGE = 4096  # bytes that the kubelet keeps
 # Unions: which member is required is a rule, so that members can be added.
 UNIONS = (Source, Destination)
 SMALLEST = {
@@ -144,6 +146,13 @@ def test_languages_are_auto_and_those_of_whisper() -> None:
     assert ROOT["properties"]["spec"]["properties"]["language"]["enum"] == ["auto", *languages.CODES]
 
 
+def test_every_other_choice_of_a_language_is_one_of_whispers() -> None:
+    detection = ROOT["properties"]["spec"]["properties"]["languageDetection"]["properties"]
+    assert detection["candidates"]["items"]["enum"] == list(languages.CODES)
+    assert detection["candidates"]["maxItems"] == len(languages.CODES)
+    assert detection["default"]["enum"] == list(languages.CODES)
+
+
 def test_model_names_are_those_of_openai_whisper() -> None:
     spec = importlib.util.find_spec("whisper")
     assert spec is not None
@@ -170,8 +179,10 @@ def test_stages_of_progress_are_told_in_the_description() -> None:
     assert all(stage in field["description"] for stage in report.STAGES)
 
 
-def test_the_status_has_room_for_every_format() -> None:
-    assert ROOT["properties"]["status"]["properties"]["results"]["maxItems"] >= len(Format)
+def test_the_status_has_room_for_every_result_that_a_termination_message_can_hold() -> None:
+    smallest = json.dumps(to_json(report.WrittenObject(Format.TXT, 0, "")), separators=(",", ":"))
+    most = KUBERNETES_TERMINATION_MESSAGE // (len(smallest) + len(","))
+    assert ROOT["properties"]["status"]["properties"]["results"]["maxItems"] >= most > report.MAX_OBJECTS
 
 
 @pytest.mark.parametrize("top", ["spec", "status"])

@@ -1,0 +1,89 @@
+"""What a real apiserver adds to a manifest, and what of it may be changed later."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.integration.crd.test_admission import S3, job
+from tests.support.kubectl import Kubectl
+
+
+def test_the_smallest_manifest_gets_every_default(kubectl: Kubectl) -> None:
+    spec = kubectl.create(job())["spec"]
+    assert spec == {
+        "source": {"s3": {**S3, "pathStyle": False}},
+        "destination": {"s3": {"bucket": "transcripts", "prefix": "interviews/01/", "pathStyle": False}},
+        "model": {"cache": {"type": "None"}},
+        "task": "transcribe",
+        "language": "auto",
+        "languageDetection": {"windows": 3, "minProbability": 0, "below": "allow"},
+        "audio": {"channel": "mix"},
+        "engine": "batched",
+        "decoding": {
+            "temperatures": [0, 0.2, 0.4, 0.6, 0.8, 1],
+            "conditionOnPreviousText": True,
+            "compressionRatioThreshold": 2.4,
+            "logprobThreshold": -1,
+            "noSpeechThreshold": 0.6,
+            "wordTimestamps": False,
+            "carryInitialPrompt": False,
+            "suppressTokens": [-1],
+            "withoutTimestamps": False,
+            "precision": "auto",
+            "longForm": "sequential",
+        },
+        "quality": {"policy": "warn"},
+        "formats": ["json", "txt"],
+        "subtitles": {"highlightWords": False},
+        "preview": {"characters": 0},
+        "device": {"policy": "RequireGPU", "gpus": 1},
+        "retries": 3,
+        "suspend": False,
+    }
+
+
+# Part of the spec, its new value, and what the refusal must hold; None removes it.
+CHANGES: dict[str, tuple[Any, list[str]]] = {
+    "source": ({"s3": {"bucket": "other", "key": "a.wav"}}, ["spec.source", "expected the value at creation"]),
+    "destination": ({"s3": {"bucket": "other"}}, ["spec.destination", "expected the value at creation"]),
+    "model": ({"name": "tiny"}, ["spec.model", "expected the value at creation"]),
+    "task": ("translate", ["spec.task", "got translate, expected transcribe as at creation"]),
+    "language": ("pt", ["spec.language", "got pt, expected en as at creation"]),
+    "languageDetection": ({"windows": 1}, ["spec.languageDetection", "expected the value at creation"]),
+    "audio": ({"channel": "left"}, ["spec.audio", "expected the value at creation"]),
+    "engine": ("openai-whisper", ["spec.engine", "got openai-whisper, expected batched as at creation"]),
+    "decoding": ({"beamSize": 7}, ["spec.decoding", "expected the value at creation"]),
+    "quality": ({"policy": "fail"}, ["spec.quality", "expected the value at creation"]),
+    "subtitles": ({"maxLineWidth": 40}, ["spec.subtitles", "expected the value at creation"]),
+    "formats": (["srt"], ["spec.formats", "got srt, expected json, txt as at creation"]),
+    "preview": ({"characters": 5}, ["spec.preview", "expected the value at creation"]),
+    "device": ({"policy": "CPU"}, ["spec.device", "expected the value at creation"]),
+    "retries": (5, ["spec.retries", "got 5, expected 3 as at creation"]),
+    "activeDeadlineSeconds": (5, ["spec.activeDeadlineSeconds", "got 5, expected none as at creation"]),
+    "pendingDeadlineSeconds": (None, ["spec.pendingDeadlineSeconds", "got none, expected 60 as at creation"]),
+    "queueName": ("other", ["spec.queueName", "got other, expected team as at creation"]),
+    "serviceAccountName": ("other", ["spec.serviceAccountName", "got other, expected none as at creation"]),
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_change_of_the_spec_is_refused_by_name(kubectl: Kubectl, field: str) -> None:
+    changed = kubectl.create(job(language="en", pendingDeadlineSeconds=60, queueName="team", model={"name": "base"}))
+    value, parts = CHANGES[field]
+    if value is None:
+        del changed["spec"][field]
+    else:
+        changed["spec"][field] = copy.deepcopy(value)
+    done = kubectl("replace", "-f", "-", given=changed, check=False)
+    assert done.returncode != 0, "accepted"
+    wanted = [*parts, "a spec is immutable but for suspend and ttlSecondsAfterFinished"]
+    assert [part for part in wanted if part not in done.stderr] == [], done.stderr
+
+
+def test_suspend_and_ttl_can_be_changed(kubectl: Kubectl) -> None:
+    changed = kubectl.create(job())
+    changed["spec"] |= {"suspend": True, "ttlSecondsAfterFinished": 60}
+    kubectl("replace", "-f", "-", given=changed)
+    stored = kubectl("get", "tj", changed["metadata"]["name"], "-o", "jsonpath={.spec.suspend}").stdout
+    assert stored == "true"
