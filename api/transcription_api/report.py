@@ -11,6 +11,8 @@ from transcription_api.spec import Format
 # Bytes. Kubernetes keeps 4,096 of a termination message; the rest is headroom for the runtime's own words.
 TERMINATION_MESSAGE_LIMIT = 3584
 MESSAGE_LIMIT = 1024  # characters of Report.message
+# Results that a termination message surely has room for: eight channels in every format.
+MAX_OBJECTS = 40
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class ModelUsed:
 
 @dataclass(frozen=True)
 class WrittenObject:
-    """One result, as a HEAD after the write saw it. Its key is layout.result_key. `channel` from 0, for a split file."""
+    """One result, as a HEAD after the write saw it. Its key is layout.result_key. `channel` from 0, for a split file.
+
+    `etag` is empty in a termination message that has no room for it.
+    """
 
     format: Format
     size: int  # bytes
@@ -113,21 +118,30 @@ def failure(reason: reasons.Reason, message: str, **known: object) -> Report:
 
 
 def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
-    """JSON of at most `limit` bytes: the preview goes first, then most of the message, never a field that the status needs."""
-    for shorter in (report, dataclasses.replace(report, preview=None), _short(report)):
+    """JSON of at most `limit` bytes: the preview goes first, then most of the message, then the results' ETags.
+
+    What says whether the result is whole never goes. Raises ValueError where that alone is too much: see MAX_OBJECTS.
+    """
+    for shorter in (report, dataclasses.replace(report, preview=None), _short(report, 200), _shortest(report)):
         encoded = json.dumps(to_json(shorter), ensure_ascii=False, separators=(",", ":")).encode()
         if len(encoded) <= limit:
             return encoded
     raise ValueError(f"report of {len(encoded)} bytes, expected at most {limit}")
 
 
-def _short(report: Report) -> Report:
-    device = report.device and dataclasses.replace(report.device, fallback_message=_cut(report.device.fallback_message))
-    return dataclasses.replace(report, preview=None, message=_cut(report.message), device=device)
+def _shortest(report: Report) -> Report:
+    objects = tuple(dataclasses.replace(item, etag="") for item in report.objects)
+    return dataclasses.replace(_short(report, 60), objects=objects)
 
 
-def _cut(text: str | None) -> str | None:
-    return text if text is None or len(text) <= 200 else text[:197] + "..."
+def _short(report: Report, characters: int) -> Report:
+    told = _cut(report.device.fallback_message, characters) if report.device is not None else None
+    device = report.device and dataclasses.replace(report.device, fallback_message=told)
+    return dataclasses.replace(report, preview=None, message=_cut(report.message, characters), device=device)
+
+
+def _cut(text: str | None, characters: int) -> str | None:
+    return text if text is None or len(text) <= characters else text[: characters - 3] + "..."
 
 
 def parse_report(text: str | bytes) -> Report | None:

@@ -6,6 +6,8 @@ from transcription_api.status import Condition, ConditionType, Status
 from transcription_operator.conditions import find_condition
 from transcription_operator.observed import EventNote
 
+# The verdict of a transcript in which nothing, or next to nothing, is flagged.
+GOOD = "good"
 # Conditions whose coming to hold is worth an event, and the event's kind.
 TURNS = (
     (ConditionType.COMPLETE, "Normal"),
@@ -25,7 +27,12 @@ TROUBLES = (
 
 def notes_of(previous: Status, status: Status) -> tuple[EventNote, ...]:
     """The events between two statuses, in the order in which things happened."""
-    return (*_job_notes(previous, status), *_trouble_notes(previous, status), *_turn_notes(previous, status))
+    return (
+        *_job_notes(previous, status),
+        *_trouble_notes(previous, status),
+        *_quality_notes(previous, status),
+        *_turn_notes(previous, status),
+    )
 
 
 def _job_notes(previous: Status, status: Status) -> list[EventNote]:
@@ -45,6 +52,23 @@ def _trouble_notes(previous: Status, status: Status) -> list[EventNote]:
     if new is None or new.reason not in TROUBLES or (old is not None and old.reason == new.reason):
         return []
     return [EventNote("Warning", new.reason, new.message)]
+
+
+def _quality_notes(previous: Status, status: Status) -> list[EventNote]:
+    """A transcript that may be wrong, unless its failure says so itself."""
+    found = status.quality
+    rejected = status.failure is not None and status.failure.reason == reasons.QUALITY_REJECTED.name
+    if found is None or found.verdict == GOOD or found == previous.quality or rejected:
+        return []
+    counts = {
+        "repetition loops": found.repetition_loops,
+        "text over silence": found.text_over_silence,
+        "low confidence": found.low_confidence,
+        "implausible rate": found.implausible_rate,
+    }
+    flagged = ", ".join(f"{what} {count}" for what, count in counts.items() if count)
+    message = f"verdict {found.verdict}; segments flagged: {flagged or 'none'}"
+    return [EventNote("Warning", reasons.LOW_QUALITY.name, message)]
 
 
 def _turn_notes(previous: Status, status: Status) -> list[EventNote]:

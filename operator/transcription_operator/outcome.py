@@ -40,7 +40,7 @@ def _complete(status: Status, spec: Spec, job: JobView, end: End | None) -> Stat
     at = job.outcome_time or job.created
     report = end.report if end is not None else None
     status = fold.with_report(status, spec, report, at)
-    missing = fold.missing_formats(spec, report)
+    missing = fold.missing_results(spec, report)
     if report is None or report.reason is not None or missing:
         why = "the worker left no report" if report is None else f"the report lacks {', '.join(missing) or 'success'}"
         return fold.failed(status, make_failure(reasons.RESULT_INCOMPLETE, why), at)

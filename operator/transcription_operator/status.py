@@ -8,7 +8,7 @@ from transcription_api import layout, reasons
 from transcription_api.codec import InvalidFieldError, from_json
 from transcription_api.reasons import Reason
 from transcription_api.report import DeviceUsed, ModelUsed, Report
-from transcription_api.spec import DevicePolicy, Spec
+from transcription_api.spec import Channel, DevicePolicy, Spec
 from transcription_api.status import ConditionType, Failure, JobRef, Phase, ProgressStatus, ResultObject, Status
 
 from transcription_operator.conditions import holds, set_condition
@@ -131,7 +131,11 @@ def with_report(status: Status, spec: Spec, report: Report | None, at: str) -> S
     preview = report.preview[: spec.preview.characters] if report.preview else None
     status = dataclasses.replace(
         with_device(status, spec, report.device, at),
+        engine=report.engine or status.engine,
         model=report.model or status.model,
+        precision=report.precision,
+        long_form=report.long_form,
+        channels=report.channels,
         language=report.language or status.language,
         language_probability=report.language_probability,
         audio_seconds=report.audio_seconds,
@@ -140,6 +144,7 @@ def with_report(status: Status, spec: Spec, report: Report | None, at: str) -> S
         rtfx=None if report.rtfx is None else round(report.rtfx, 1),
         words=report.words,
         segments=report.segments,
+        quality=report.quality,
         preview=preview or None,
         reused=report.reused or None,
     )
@@ -155,10 +160,15 @@ def with_report_key(status: Status, spec: Spec) -> Status:
     return dataclasses.replace(status, report_key=layout.report_key(spec))
 
 
-def missing_formats(spec: Spec, report: Report | None) -> list[str]:
-    """Requested formats that the report does not confirm."""
-    confirmed = {written.format for written in report.objects} if report is not None else set()
-    return [fmt.value for fmt in spec.formats if fmt not in confirmed]
+def missing_results(spec: Spec, report: Report | None) -> list[str]:
+    """Requested results that the report does not confirm, as in `json` or `json of channel 1`."""
+    confirmed = {(written.format, written.channel) for written in report.objects} if report is not None else set()
+    if spec.audio.channel is not Channel.SPLIT:
+        return [fmt.value for fmt in spec.formats if (fmt, None) not in confirmed]
+    if report is None or not report.channels:
+        return ["the number of channels"]
+    wanted = [(fmt, channel) for channel in range(report.channels) for fmt in spec.formats]
+    return [f"{fmt.value} of channel {channel}" for fmt, channel in wanted if (fmt, channel) not in confirmed]
 
 
 def duration(seconds: float) -> str:
@@ -172,6 +182,8 @@ def duration(seconds: float) -> str:
 
 def _results(spec: Spec, report: Report) -> tuple[ResultObject, ...]:
     return tuple(
-        ResultObject(item.format.value, layout.result_key(spec, item.format), item.size, item.etag)
+        ResultObject(
+            item.format.value, layout.result_key(spec, item.format, item.channel), item.size, item.etag, item.channel
+        )
         for item in report.objects
     )

@@ -36,6 +36,13 @@ def test_each_channel_of_a_split_file_has_a_name_of_its_own() -> None:
     assert len({result_key(spec(), fmt, channel) for fmt in Format for channel in (None, 0, 1)}) == 15
 
 
+def test_the_longest_key_that_is_admitted_fits_s3() -> None:
+    """The schema lets prefix and file name have 1,012 bytes together; a key of S3 has at most 1,024."""
+    long = spec("a/" + "n" * 244, "p" * 768, audio={"channel": "split"})
+    keys = [result_key(long, fmt, channel) for fmt in Format for channel in (None, 99)]
+    assert max(len(key) for key in [*keys, report_key(long)]) <= 1024
+
+
 def test_the_report_never_takes_the_key_of_a_result() -> None:
     results = {result_key(spec(), fmt) for fmt in Format}
     assert report_key(spec()) == "out/01.report.json"
@@ -51,6 +58,13 @@ def test_the_report_never_takes_the_key_of_a_result() -> None:
         {"model": {"name": "small"}},
         {"decoding": {"beamSize": 1}},
         {"formats": ["json"]},
+        {"engine": "openai-whisper"},
+        {"languageDetection": {"windows": 1}},
+        {"audio": {"channel": "left"}},
+        {"audio": {"clips": [{"start": 1}]}},
+        {"decoding": {"longForm": "chunked"}},
+        {"quality": {"policy": "retry"}},
+        {"subtitles": {"maxLineWidth": 42}},
     ],
 )
 def test_what_changes_the_result_changes_the_fingerprint(change: dict[str, Any]) -> None:

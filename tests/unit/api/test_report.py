@@ -1,5 +1,6 @@
 """The termination message holds every report."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from transcription_api.report import (
     TERMINATION_MESSAGE_LIMIT,
     DeviceUsed,
     ModelUsed,
+    QualityCounts,
     Report,
     WrittenObject,
     encode_report,
@@ -41,6 +43,31 @@ def test_a_report_that_is_too_long_loses_its_preview_and_nothing_else() -> None:
     assert short is not None
     assert short.preview is None
     assert short.objects == WHOLE.objects
+
+
+def test_eight_channels_in_every_format_fit_and_keep_sizes_and_names() -> None:
+    objects = tuple(
+        WrittenObject(fmt, 10**9, '"' + "f" * 40 + '-10"', channel) for channel in range(8) for fmt in Format
+    )
+    quality = QualityCounts("doubtful", 1000, 1000, 1000, 1000, 1000)
+    whole = dataclasses.replace(
+        WHOLE, objects=objects, channels=8, quality=quality, precision="bfloat16", long_form="sequential"
+    )
+    encoded = encode_report(failure(reasons.QUALITY_REJECTED, "\N{SNOWMAN}" * 1024, **fields_of(whole)))
+    assert len(encoded) <= TERMINATION_MESSAGE_LIMIT
+    parsed = parse_report(encoded)
+    assert parsed is not None
+    assert [(item.format, item.size, item.channel) for item in parsed.objects] == [
+        (item.format, item.size, item.channel) for item in objects
+    ]
+    assert {item.etag for item in parsed.objects} == {""}
+    assert parsed.quality == quality
+
+
+def fields_of(report: Report) -> dict[str, object]:
+    """All that is known but why it failed."""
+    known = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+    return {name: value for name, value in known.items() if name not in ("reason", "message")}
 
 
 def test_the_longest_failure_fits_the_termination_message() -> None:

@@ -1,0 +1,27 @@
+"""The page of fields is the one that the CRD gives now."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hack.docs.reference import REFERENCE, read_crd, render_reference
+
+SCHEMA = read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+
+def rules(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Every rule between fields, at every depth, but those of changes."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if "oldSelf" not in rule["rule"]:
+            yield rule["rule"]
+    for field in (*schema.get("properties", {}).values(), schema.get("items", {})):
+        if isinstance(field, Mapping) and field:
+            yield from rules(field)
+
+
+def test_the_reference_is_as_make_docs_writes_it() -> None:
+    assert REFERENCE.read_text() == render_reference(read_crd())
+
+
+def test_the_reference_has_every_rule() -> None:
+    page = render_reference(read_crd()).replace("\\|", "|")
+    assert [rule for rule in rules(SCHEMA) if rule not in page] == []
