@@ -4,29 +4,38 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from torch import Tensor
 from whisper.decoding import DecodingOptions, DecodingResult
+from whisper.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
 class Encode:
     """A window of log-mel, shape (n_mels, 3000); answered with its features, shape (1500, width)."""
 
-    mel: torch.Tensor
+    mel: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Languages:
-    """Features; answered with the probability of each language code."""
+    """Features; answered with Heard."""
 
-    features: torch.Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """The probability of each language code, and that nobody speaks."""
+
+    languages: dict[str, float]
+    no_speech: float
 
 
 @dataclass(frozen=True, eq=False)
 class Decode:
     """Features and openai-whisper's own options; answered with Decoded. `seed` is of the sampling above temperature 0."""
 
-    features: torch.Tensor
+    features: Tensor
     options: DecodingOptions
     seed: int
 
@@ -40,11 +49,21 @@ class Decoded:
 
 
 @dataclass(frozen=True, eq=False)
+class Align:
+    """Text tokens of a window of `frames` frames; answered with a list of whisper.timing.WordTiming."""
+
+    features: Tensor
+    tokens: list[int]
+    frames: int
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
 class Together:
     """Streams to run side by side; answered with the list of what they return."""
 
     streams: list["Stream"]
 
 
-Ask = Encode | Languages | Decode | Together
+Ask = Encode | Languages | Decode | Align | Together
 Stream = Generator[Ask, Any, Any]

@@ -1,10 +1,9 @@
 """The next token of each row at temperature 0 without beams, and above it: whisper.decoding.GreedyDecoder for a batch."""
 
 import torch
+from torch import Tensor
 
 from transcription_worker.engines.batched.rules import MINUS_INFINITY, Allowed
-
-Tensor = torch.Tensor
 
 
 def choose_highest(allowed: Allowed) -> tuple[Tensor, Tensor]:

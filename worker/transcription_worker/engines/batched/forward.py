@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
-
-Tensor = torch.Tensor
 
 
 @dataclass
@@ -92,6 +91,30 @@ class Decoder:
             hidden = hidden + self._feed_forward(layer.block, hidden)
         return hidden
 
+    def attend(self, tokens: Tensor, features: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states of whole texts, shape (rows, length, width), and what `heads` (2, n) make of the audio.
+
+        The latter are scores before the softmax, (rows, n, length, n_audio_ctx), float32. tokens: (rows, length);
+        features: (rows, n_audio_ctx, width). Texts are padded at their end, which causal attention never sees.
+        """
+        wanted = [tuple(pair) for pair in heads.T.tolist()]
+        scores: dict[tuple[int, int], Tensor] = {}
+        hidden = self._embedded(tokens, self._text.positional_embedding[: tokens.shape[1]])
+        for number, layer in enumerate(self._layers):
+            queries, keys, values = map(self._by_head, self._projected(layer, hidden))
+            seen = scaled_dot_product_attention(queries, keys, values, is_causal=tokens.shape[1] > 1)
+            hidden = hidden + self._out(layer.block.attn, seen)
+            queries = self._by_head(self._query_audio(layer, hidden))
+            keys, values = map(self._by_head, linear(features, *layer.audio_kv).chunk(2, dim=-1))
+            for of, head in wanted:
+                if of == number:
+                    scale = queries.shape[-1] ** -0.5
+                    scores[of, head] = (queries[:, head] @ keys[:, head].transpose(1, 2)).float() * scale
+            hidden = hidden + self._out(layer.block.cross_attn, scaled_dot_product_attention(queries, keys, values))
+            hidden = hidden + self._feed_forward(layer.block, hidden)
+        nothing = hidden.new_zeros(hidden.shape[0], 0, *hidden.shape[1:2], features.shape[1], dtype=torch.float32)
+        return hidden, torch.stack([scores[key] for key in wanted], dim=1) if wanted else nothing
+
     def step(self, tokens: Tensor, positions: Tensor, caches: Caches, slots: int, length: int) -> Tensor:
         """Logits after one more token of each row, shape (rows, vocabulary), float32. tokens, positions: (rows,).
 
@@ -128,7 +151,8 @@ class Decoder:
         return (self._text.token_embedding(tokens) + positions).to(self._dtype)
 
     def _projected(self, layer: _Layer, hidden: Tensor) -> tuple[Tensor, ...]:
-        return linear(_normed(layer.block.attn_ln, hidden), *layer.qkv).chunk(3, dim=-1)
+        parts: tuple[Tensor, ...] = linear(_normed(layer.block.attn_ln, hidden), *layer.qkv).chunk(3, dim=-1)
+        return parts
 
     def _query_audio(self, layer: _Layer, hidden: Tensor) -> Tensor:
         return layer.block.cross_attn.query(_normed(layer.block.cross_attn_ln, hidden))

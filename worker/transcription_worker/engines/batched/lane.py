@@ -1,21 +1,27 @@
 """A lane: windows that are decoded together, one token a step, each at its own position; a finished one makes room at once."""
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask, MaximumLikelihoodRanker
-from whisper.tokenizer import get_tokenizer
 from whisper.utils import compression_ratio
 
 from transcription_worker.engines.batched.asks import Decode, Decoded
-from transcription_worker.engines.batched.forward import Caches, Decoder
+from transcription_worker.engines.batched.compute import Compute
+from transcription_worker.engines.batched.forward import Caches
 from transcription_worker.engines.batched.graphs import Replays
 from transcription_worker.engines.batched.rules import Rules, apply_rules
 from transcription_worker.engines.batched.search import Beams, Rows, Sampling, Search
 
-# Self-attention reads the cache in pieces of so many positions: few shapes, and no more than is written.
-LENGTH_STEP = 32
+# Self-attention reads the cache up to a multiple of so many positions, and on a GPU a multiple of so many slots is run:
+# each pair of the two is a graph of its own there.
+LENGTH_STEP_ON_CPU = 32
+LENGTH_STEP_ON_GPU = 64
+SLOT_STEP_ON_GPU = 8
 
 
 @dataclass(frozen=True)
@@ -73,31 +79,43 @@ def _suppressed(task: DecodingTask) -> tuple[int, ...]:
 def _last_initial(task: DecodingTask) -> int | None:
     if not task.options.max_initial_timestamp:
         return None
-    return round(task.options.max_initial_timestamp / (30 / task.model.dims.n_audio_ctx))
+    return int(round(task.options.max_initial_timestamp / (30 / task.model.dims.n_audio_ctx)))
 
 
 class Lane:
     """`slots` windows at most, of `kind.group` rows each. The first `busy` slots are the ones in use."""
 
-    def __init__(self, model: Any, decoder: Decoder, kind: Kind, slots: int, dtype: torch.dtype) -> None:
+    def __init__(self, compute: Compute, kind: Kind, slots: int) -> None:
         self.kind, self.slots, self.busy = kind, slots, 0
-        self._model, self._decoder, self._device = model, decoder, model.device
-        dims, longest = model.dims, model.dims.n_text_ctx // 2
-        rows = slots * kind.group
-        self._caches = Caches.empty(dims, slots, kind.group, dtype, self._device)
-        self._rows = Rows.empty(rows, longest, kind.rules, self._device)
+        self._compute, self._decoder, self._device = compute, compute.decoder, compute.device
+        self._dims = dims = compute.model.dims
+        rows, self._longest = slots * kind.group, dims.n_text_ctx // 2
+        self._caches = Caches.empty(dims, slots, kind.group, compute.dtype, self._device)
+        self._rows = Rows.empty(rows, self._longest, kind.rules, self._device)
         self._logits = torch.zeros(rows, dims.n_vocab, device=self._device)
         self._noise = torch.ones(rows, dims.n_vocab, device=self._device) if kind.drawn else None
         self._search: Search = (
-            Beams(kind.group, kind.wanted, slots, longest, self._device)
-            if kind.wanted
-            else Sampling(kind.group, kind.drawn)
+            Beams(kind.group, kind.wanted, slots, self._longest, self._device) if kind.wanted else Sampling(kind.group)
         )
         self._held: list[_Held] = []
-        self._no_speech_token: int | None = get_tokenizer(
-            model.is_multilingual, num_languages=model.num_languages
-        ).no_speech
         self._replays = Replays(self._device)
+        on_gpu = self._device.type == "cuda"
+        self._slot_step = SLOT_STEP_ON_GPU if on_gpu else 1
+        self._length_step = LENGTH_STEP_ON_GPU if on_gpu else LENGTH_STEP_ON_CPU
+
+    def grown(self, slots: int) -> "Lane":
+        """A lane with more room that goes on with the windows of this one."""
+        lane = Lane(self._compute, self.kind, slots)
+        for old, new in zip(self._state(), lane._state(), strict=True):
+            new[tuple(slice(0, size) for size in old.shape)] = old
+        lane._held, lane.busy = self._held, self.busy
+        return lane
+
+    def _state(self) -> Iterator[Tensor]:
+        """All that a window has here, as tensors; each grows with the slots along one of its first two dimensions."""
+        yield from (*self._rows.tensors(), self._logits, *self._search.tensors())
+        caches = self._caches
+        yield from (caches.own_keys, caches.own_values, caches.audio_keys, caches.audio_values)
 
     @property
     def room(self) -> int:
@@ -128,17 +146,16 @@ class Lane:
         longest = max(map(len, prompts))
         return torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=self._device)
 
-    def _no_speech(self, hidden: torch.Tensor) -> list[float]:
-        token = self._no_speech_token
-        if token is None:
-            return [float("nan")] * hidden.shape[0]
-        probabilities: list[float] = self._decoder.logits(hidden).softmax(dim=-1)[:, token].tolist()
+    def _no_speech(self, hidden: Tensor) -> list[float]:
+        """Of each window, from the hidden state at the start of the transcript."""
+        silence = self._decoder.logits(hidden).softmax(dim=-1)[:, self._compute.no_speech_token]
+        probabilities: list[float] = silence.tolist()
         return probabilities
 
     def _begin(self, slot: int, prepared: Prepared, length: int) -> None:
         of = slice(slot * self.kind.group, (slot + 1) * self.kind.group)
-        rows, longest = self._rows, self._rows.history.shape[1] - 1
-        fresh = Rows.empty(self.kind.group, longest, self.kind.rules, self._device)
+        rows = self._rows
+        fresh = Rows.empty(self.kind.group, self._longest, self.kind.rules, self._device)
         for state, new in zip(rows.tensors(), fresh.tensors(), strict=True):
             state[of] = new
         rows.limit[of] = prepared.limit
@@ -152,16 +169,15 @@ class Lane:
 
     def step(self, count: int = 1) -> list[tuple[object, Decoded]]:
         """`count` tokens more for every window; then a look at which are done."""
+        slots = min(self.slots, -(-self.busy // self._slot_step) * self._slot_step)
         for _ in range(count):
             self._draw()
-            length = min(self._model.dims.n_text_ctx, -(-self._longest() // LENGTH_STEP) * LENGTH_STEP)
-            self._replays.run((self.busy, length), lambda length=length: self._advance(self.busy, length))
+            reach = max(held.length + held.steps for held in self._held) + 1
+            length = min(self._dims.n_text_ctx, -(-reach // self._length_step) * self._length_step)
+            self._replays.run((slots, length), functools.partial(self._advance, slots, length))
             for held in self._held:
                 held.steps += 1
         return self._collect()
-
-    def _longest(self) -> int:
-        return max(held.length + held.steps for held in self._held) + 1
 
     def _draw(self) -> None:
         if self._noise is None:
@@ -204,6 +220,7 @@ class Lane:
             for cache in (caches.audio_keys, caches.audio_values):
                 cache[:, slot] = cache[:, last]
             self._held[slot] = self._held[last]
+        self._rows.finished[last * group : (last + 1) * group] = True
         self._held.pop()
         self.busy = last
 

@@ -34,7 +34,7 @@ class LogMel:
 
     @property
     def _frames_padded(self) -> int:
-        return (self.audio.count + N_SAMPLES) // HOP_LENGTH
+        return int((self.audio.count + N_SAMPLES) // HOP_LENGTH)
 
     def window(self, seek: int, size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Frames [seek, seek + size) and zeros up to 30 s; shape (n_mels, 3000). Frames past the content are of silence."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-Tensor = torch.Tensor
 MINUS_INFINITY = float("-inf")
 
 
@@ -50,7 +50,8 @@ class Trace:
     def advance(self, tokens: Tensor, active: Tensor, rules: Rules, rows: int) -> None:
         """After one more token of the first `rows` rows, for those that are active."""
         stamp = tokens >= rules.timestamp_begin
-        self.after_two[:rows] = torch.where(active, self.after_timestamp[:rows], self.after_two[:rows])
+        before = self.after_timestamp[:rows] | (self.sampled[:rows] == 0)
+        self.after_two[:rows] = torch.where(active, before, self.after_two[:rows])
         self.after_timestamp[:rows] = torch.where(active, stamp, self.after_timestamp[:rows])
         self.last_timestamp[:rows] = torch.where(active & stamp, tokens, self.last_timestamp[:rows])
         self.sampled[:rows] += active

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from transcription_worker.engines.batched.choose import choose_highest, choose_sampled, highest_candidates
 from transcription_worker.engines.batched.rules import MINUS_INFINITY, Allowed, Rules, Trace
-
-Tensor = torch.Tensor
 
 
 @dataclass
@@ -93,9 +92,8 @@ class Search(Protocol):
 class Sampling:
     """Each row on its own: the likeliest token, or one drawn at the row's temperature."""
 
-    def __init__(self, group: int, drawn: bool) -> None:
+    def __init__(self, group: int) -> None:
         self.group = group
-        self.drawn = drawn
 
     def advance(self, rows: Rows, allowed: Allowed, rules: Rules, noise: Tensor | None) -> Tensor | None:
         """As Search."""

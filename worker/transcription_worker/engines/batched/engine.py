@@ -1,0 +1,167 @@
+"""The engine: many files side by side, each by openai-whisper's own algorithm."""
+
+import importlib.metadata
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
+
+import torch
+from transcription_api.spec import DEFAULT_BEAM_SIZE, LongForm, Precision
+from whisper.audio import FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE
+from whisper.tokenizer import get_tokenizer
+
+from transcription_worker.engines.batched.asks import Ask, Together
+from transcription_worker.engines.batched.compute import Compute
+from transcription_worker.engines.batched.language import detect_language
+from transcription_worker.engines.batched.logmel import LogMel
+from transcription_worker.engines.batched.opening import Opened, Opening
+from transcription_worker.engines.batched.scheduler import Ended, Scheduler
+from transcription_worker.engines.batched.sizes import window_count
+from transcription_worker.engines.batched.stream import Stream
+from transcription_worker.engines.openai_whisper import refuse_language, transcribe_arguments
+from transcription_worker.engines.pieces import find_pieces
+from transcription_worker.engines.precision import dtype_of, store
+from transcription_worker.engines.protocol import Counters, Input, Options, Outcome, Transcript
+from transcription_worker.engines.quality import flag_segments
+
+Clip = tuple[int, int]  # frames of 10 ms, start and end
+
+# Files that are opened before their turn, by a thread each.
+OPENED_AHEAD = 4
+
+
+class BatchedEngine:
+    """`batch`: windows that are decoded together; None: as many as there is memory for."""
+
+    name = f"batched (openai-whisper {importlib.metadata.version('openai-whisper')})"
+
+    def __init__(self, model: Any, precision: Precision = Precision.AUTO, batch: int | None = None) -> None:
+        self._model = model
+        self._device = torch.device(model.device)
+        self._dtype = dtype_of(precision, self._device)
+        store(model, self._dtype)
+        self._compute = Compute(model, self._dtype)
+        self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device)
+
+    def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
+        """As protocol.Engine."""
+        scheduler = Scheduler(self._compute, self.batch)
+        with torch.inference_mode(), Opening(inputs, self._open, OPENED_AHEAD) as opening:
+            while not (opening.exhausted and scheduler.idle):
+                yield from self._admit(opening, scheduler)
+                for ended in scheduler.work():
+                    yield self._outcome(ended)
+
+    def _admit(self, opening: Opening, scheduler: Scheduler) -> Iterator[Outcome]:
+        """Files that are ready, while there is room; waits for one where there is nothing else to do."""
+        while scheduler.room > 0 and (opened := opening.take(wait=scheduler.idle)) is not None:
+            if opened.mel is None:
+                yield Outcome(opened.item.id, error=opened.error)
+            else:
+                scheduler.add(self._file(opened.item, opened.mel), opened)
+
+    def _open(self, item: Input) -> LogMel:
+        refuse_language(self._model.is_multilingual, item.options.language)
+        audio = item.open()
+        try:
+            with torch.inference_mode():
+                return LogMel(audio, self._model.dims.n_mels, self._device)
+        except BaseException:
+            audio.close()
+            raise
+
+    def _outcome(self, ended: Ended) -> Outcome:
+        opened: Opened = ended.key
+        if opened.mel is not None:
+            opened.mel.audio.close()
+        return Outcome(opened.item.id, transcript=ended.value, error=ended.error)
+
+    def _file(self, item: Input, mel: LogMel) -> Generator[Ask, Any, Transcript]:
+        """The stream of one file."""
+        clips = frame_clips(item.options, mel.frames)
+        language, probability = item.options.language, None
+        if language is None and not self._model.is_multilingual:
+            language = "en"
+        if language is None:
+            language, probability = yield from detect_language(mel, clips, item.options.detection)
+            item.on_language(language)
+        done: list[Stream] = yield Together([stream.run() for stream in self._streams(item, mel, language, clips)])
+        segments = [segment for stream in done for segment in stream.segments]
+        for number, segment in enumerate(segments):
+            segment["id"] = number
+        flag_segments(segments, mel.audio, item.options)
+        return Transcript(
+            text="".join(stream.text for stream in done),
+            segments=segments,
+            language=language,
+            language_probability=probability,
+            audio_seconds=mel.audio.count / SAMPLE_RATE,
+            counters=sum_counters([stream.counters for stream in done]),
+            long_form=item.options.decoding.long_form.value,
+            precision=str(self._dtype).removeprefix("torch."),
+        )
+
+    def _streams(self, item: Input, mel: LogMel, language: str, clips: list[Clip]) -> list[Stream]:
+        """One for the whole file, or one for each piece that is cut at silences."""
+        if item.options.decoding.long_form is not LongForm.CHUNKED:
+            return [self._stream(item, mel, language, clips, item.on_progress)]
+        progress = Progress(item.on_progress)
+        pieces = find_pieces(mel.audio, [(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND) for start, end in clips])
+        frames = [(round(one.start * FRAMES_PER_SECOND), round(one.end * FRAMES_PER_SECOND)) for one in pieces]
+        return [self._stream(item, mel, language, [piece], progress.of(piece)) for piece in frames]
+
+    def _stream(
+        self, item: Input, mel: LogMel, language: str, clips: list[Clip], on_progress: Callable[[float], None]
+    ) -> Stream:
+        dims, options = self._model.dims, item.options
+        return Stream(
+            options=options,
+            mel=mel,
+            language=language,
+            tokenizer=get_tokenizer(
+                self._model.is_multilingual,
+                num_languages=self._model.num_languages,
+                language=language,
+                task=options.task.value,
+            ),
+            arguments=transcribe_arguments(options, half=self._dtype is torch.float16),
+            clips=clips,
+            stride=N_FRAMES // dims.n_audio_ctx,
+            context=dims.n_text_ctx,
+            dtype=self._dtype,
+            on_progress=on_progress,
+        )
+
+
+def frame_clips(options: Options, frames: int) -> list[Clip]:
+    """Frames to transcribe: all, or the clips asked for as far as there is audio."""
+    if not options.clips:
+        return [(0, frames)]
+    ends = [frames if clip.end is None else min(frames, round(clip.end * FRAMES_PER_SECOND)) for clip in options.clips]
+    return [(round(clip.start * FRAMES_PER_SECOND), end) for clip, end in zip(options.clips, ends, strict=True)]
+
+
+def sum_counters(all_counters: list[Counters]) -> Counters:
+    """Of a file's streams."""
+    return Counters(
+        windows=sum(one.windows for one in all_counters),
+        steps=sum(one.steps for one in all_counters),
+        fallbacks=sum(one.fallbacks for one in all_counters),
+        retried=sum(one.retried for one in all_counters),
+    )
+
+
+class Progress:
+    """Seconds done of pieces that are transcribed in no order."""
+
+    def __init__(self, tell: Callable[[float], None]) -> None:
+        self._tell = tell
+        self._done: dict[Clip, float] = {}
+
+    def of(self, piece: Clip) -> Callable[[float], None]:
+        """To be told how far this piece is, in seconds of the file."""
+
+        def advance(seconds: float) -> None:
+            self._done[piece] = seconds - piece[0] / FRAMES_PER_SECOND
+            self._tell(sum(self._done.values()))
+
+        return advance

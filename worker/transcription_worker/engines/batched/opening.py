@@ -1,0 +1,82 @@
+"""Inputs opened ahead of their turn: ffmpeg and the first pass over the audio run while the model works on other files."""
+
+import concurrent.futures
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+
+from transcription_api import reasons
+
+from transcription_worker.engines.batched.logmel import LogMel
+from transcription_worker.engines.protocol import Input
+from transcription_worker.errors import WorkerError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One of `mel` and `error` is set."""
+
+    item: Input
+    mel: LogMel | None = None
+    error: WorkerError | None = None
+
+
+class Opening:
+    """At most `ahead` inputs are opened before their turn, in as many threads; they come out in their order."""
+
+    def __init__(self, inputs: Iterable[Input], open_mel: Callable[[Input], LogMel], ahead: int) -> None:
+        self._inputs = iter(inputs)
+        self._open_mel = open_mel
+        self._ahead = ahead
+        self._pool = concurrent.futures.ThreadPoolExecutor(ahead, thread_name_prefix="opening")
+        self._pending: deque[concurrent.futures.Future[Opened]] = deque()
+        self._fill()
+
+    def __enter__(self) -> "Opening":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What nobody will take is closed."""
+        for future in self._pending:
+            future.cancel()
+        self._pool.shutdown(wait=True)
+        for future in self._pending:
+            if not future.cancelled() and (mel := future.result().mel) is not None:
+                mel.audio.close()
+
+    @property
+    def exhausted(self) -> bool:
+        """No input is left."""
+        return not self._pending
+
+    def take(self, wait: bool) -> Opened | None:
+        """The next input; None where there is none, or none yet and it is not to be waited for."""
+        if not self._pending or not (wait or self._pending[0].done()):
+            return None
+        opened = self._pending.popleft().result()
+        self._fill()
+        return opened
+
+    def _fill(self) -> None:
+        while len(self._pending) < self._ahead and (item := next(self._inputs, None)) is not None:
+            self._pending.append(self._pool.submit(self._open, item))
+
+    def _open(self, item: Input) -> Opened:
+        try:
+            return Opened(item, mel=self._open_mel(item))
+        except WorkerError as error:
+            return Opened(item, error=error)
+        except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
+            return Opened(item, error=unexpected(error))
+
+
+def unexpected(error: Exception) -> WorkerError:
+    """A defect, for the outcome; its words may hold data, so they go to the log's traceback alone."""
+    log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
+    return WorkerError(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}")

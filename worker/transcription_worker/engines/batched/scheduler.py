@@ -1,0 +1,216 @@
+"""Runs streams side by side: each goes on as soon as its ask is answered, and asks of a kind are answered together."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from transcription_worker.engines.batched.asks import Align, Ask, Decode, Encode, Languages, Stream, Together
+from transcription_worker.engines.batched.compute import Compute
+from transcription_worker.engines.batched.lane import Kind, Lane, Prepared, prepare
+from transcription_worker.engines.batched.opening import unexpected
+from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.errors import WorkerError
+
+A = TypeVar("A")
+
+# Windows wait for the encoder until so large a share of the running streams does: it is quicker for several.
+ENCODE_SHARE = 0.25
+# Tokens between two looks at which windows are done: on a GPU a look waits for all that was launched.
+STEPS_ON_GPU = 4
+
+
+@dataclass(eq=False)
+class Task:
+    """A stream that runs. `key`: whose it is; a part of a parent fills its place in `parts`."""
+
+    stream: Stream
+    key: Any = None
+    parent: "Task | None" = None
+    place: int = 0
+    parts: list[Any] = field(default_factory=list)
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a stream returned, or why it failed."""
+
+    key: Any
+    value: Any = None
+    error: WorkerError | None = None
+
+
+class Scheduler:
+    """`batch` streams at most have an ask open at any time."""
+
+    def __init__(self, compute: Compute, batch: int) -> None:
+        self._compute = compute
+        self._batch = batch
+        self._unstarted: deque[Task] = deque()
+        self._running: set[Task] = set()
+        self._encodes: list[tuple[Task, Encode]] = []
+        self._languages: list[tuple[Task, Languages]] = []
+        self._aligns: list[tuple[Task, Align]] = []
+        self._waiting: dict[Kind, deque[tuple[Prepared, object]]] = {}
+        self._lanes: dict[Kind, Lane] = {}
+        self._ended: deque[Ended] = deque()
+
+    @property
+    def idle(self) -> bool:
+        return not self._running and not self._unstarted
+
+    @property
+    def room(self) -> int:
+        """Streams that may be added before any has to wait."""
+        return self._batch - len(self._running) - len(self._unstarted)
+
+    def add(self, stream: Stream, key: Any) -> None:
+        self._unstarted.append(Task(stream, key))
+
+    def work(self) -> Iterator[Ended]:
+        """One round: whatever can be computed is computed once. Yields the streams that came to their end."""
+        while self._unstarted and len(self._running) < self._batch:
+            task = self._unstarted.popleft()
+            self._running.add(task)
+            self._go_on(task, None)
+        self._encode()
+        self._answer(self._languages, lambda asks: self._compute.hear([ask.features for ask in asks]))
+        self._answer(self._aligns, self._compute.align)
+        self._decode()
+        while self._ended:
+            yield self._ended.popleft()
+
+    def _go_on(self, task: Task, answer: Any) -> None:
+        """Runs the stream up to its next ask."""
+        try:
+            self._take(task, task.stream.send(answer))
+        except StopIteration as stop:
+            self._end(task, value=stop.value)
+        except WorkerError as error:
+            self._end(task, error=error)
+        except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
+            self._end(task, error=unexpected(error))
+
+    def _take(self, task: Task, ask: Ask) -> None:
+        if isinstance(ask, Encode):
+            self._encodes.append((task, ask))
+        elif isinstance(ask, Languages):
+            self._languages.append((task, ask))
+        elif isinstance(ask, Align):
+            self._aligns.append((task, ask))
+        elif isinstance(ask, Together):
+            self._part(task, ask)
+        else:
+            self._queue(task, ask)
+
+    def _queue(self, task: Task, ask: Decode) -> None:
+        prepared = prepare(self._compute.model, ask)
+        self._waiting.setdefault(prepared.kind, deque()).append((prepared, task))
+
+    def _part(self, task: Task, ask: Together) -> None:
+        self._running.discard(task)
+        if not ask.streams:
+            self._running.add(task)
+            self._go_on(task, [])
+            return
+        task.parts, task.missing = [None] * len(ask.streams), len(ask.streams)
+        # Before other files' streams: a file that has begun is finished first.
+        parts = [Task(stream, task.key, task, place) for place, stream in enumerate(ask.streams)]
+        self._unstarted.extendleft(reversed(parts))
+
+    def _end(self, task: Task, value: Any = None, error: WorkerError | None = None) -> None:
+        self._running.discard(task)
+        parent = task.parent
+        if parent is None:
+            self._ended.append(Ended(task.key, value, error))
+        elif error is not None:
+            self._abandon(parent, error)
+        elif parent.missing > 0:
+            parent.parts[task.place] = value
+            parent.missing -= 1
+            if parent.missing == 0:
+                self._running.add(parent)
+                self._go_on(parent, parent.parts)
+
+    def _abandon(self, parent: Task, error: WorkerError) -> None:
+        """A part failed: its siblings are not begun, and those that run end unheard."""
+        self._unstarted = deque(task for task in self._unstarted if task.parent is not parent)
+        if parent.missing > 0:
+            parent.missing = 0
+            parent.stream.close()
+            self._end(parent, error=error)
+
+    def _encode(self) -> None:
+        """Where enough windows wait, or nothing else is left to do."""
+        due = max(1, round(len(self._running) * ENCODE_SHARE))
+        decoding = any(lane.busy for lane in self._lanes.values()) or any(self._waiting.values())
+        if len(self._encodes) < due and decoding:
+            return
+        asked, self._encodes = self._encodes, []
+        for some in _chunks(asked, self._compute.encoded_at_once):
+            self._answer(some, lambda asks: self._compute.encode([ask.mel for ask in asks]))
+
+    def _answer(self, asked: list[tuple[Task, A]], compute: Callable[[list[A]], list[Any]]) -> None:
+        """Answers all of them at once; where the memory is not enough, or one of them fails, each on its own."""
+        if not asked:
+            return
+        batch = list(asked)
+        asked.clear()
+        try:
+            with host_or_device_memory("transcribing"):
+                answers = compute([ask for _, ask in batch])
+        except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
+            self._answer_apart(batch, compute, error)
+            return
+        for (task, _), answer in zip(batch, answers, strict=True):
+            self._go_on(task, answer)
+
+    def _answer_apart(
+        self, batch: list[tuple[Task, A]], compute: Callable[[list[A]], list[Any]], error: Exception
+    ) -> None:
+        if len(batch) == 1:
+            known = error if isinstance(error, WorkerError) else unexpected(error)
+            self._end(batch[0][0], error=known)
+            return
+        for one in batch:
+            self._answer([one], compute)
+
+    def _decode(self) -> None:
+        for kind in list(self._waiting):
+            waiting = self._waiting[kind]
+            if waiting:
+                self._admit(kind, waiting)
+        for lane in list(self._lanes.values()):
+            if lane.busy:
+                self._step(lane)
+
+    def _admit(self, kind: Kind, waiting: deque[tuple[Prepared, object]]) -> None:
+        lane = self._lane(kind, len(waiting))
+        some = list(itertools.islice(waiting, min(len(waiting), lane.room)))
+        if some:
+            for _ in some:
+                waiting.popleft()
+            lane.admit(some)
+
+    def _lane(self, kind: Kind, wanted: int) -> Lane:
+        """The lane of this kind, grown where more windows wait than it has room for."""
+        lane = self._lanes.get(kind)
+        if lane is None:
+            lane = self._lanes[kind] = Lane(self._compute, kind, min(self._batch, wanted))
+        elif wanted > lane.room and lane.slots < self._batch:
+            slots = min(self._batch, max(2 * lane.slots, lane.busy + wanted))
+            lane = self._lanes[kind] = lane.grown(slots)
+        return lane
+
+    def _step(self, lane: Lane) -> None:
+        count = STEPS_ON_GPU if self._compute.device.type == "cuda" else 1
+        for whom, decoded in lane.step(count):
+            assert isinstance(whom, Task)  # noqa: S101 - only tasks are put into lanes
+            self._go_on(whom, decoded)
+
+
+def _chunks(items: list[A], size: int) -> Iterator[list[A]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

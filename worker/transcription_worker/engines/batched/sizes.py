@@ -1,0 +1,48 @@
+"""How many windows are decoded together: as many as there is memory for, up to where more brings nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# More windows than these were not seen to be faster.
+MOST_ON_CPU = 32
+MOST_ON_GPU = 96
+# Share of the memory that is free once the model is loaded; the rest is for the encoder, logits and other work.
+SHARE_OF_CPU = 0.25
+SHARE_OF_GPU = 0.6
+# Lanes that may be full at once: beam search at temperature 0, sampling above it.
+LANES = 2
+
+# Limit and use of the pod's memory in bytes: cgroup v2, then v1.
+CGROUP_FILES = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
+
+def window_bytes(dims: Any, group: int, dtype: torch.dtype) -> int:
+    """Keys and values of one window: of the audio once, of the text for each of its `group` rows."""
+    positions = dims.n_audio_ctx + group * dims.n_text_ctx
+    return int(2 * dims.n_text_layer * dims.n_text_state * positions * dtype.itemsize)
+
+
+def window_count(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Windows to decode together on this device as it is now; at least one."""
+    if device.type == "cuda":
+        free, most = torch.cuda.mem_get_info(device)[0] * SHARE_OF_GPU, MOST_ON_GPU
+    else:
+        free, most = free_host_bytes() * SHARE_OF_CPU, MOST_ON_CPU
+    return max(1, min(most, int(free) // (LANES * window_bytes(dims, group, dtype))))
+
+
+def free_host_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:
+    """What the node has available, or the pod's limit still leaves, whichever is less."""
+    available = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+    found = [int(available.split()[1]) * 1024]
+    for limit, used in CGROUP_FILES:
+        try:
+            found.append(int((cgroup / limit).read_text()) - int((cgroup / used).read_text()))
+        except (OSError, ValueError):
+            continue  # no such cgroup, or no limit: "max"
+    return max(0, min(found))

@@ -1,0 +1,39 @@
+"""Numbers of the model: which type, and weights stored in it."""
+
+from typing import Any
+
+import torch
+from transcription_api import reasons
+from transcription_api.spec import Precision
+
+from transcription_worker.errors import WorkerError
+
+_DTYPES = {
+    Precision.FLOAT32: torch.float32,
+    Precision.FLOAT16: torch.float16,
+    Precision.BFLOAT16: torch.bfloat16,
+}
+
+
+def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
+    """auto is float32 on the CPU and float16 on a GPU, as openai-whisper's.
+
+    Raises:
+        WorkerError: EngineUnsuitable for float16 on a CPU, which computes it in a detour.
+    """
+    if precision is Precision.AUTO:
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if precision is Precision.FLOAT16 and device.type == "cpu":
+        message = "spec.decoding.precision: got 'float16' on a CPU, expected auto, float32 or bfloat16"
+        raise WorkerError(reasons.ENGINE_UNSUITABLE, message)
+    return _DTYPES[precision]
+
+
+def store(model: Any, dtype: torch.dtype) -> None:
+    """Weights of products and convolutions in `dtype`: what openai-whisper casts at every use is cast once.
+
+    Norms stay in float32, as they are computed; so do positions, which are added before the cast.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv1d):
+            module.to(dtype)
