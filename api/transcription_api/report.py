@@ -11,8 +11,8 @@ from transcription_api.spec import Format
 # Bytes. Kubernetes keeps 4,096 of a termination message; the rest is headroom for the runtime's own words.
 TERMINATION_MESSAGE_LIMIT = 3584
 MESSAGE_LIMIT = 1024  # characters of Report.message
-# Results that a termination message surely has room for: eight channels in every format.
-MAX_OBJECTS = 40
+# Results that a termination message surely has room for: sixteen channels in every format.
+MAX_OBJECTS = 80
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,18 @@ def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> byt
 
     What says whether the result is whole never goes. Raises ValueError where that alone is too much: see MAX_OBJECTS.
     """
-    for shorter in (report, dataclasses.replace(report, preview=None), _short(report, 200), _shortest(report)):
-        encoded = json.dumps(to_json(shorter), ensure_ascii=False, separators=(",", ":")).encode()
-        if len(encoded) <= limit:
+    for shorter in (report, dataclasses.replace(report, preview=None), _short(report, 200)):
+        if len(encoded := _encode(to_json(shorter))) <= limit:
             return encoded
-    raise ValueError(f"report of {len(encoded)} bytes, expected at most {limit}")
+    rows = [[item.format.value, item.size, item.channel] for item in report.objects]
+    encoded = _encode(to_json(_short(report, 60)) | {"objects": rows})
+    if len(encoded) > limit:
+        raise ValueError(f"report of {len(encoded)} bytes, expected at most {limit}")
+    return encoded
 
 
-def _shortest(report: Report) -> Report:
-    objects = tuple(dataclasses.replace(item, etag="") for item in report.objects)
-    return dataclasses.replace(_short(report, 60), objects=objects)
+def _encode(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _short(report: Report, characters: int) -> Report:
@@ -150,4 +152,13 @@ def parse_report(text: str | bytes) -> Report | None:
         value = json.loads(text)
     except ValueError:
         return None
-    return from_json(Report, value, "report") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    if isinstance(rows := value.get("objects"), list):
+        value["objects"] = [_from_row(row) if isinstance(row, list) else row for row in rows]
+    return from_json(Report, value, "report")
+
+
+def _from_row(row: list[object]) -> dict[str, object]:
+    """A result of which there was no room to tell more."""
+    return dict(zip(("format", "size", "channel"), row, strict=False)) | {"etag": ""}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
 
+MAX_RESULTS = 128  # more than a worker can have written: see report.MAX_OBJECTS
+
 
 class Phase(enum.Enum):
     """One word for people; machines wait for conditions."""

@@ -9,7 +9,16 @@ from transcription_api.codec import InvalidFieldError, from_json
 from transcription_api.reasons import Reason
 from transcription_api.report import DeviceUsed, ModelUsed, Report
 from transcription_api.spec import Channel, DevicePolicy, Spec
-from transcription_api.status import ConditionType, Failure, JobRef, Phase, ProgressStatus, ResultObject, Status
+from transcription_api.status import (
+    MAX_RESULTS,
+    ConditionType,
+    Failure,
+    JobRef,
+    Phase,
+    ProgressStatus,
+    ResultObject,
+    Status,
+)
 
 from transcription_operator.conditions import holds, set_condition
 from transcription_operator.observed import SeenProgress
@@ -185,5 +194,5 @@ def _results(spec: Spec, report: Report) -> tuple[ResultObject, ...]:
         ResultObject(
             item.format.value, layout.result_key(spec, item.format, item.channel), item.size, item.etag, item.channel
         )
-        for item in report.objects
+        for item in report.objects[:MAX_RESULTS]
     )

@@ -9,6 +9,7 @@ from transcription_api.codec import to_json
 from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
 from transcription_api.spec import Spec, parse_spec
 from transcription_api.status import (
+    MAX_RESULTS,
     Condition,
     ConditionType,
     Failure,
@@ -87,9 +88,10 @@ def test_wide_columns_name_the_engine_and_the_quality(kubectl: Kubectl) -> None:
     assert "batched (openai-whisper 20250625)   doubtful" in row
 
 
-def test_the_most_results_that_a_report_can_hold_are_stored(kubectl: Kubectl) -> None:
-    """A termination message of Kubernetes has 4,096 bytes; the smallest result takes 34 of them."""
-    results = [{"format": "txt", "key": "k" * 512, "size": 0, "etag": "", "channel": index} for index in range(120)]
+def test_the_most_results_that_a_status_can_have_are_stored(kubectl: Kubectl) -> None:
+    results = [
+        {"format": "txt", "key": "k" * 512, "size": 0, "etag": "", "channel": index} for index in range(MAX_RESULTS)
+    ]
     name = with_status(kubectl, {"results": results})
     assert json.loads(kubectl("get", "tj", name, "-o", "json").stdout)["status"]["results"] == results
 

@@ -6,6 +6,7 @@ import json
 import pytest
 from transcription_api import reasons
 from transcription_api.report import (
+    MAX_OBJECTS,
     TERMINATION_MESSAGE_LIMIT,
     DeviceUsed,
     ModelUsed,
@@ -45,14 +46,15 @@ def test_a_report_that_is_too_long_loses_its_preview_and_nothing_else() -> None:
     assert short.objects == WHOLE.objects
 
 
-def test_eight_channels_in_every_format_fit_and_keep_sizes_and_names() -> None:
+def test_sixteen_channels_in_every_format_fit_and_keep_sizes_and_names() -> None:
     objects = tuple(
-        WrittenObject(fmt, 10**9, '"' + "f" * 40 + '-10"', channel) for channel in range(8) for fmt in Format
+        WrittenObject(fmt, 10**9, '"' + "f" * 40 + '-10"', channel) for channel in range(16) for fmt in Format
     )
     quality = QualityCounts("doubtful", 1000, 1000, 1000, 1000, 1000)
     whole = dataclasses.replace(
-        WHOLE, objects=objects, channels=8, quality=quality, precision="bfloat16", long_form="sequential"
+        WHOLE, objects=objects, channels=16, quality=quality, precision="bfloat16", long_form="sequential"
     )
+    assert len(objects) == MAX_OBJECTS
     encoded = encode_report(failure(reasons.QUALITY_REJECTED, "\N{SNOWMAN}" * 1024, **fields_of(whole)))
     assert len(encoded) <= TERMINATION_MESSAGE_LIMIT
     parsed = parse_report(encoded)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from transcription_api import exit_codes, reasons
 from transcription_api.codec import to_json
-from transcription_api.report import QualityCounts, Report, WrittenObject, failure
+from transcription_api.report import QualityCounts, Report, WrittenObject, encode_report, failure
 from transcription_api.spec import Format
-from transcription_api.status import Phase, Status
+from transcription_api.status import MAX_RESULTS, Phase, Status
 from transcription_operator.observed import EventNote, Observed
 from transcription_operator.reconcile import decide
 from transcription_operator.status import parse_status
 
-from tests.support.seen import SPEC, config, ended_pod, job, resource
+from tests.support.seen import FINISHED, SPEC, STARTED, config, ended_pod, job, pod, resource
 
 NOW = datetime(2026, 1, 1, 10, 6, tzinfo=UTC)
 BOTH = (Format.JSON, Format.TXT)
@@ -134,6 +134,17 @@ def test_results_of_a_report_without_room_for_etags_are_shown_without() -> None:
     status, _ = ended(dataclasses.replace(GOOD, objects=bare))
     assert status.phase is Phase.COMPLETE
     assert [item.etag for item in status.results] == ["", ""]
+
+
+def test_a_worker_that_tells_of_more_results_than_there_can_be_is_stored_all_the_same() -> None:
+    told = split_report(2000, *((Format.TXT, channel) for channel in range(200)))
+    text = encode_report(told, limit=100_000).decode()
+    state = {"exitCode": 0, "message": text, "startedAt": STARTED, "finishedAt": FINISHED}
+    done = job(ended="Complete", succeeded=1)
+    observed = Observed(resource({**SPEC, **SPLIT}), job=done, jobs=(done,), pods=(pod({"terminated": state}),))
+    plan = decide(observed, config(), NOW)
+    assert plan.status is not None
+    assert (plan.status.phase, len(plan.status.results)) == (Phase.FAILED, MAX_RESULTS)
 
 
 def test_a_status_of_another_version_keeps_what_this_one_knows() -> None:
