@@ -1,0 +1,222 @@
+"""ffmpeg and ffprobe under limits, over one local file that nobody vouches for.
+
+Protocols are limited to files and formats to those that hold their own data, so that no playlist, manifest or list of
+files makes them open anything else. They get no environment of ours, and end with us.
+"""
+
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from transcription_api import reasons
+
+from transcription_worker.engines.protocol import SAMPLE_RATE
+from transcription_worker.errors import WorkerError
+
+SAMPLE_BYTES = 2  # s16le
+
+# Demuxers, as `ffmpeg -demuxers` names them. Not hls, dash, concat, applehttp, sdp, image2 and the like.
+FORMATS = (
+    "aac ac3 aiff amr amrnb amrwb ape asf au avi caf dsf dts dtshd eac3 flac flv gsm loas matroska webm mov mp4 m4a "
+    "3gp 3g2 mj2 mp3 mpc mpc8 mpeg mpegts mpegtsraw mxf nistsphere ogg oma rm shn spdif sox tak truehd tta voc w64 wav wv xwma"
+).split()
+
+# What an unfamiliar or hostile file may cost.
+MEMORY_LIMIT = 4 << 30  # bytes of address space for one ffmpeg
+CPU_LIMIT = 3600  # seconds of CPU; an hour decodes some 10 days of audio
+DECODE_SECONDS = 7200.0  # from start to end, whatever the CPU does meanwhile
+STALL_SECONDS = 120.0  # without a sample out of ffmpeg
+PROBE_SECONDS = 120.0
+LONGEST_SECONDS = 24 * 3600  # of audio; 2.8 GB of samples a channel
+
+_TICK_SECONDS = 1.0  # between two looks at what has been written
+_WORDS_KEPT = 1 << 16  # bytes of stderr, of its start and of its end
+_INTERRUPTED = 255  # what ffmpeg exits with after SIGINT, SIGTERM or SIGXCPU
+# All that ffmpeg is told of our environment: credentials are none of its business, and its words must not be translated.
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True)
+class Output:
+    """An open file, and the channel that goes there: None for all of them mixed, 0 for the first."""
+
+    fd: int
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How ffmpeg ended by itself. `words` are its stderr without the file's path; the middle may be missing."""
+
+    returncode: int
+    words: bytes
+
+    def first_error(self) -> str:
+        """The line that tells most, without addresses."""
+        lines = [line for line in self.words.decode("utf-8", "replace").splitlines() if line.strip()]
+        errors = [line for line in lines if "[error]" in line or "[fatal]" in line] or lines[-1:] or ["no words"]
+        return re.sub(r"\[[^\]]*\] ", "", errors[0]).strip()[:200]
+
+
+def decode(path: Path, outputs: Sequence[Output]) -> Ended:
+    """Writes s16le samples at 16 kHz of the first audio stream, one channel an output, straight into the open files.
+
+    The samples are those of whisper.audio.load_audio. ffmpeg writes the files itself: no byte passes through Python,
+    whose threads would wait for the interpreter's lock at each one.
+
+    Raises:
+        WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory where ffmpeg had to be ended or was; Interrupted.
+    """
+    command = [_found("ffmpeg"), "-nostdin", "-nostats", *_input(path, "-threads", "1")]
+    for output in outputs:
+        command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-filter_threads", "1"]
+        command += [] if output.channel is None else ["-af", f"pan=mono|c0=c{output.channel}"]
+        command += ["-f", "s16le", "-ac", "1", "-acodec", "pcm_s16le", "-ar", str(SAMPLE_RATE), f"pipe:{output.fd}"]
+    files = [output.fd for output in outputs]
+    with _started(command, files) as process:
+        words = _watch(process, files)
+        cpu_seconds = _reap(process)
+    _require_own_end(process.returncode, cpu_seconds)
+    return _ended(path, process.returncode, words)
+
+
+def show(path: Path, entries: str) -> tuple[Ended, bytes]:
+    """What ffprobe says about the file, as JSON; `entries` as its -show_entries takes them.
+
+    Raises:
+        WorkerError: UnsupportedMedia where it did not end in time.
+    """
+    command = [_found("ffprobe"), *_input(path), "-show_entries", entries, "-of", "json"]
+    with _started(command, stdout=subprocess.PIPE) as process:
+        try:
+            out, words = process.communicate(timeout=PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise unsupported(f"ffprobe was not done after {PROBE_SECONDS:.0f} s") from None
+    return _ended(path, process.returncode, words), out
+
+
+def _ended(path: Path, returncode: int, words: bytes) -> Ended:
+    url = os.fsencode(_url(path))
+    return Ended(returncode, words.replace(url + b": ", b"").replace(url, b"of the source"))
+
+
+def unsupported(words: str) -> WorkerError:
+    """UnsupportedMedia with those words."""
+    return WorkerError(reasons.UNSUPPORTED_MEDIA, f"cannot decode the source: {words}")
+
+
+def _input(path: Path, *options: str) -> list[str]:
+    limits = ["-protocol_whitelist", "file,pipe", "-format_whitelist", ",".join(FORMATS)]
+    return ["-v", "level+warning", *limits, *options, "-i", _url(path)]
+
+
+def _url(path: Path) -> str:
+    return f"file:{path.absolute()}"
+
+
+def _found(program: str) -> str:
+    if (found := shutil.which(program)) is None:
+        raise FileNotFoundError(f"{program} is not on PATH; expected ffmpeg to be installed")
+    return found
+
+
+@contextmanager
+def _started(
+    command: list[str], files: Sequence[int] = (), stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process; whatever happens inside, none is left after it.
+
+    The limits are there before ffmpeg is: prlimit and setpriv (util-linux) become the program that they start.
+    preexec_fn, the other way, is unsafe in a program with threads. pdeathsig: if we are killed, so is ffmpeg.
+    """
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--no-new-privs", *_prlimit(), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        pass_fds=files,
+        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"LC_ALL": "C"},
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _prlimit() -> list[str]:
+    longest = LONGEST_SECONDS * SAMPLE_RATE * SAMPLE_BYTES
+    return [
+        "prlimit",
+        f"--as={_allowed(resource.RLIMIT_AS, MEMORY_LIMIT)}",
+        f"--cpu={_allowed(resource.RLIMIT_CPU, CPU_LIMIT)}:",
+        f"--fsize={_allowed(resource.RLIMIT_FSIZE, longest)}:",
+        "--core=0:",
+    ]
+
+
+def _allowed(kind: int, wanted: int) -> int:
+    """No more than we are allowed ourselves: else prlimit would refuse."""
+    hard = resource.getrlimit(kind)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def _watch(process: subprocess.Popen[bytes], files: Sequence[int]) -> bytes:
+    """All of stderr that is kept, once it is closed."""
+    stderr = cast(IO[bytes], process.stderr)
+    words = bytearray()
+    began = moved = time.monotonic()
+    written = 0
+    while not select.select([stderr], [], [], _TICK_SECONDS)[0] or _took(stderr, words):
+        now = time.monotonic()
+        if (size := sum(os.fstat(fd).st_size for fd in files)) != written:
+            written, moved = size, now
+        if now - moved > STALL_SECONDS:
+            raise unsupported(f"ffmpeg gave nothing for {STALL_SECONDS:.0f} s")
+        if now - began > DECODE_SECONDS:
+            raise unsupported(f"ffmpeg was not done after {DECODE_SECONDS:.0f} s")
+    return bytes(words)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> float:
+    """CPU seconds that it took. Its stderr is closed: it is ending, which no signal changes, or will not end by itself."""
+    os.kill(process.pid, signal.SIGKILL)  # Popen.kill would reap it
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _took(pipe: IO[bytes], words: bytearray) -> bool:
+    """False at the end. A file can make ffmpeg say any amount: what is in the middle is dropped."""
+    chunk = pipe.read(_WORDS_KEPT)
+    words += chunk
+    if len(words) > 2 * _WORDS_KEPT:
+        del words[_WORDS_KEPT:-_WORDS_KEPT]
+    return bool(chunk)
+
+
+def _require_own_end(returncode: int, cpu_seconds: float) -> None:
+    if returncode not in range(_INTERRUPTED) and cpu_seconds >= CPU_LIMIT:
+        raise unsupported(f"ffmpeg used more than {CPU_LIMIT} s of CPU")
+    if returncode == _INTERRUPTED:
+        raise WorkerError(reasons.INTERRUPTED, "ffmpeg was asked to stop")
+    if returncode >= 0:
+        return
+    name = signal.Signals(-returncode).name
+    if name == "SIGXFSZ":
+        hours = LONGEST_SECONDS / 3600
+        raise WorkerError(reasons.AUDIO_TOO_LONG, f"more than {hours:g} hours of audio, expected at most {hours:g}")
+    if name == "SIGKILL":  # not by us: we would have raised
+        raise WorkerError(reasons.OUT_OF_MEMORY, "ffmpeg was killed, as the kernel does where memory is short")
+    raise unsupported(f"ffmpeg died of {name}")

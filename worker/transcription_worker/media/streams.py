@@ -1,0 +1,36 @@
+"""What streams a media file has, as ffprobe tells."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transcription_api import reasons
+
+from transcription_worker.errors import WorkerError
+from transcription_worker.media import ffmpeg
+
+_ENTRIES = "stream=codec_type,channels,duration:format=duration"
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """The first of the file. `seconds` are what the header announces, or the file's if it says nothing of the stream."""
+
+    channels: int
+    seconds: float | None
+
+
+def find_audio_stream(path: Path) -> AudioStream:
+    """Raises WorkerError (UnsupportedMedia, NoAudioStream)."""
+    ended, out = ffmpeg.show(path, _ENTRIES)
+    if ended.returncode != 0:
+        raise ffmpeg.unsupported(ended.first_error())
+    shown: dict[str, Any] = json.loads(out or b"{}")
+    streams = shown.get("streams", [])
+    for stream in streams:
+        if stream.get("codec_type") == "audio":
+            seconds = stream.get("duration") or shown.get("format", {}).get("duration")
+            return AudioStream(int(stream.get("channels", 0)), None if seconds is None else float(seconds))
+    kinds = ", ".join(sorted({str(stream.get("codec_type")) for stream in streams})) or "none"
+    raise WorkerError(reasons.NO_AUDIO_STREAM, f"the file's streams: {kinds}; expected audio")

@@ -1,0 +1,72 @@
+"""The header of a WAVE file: whether its samples can be taken as they are, and whether they are all there."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_PCM = 1  # WAVE_FORMAT_PCM
+# Data sizes that writers give who cannot know them: 0, all ones, and what espeak, sox or arecord write into a pipe.
+_PLACEHOLDERS = (range(1), range(0x7FFF_0000, 0x8000_0001), range(0xFFFF_0000, 0x1_0000_0000))
+_MOST_CHUNKS = 1000  # before the data
+
+
+@dataclass(frozen=True)
+class Wav:
+    """`offset` is where the data begin, `announced` their bytes as the header says, None if it does not; `there` is what is."""
+
+    tag: int
+    channels: int
+    rate: int
+    bits: int
+    offset: int
+    announced: int | None
+    there: int
+
+
+def read_header(path: Path) -> Wav | None:
+    """None for anything but RIFF or RF64 WAVE with a format and data.
+
+    https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html; RF64: EBU Tech 3306.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+            return None
+        try:
+            return _read_chunks(file, path.stat().st_size)
+        except struct.error:  # cut inside a header
+            return None
+
+
+def _read_chunks(file: IO[bytes], size: int) -> Wav | None:
+    form: tuple[int, int, int, int] | None = None
+    large: int | None = None
+    for _ in range(_MOST_CHUNKS):
+        kind, length = struct.unpack("<4sI", file.read(8))
+        at = file.tell()
+        if kind == b"fmt ":
+            tag, channels, rate, bits = struct.unpack("<HHI6xH", file.read(16))
+            form = (tag, channels, rate, bits)
+        elif kind == b"ds64":
+            large = struct.unpack("<8xQ", file.read(16))[0]
+        elif kind == b"data":
+            return None if form is None else Wav(*form, at, _announced(length, large), max(size - at, 0))
+        file.seek(at + length + length % 2)
+    return None
+
+
+def _announced(length: int, large: int | None) -> int | None:
+    if length == 0xFFFF_FFFF and large:
+        return large
+    return None if any(length in sizes for sizes in _PLACEHOLDERS) else length
+
+
+def plain_samples(wav: Wav, rate: int) -> int | None:
+    """How many samples there are, if they are s16le, mono, at that rate, announced and all there; else None."""
+    if (wav.tag, wav.channels, wav.rate, wav.bits) != (_PCM, 1, rate, 16):
+        return None
+    # Bytes after the data can be more of them: ffmpeg knows.
+    if wav.announced is None or wav.announced != wav.there or wav.there % 2:
+        return None
+    return wav.there // 2
