@@ -50,7 +50,10 @@ def _complete(status: Status, spec: Spec, job: JobView, end: End | None) -> Stat
 
 def _failed(status: Status, spec: Spec, job: JobView, end: End | None) -> Status:
     at = job.outcome_time or job.created
-    status = fold.with_report(status, spec, end.report if end is not None else None, at)
+    report = end.report if end is not None else None
+    status = fold.with_report(status, spec, report, at)
+    if report is not None and report.reason == reasons.QUALITY_REJECTED.name:
+        status = fold.with_report_key(status, spec)  # the only failure after everything is written
     return fold.failed(status, _final_failure(spec, job, end), at)
 
 

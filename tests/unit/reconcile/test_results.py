@@ -126,6 +126,7 @@ def test_a_rejected_transcript_fails_with_its_counts_and_its_results_and_one_war
     assert status.failure is not None
     assert (status.failure.reason, status.failure.exit_code) == ("QualityRejected", exit_codes.TEXT_REFUSED)
     assert status.failure.message == "3 of 9 segments are flagged"
+    assert status.report_key == "out/01.report.json"
     assert [note.reason for note in events] == ["JobCreated", "QualityRejected"]
 
 
