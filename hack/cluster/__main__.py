@@ -3,6 +3,7 @@
 import math
 import os
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,9 @@ USAGE = """usage: hack/cluster/COMMAND
   binary-image NAME                  an image of one of these binaries alone, print its tag
   build-image TAG DOCKERFILE [OPTION...]   docker build, with this machine's way to the package registries
   load IMAGE NODE...                 bring an image to nodes: control-plane, gpu, plain"""
+
+
+CLIENTS = ("kubectl", "helm")  # what demo and tests call
 
 
 def uses_existing() -> bool:
@@ -38,6 +42,7 @@ def up(_: list[str]) -> None:
             say(f"   {engine.ensure()}")
         with stage(f"base image {images.base_name()}"):
             say(f"   {images.ensure_base()}")
+        gobuild.ensure(CLIENTS)
         node_image = images.ensure_node()
         how = kind.ensure(node_image)
         images.remove_superseded(images.NODE, node_image)  # once no node uses them
@@ -46,7 +51,11 @@ def up(_: list[str]) -> None:
 
 
 def check_existing() -> None:
-    """The current context answers; which it is. Raises StageError otherwise."""
+    """The current context answers; which it is. Clients that PATH lacks are built. Raises StageError otherwise."""
+    absent = [name for name in CLIENTS if shutil.which(name) is None]
+    if absent:
+        ensure_binaries(absent)
+    os.environ["PATH"] += os.pathsep + str(gobuild.folder())
     context = output(["kubectl", "config", "current-context"]).strip()
     nodes = output(["kubectl", "get", "nodes", "--no-headers", "--request-timeout=20s"])
     say(f"the existing cluster of context {context} answers: {len(nodes.splitlines())} nodes")
@@ -65,18 +74,26 @@ def down(_: list[str]) -> None:
 
 
 def binaries(names: list[str]) -> None:
-    """Ensure binaries and print their folder; no lock where nothing is to be done."""
-    if gobuild.missing(names, store.versions()):
-        with store.lock():
-            gobuild.ensure(names)
+    """Ensure binaries and print their folder."""
+    ensure_binaries(names)
     print(gobuild.folder())
 
 
+def ensure_binaries(names: list[str]) -> None:
+    """No lock where nothing is to be done."""
+    if gobuild.missing(names, store.versions()):
+        with store.lock():
+            gobuild.ensure(names)
+
+
 def env(_: list[str]) -> None:
-    """Shell text for `eval`: the binaries on PATH, and kind's kubeconfig unless CLUSTER=existing."""
-    print(f"export PATH={shlex.quote(str(gobuild.folder()))}:$PATH")
-    if not uses_existing():
-        print(f"export KUBECONFIG={shlex.quote(str(store.kubeconfig()))}")
+    """Shell text for `eval`: the binaries on PATH and kind's kubeconfig. With CLUSTER=existing the user's own go first."""
+    folder = shlex.quote(str(gobuild.folder()))
+    if uses_existing():
+        print(f"export PATH=$PATH:{folder}")
+        return
+    print(f"export PATH={folder}:$PATH")
+    print(f"export KUBECONFIG={shlex.quote(str(store.kubeconfig()))}")
 
 
 def binary_image(names: list[str]) -> None:

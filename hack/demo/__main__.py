@@ -98,7 +98,9 @@ def show(client: Any) -> None:
     print(kubectl("get", "tj", "-n", NAMESPACE))
     text = client.get_object(Bucket="transcripts", Key="interviews/english.txt")["Body"].read().decode()
     print("interviews/english.txt:\n" + text)
-    print("gpu-required: " + kubectl("get", "tj", "gpu-required", "-n", NAMESPACE, "-o", "jsonpath={.status.failure}"))
+    failure = "{.status.failure.reason}: {.status.failure.message}{'\\n'}{.status.failure.advice}"
+    print("gpu-required failed, as it must without a GPU:")
+    print(kubectl("get", "tj", "gpu-required", "-n", NAMESPACE, "-o", f"jsonpath={failure}"))
 
 
 if __name__ == "__main__":

@@ -45,14 +45,14 @@ def ensure_image(image: Image) -> str:
             )
         return os.environ[variable]
     reference = _build(image)
-    run(str(CLUSTER / "load"), reference, *image.nodes)
+    run(str(CLUSTER / "load"), reference, *image.nodes, aloud=True)
     return reference
 
 
 def _build(image: Image) -> str:
     if image.dockerfile is None:
-        return run(str(CLUSTER / "binary-image"), image.name).strip()
-    run(str(CLUSTER / "build-image"), f"{image.name}:dev", str(ROOT / image.dockerfile))
+        return run(str(CLUSTER / "binary-image"), image.name, aloud=True).strip()
+    run(str(CLUSTER / "build-image"), f"{image.name}:dev", str(ROOT / image.dockerfile), aloud=True)
     content = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image.name}:dev").strip()
     reference = f"{image.name}:{content.removeprefix('sha256:')[:12]}"
     run("docker", "tag", f"{image.name}:dev", reference)

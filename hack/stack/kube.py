@@ -15,15 +15,16 @@ class CommandError(RuntimeError):
     """A command failed: its words, its exit status and the end of what it printed."""
 
 
-def run(*command: str, text: str | None = None, check: bool = True) -> str:
-    """What the command prints on standard output.
+def run(*command: str, text: str | None = None, check: bool = True, aloud: bool = False) -> str:
+    """What the command prints on standard output. `aloud`: what it says on standard error is seen as it comes.
 
     Raises:
         CommandError: it exited non-zero and `check` is set.
     """
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    stderr = None if aloud else subprocess.PIPE
+    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
     if check and done.returncode:
-        said = "\n".join((done.stdout + done.stderr).splitlines()[-TAIL:])
+        said = "\n".join((done.stdout + (done.stderr or "")).splitlines()[-TAIL:])
         raise CommandError(f"{' '.join(command)} exited {done.returncode}:\n{said}")
     return done.stdout
 

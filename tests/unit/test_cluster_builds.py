@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hack.cluster import __main__ as commands
-from hack.cluster import builds, stages
+from hack.cluster import builds, gobuild, stages
 from hack.cluster.stages import StageError
 
 
@@ -122,4 +122,10 @@ def test_the_shell_text_for_an_existing_cluster_leaves_its_kubeconfig(
     )
     monkeypatch.setenv("CLUSTER", "existing")
     commands.main(["env"])
-    assert "KUBECONFIG" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "KUBECONFIG" not in shown
+    assert shown.startswith("export PATH=$PATH:")  # the user's own kubectl fits that cluster
+
+
+def test_the_clients_that_demo_and_tests_call_are_binaries_that_can_be_built() -> None:
+    assert set(commands.CLIENTS) <= set(gobuild.NAMES)
