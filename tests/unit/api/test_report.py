@@ -18,6 +18,7 @@ from transcription_api.report import (
     parse_report,
 )
 from transcription_api.spec import Format
+from transcription_worker.audio import MOST_CHANNELS
 
 WHOLE = Report(
     engine="openai-whisper",
@@ -64,6 +65,10 @@ def test_sixteen_channels_in_every_format_fit_and_keep_sizes_and_names() -> None
     ]
     assert {item.etag for item in parsed.objects} == {""}
     assert parsed.quality == quality
+
+
+def test_every_channel_that_the_worker_splits_fits_in_every_format() -> None:
+    assert MOST_CHANNELS * len(Format) <= MAX_OBJECTS
 
 
 def fields_of(report: Report) -> dict[str, object]:
