@@ -112,6 +112,14 @@ class ControlPlane:
             return []
         return [json.loads(line) for line in self.audit_log.read_text().splitlines() if line.endswith("}")]
 
+    def writes_of(self, user: str, namespace: str) -> list[tuple[str, str]]:
+        """Verb and kind of each write of a user in a namespace, as ("update", "transcriptionjobs/status")."""
+        return [
+            (entry["verb"], "/".join(filter(None, (ref["resource"], ref.get("subresource")))))
+            for entry in self.audited()
+            if (ref := entry["objectRef"]).get("namespace") == namespace and entry["user"]["username"] == user
+        ]
+
     def _write_files(self, tokens: dict[str, str]) -> None:
         _run("openssl", "genrsa", "-out", str(self._folder / "sa.key"), "2048")
         rows = [f'{ADMIN_TOKEN},admin,admin,"system:masters"']

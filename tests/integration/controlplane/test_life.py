@@ -14,15 +14,6 @@ from tests.support.played import Namespace, condition, good_report, now, until
 pytestmark = pytest.mark.usefixtures("operator")
 
 
-def writes_of(plane: ControlPlane, namespace: Namespace) -> list[tuple[str, str]]:
-    """Verb and kind of each write of the operator in a namespace."""
-    return [
-        (entry["verb"], "/".join(filter(None, (entry["objectRef"]["resource"], entry["objectRef"].get("subresource")))))
-        for entry in plane.audited()
-        if entry["user"]["username"] == ACCOUNT and entry["objectRef"].get("namespace") == namespace.name
-    ]
-
-
 def test_a_job_runs_to_complete_and_the_status_tells_all_that_the_worker_reported(namespace: Namespace) -> None:
     namespace.create("good")
     waiting = namespace.until_running("good", "False", "WaitingForPod")
@@ -49,7 +40,7 @@ def test_a_job_costs_at_most_six_writes_from_start_to_end(plane: ControlPlane, n
     namespace.complete(job)
     namespace.until_phase("frugal", "Complete")
     namespace.until("frugal", lambda _: len(namespace.events("frugal")) == 2, "two events")
-    writes = writes_of(plane, namespace)
+    writes = plane.writes_of(ACCOUNT, namespace.name)
     assert len(writes) <= 6, writes
     assert writes.count(("create", "jobs")) == 1
 
