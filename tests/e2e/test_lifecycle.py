@@ -8,23 +8,23 @@ from typing import Any
 from hack.stack.images import ROOT
 from hack.stack.kube import get, kubectl, list_items, run, until
 from hack.stack.release import NAMESPACE, RELEASE, ensure_release
-from tests.e2e.bench import Bench
+from tests.e2e.bench import PATIENCE, Bench
 
 
 def test_deleting_the_resource_deletes_its_job_and_pods(bench: Bench) -> None:
     bench.apply("deleted", "long.wav")
     bench.reaches("deleted", "Running")
     kubectl("delete", "tj", "deleted", "-n", bench.namespace)
-    until(lambda: not list_items("jobs", bench.namespace), 60, "the Job to go")
-    until(lambda: not list_items("pods", bench.namespace), 60, "the pods to go")
+    until(lambda: not list_items("jobs", bench.namespace), PATIENCE, "the Job to go")
+    until(lambda: not list_items("pods", bench.namespace), PATIENCE, "the pods to go")
 
 
 def test_a_suspended_job_stops_and_goes_on_when_resumed(bench: Bench) -> None:
-    bench.apply("paused", "long.wav")
+    bench.apply("paused")
     bench.reaches("paused", "Running")
     kubectl("patch", "tj", "paused", "-n", bench.namespace, "--type=merge", "-p", '{"spec": {"suspend": true}}')
     bench.reaches("paused", "Suspended")
-    until(lambda: not bench.pods("paused"), 60, "the pods to go")
+    until(lambda: not bench.pods("paused"), PATIENCE, "the pods to go")
     kubectl("patch", "tj", "paused", "-n", bench.namespace, "--type=merge", "-p", '{"spec": {"suspend": false}}')
     assert bench.ended("paused")["phase"] == "Complete"
 

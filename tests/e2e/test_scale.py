@@ -5,7 +5,7 @@ from typing import Any
 
 from hack.stack.kube import kubectl, list_items, until
 from hack.stack.release import NAMESPACE, operator_pods
-from tests.e2e.bench import Bench
+from tests.e2e.bench import PATIENCE, Bench
 
 COUNT = 200
 # MiB that the operator may grow by while it holds COUNT more resources and their Jobs.
@@ -36,8 +36,8 @@ def test_two_hundred_at_once_are_done_or_queued_without_duplicates_and_memory_st
     kubectl(
         "apply", "--server-side", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
     )
-    until(lambda: all(phases(bench)) and len(phases(bench)) == COUNT, 120, "a phase in every resource")
-    until(lambda: phases(bench).count("Complete") >= 4, 300, "four to complete")
+    until(lambda: all(phases(bench)) and len(phases(bench)) == COUNT, PATIENCE, "a phase in every resource")
+    until(lambda: phases(bench).count("Complete") >= 4, PATIENCE, "four to complete")
     assert set(phases(bench)) <= {"Pending", "Running", "Complete"}
     owners = [job["metadata"]["ownerReferences"][0]["uid"] for job in list_items("jobs", bench.namespace)]
     assert len(owners) == len(set(owners)) == COUNT

@@ -1,0 +1,79 @@
+"""Both images as they ship: their size, their user, their root, and the doctor on a node without a GPU."""
+
+from typing import Any
+
+import pytest
+import yaml
+from transcription_api import exit_codes
+
+from hack.cluster.images import base_name
+from hack.stack.images import ROOT, existing_cluster
+from hack.stack.kube import apply, get, kubectl, run, until
+from hack.stack.release import NAMESPACE, operator_pods
+from tests.e2e.bench import PATIENCE, Bench
+
+# Bytes that the operator's image may add to its base.
+OPERATOR_BYTES = 120e6
+# What a registry keeps of the worker's image besides torch and CUDA changes with each commit: bytes of our own code.
+OWN_CODE_BYTES = 3e6
+
+local = pytest.mark.skipif(existing_cluster(), reason="images of a registry, not of this machine's engine")
+
+
+def size(image: str) -> int:
+    return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image))
+
+
+def reference(image: dict[str, str]) -> str:
+    return f"{image['repository']}:{image['tag']}"
+
+
+@local
+def test_the_operators_image_is_small(values: dict[str, Any]) -> None:
+    assert size(reference(values["image"])) - size(base_name()) < OPERATOR_BYTES
+
+
+@local
+def test_a_change_of_our_code_changes_only_small_layers_of_the_workers_image(values: dict[str, Any]) -> None:
+    history = run(
+        "docker",
+        "history",
+        "--human=false",
+        "--format",
+        "{{.Size}} {{.CreatedBy}}",
+        reference(values["worker"]["image"]),
+    )
+    layers = [(int(line.split(" ", 1)[0]), line.split(" ", 1)[1]) for line in history.splitlines()]  # the newest first
+    own = next(n for n, (_, step) in enumerate(layers) if "/opt/venv /opt/venv" in step)
+    assert sum(count for count, _ in layers[: own + 1]) < OWN_CODE_BYTES
+    assert layers[own][0] > 0
+
+
+def doctor(values: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """The pod of examples/doctor.yaml with our image."""
+    pod: dict[str, Any] = yaml.safe_load((ROOT / "examples/doctor.yaml").read_text())
+    pod["metadata"] = {"name": "doctor", "namespace": namespace}
+    pod["spec"]["containers"][0]["image"] = reference(values["worker"]["image"])
+    return pod
+
+
+def test_the_doctor_names_what_a_node_without_a_gpu_lacks(bench: Bench, values: dict[str, Any]) -> None:
+    apply(doctor(values, bench.namespace))
+
+    def ended() -> dict[str, Any] | None:
+        states = ((get("pod", "doctor", bench.namespace) or {})["status"].get("containerStatuses") or [{}])[0]
+        found: dict[str, Any] | None = states.get("state", {}).get("terminated")
+        return found
+
+    state = until(ended, PATIENCE, "the doctor to end")
+    said = kubectl("logs", "doctor", "-n", bench.namespace)
+    assert state["exitCode"] == exit_codes.DEVICE_UNUSABLE, said
+    assert "GPUDriverMissing" in said
+    assert "Install the NVIDIA driver" in said
+
+
+def test_the_operator_runs_as_nobody_in_particular_on_a_root_that_it_cannot_write_to() -> None:
+    (pod,) = operator_pods()
+    assert kubectl("exec", pod, "-n", NAMESPACE, "--", "id", "-u").strip() == "65532"
+    with pytest.raises(RuntimeError, match="Read-only file system"):
+        kubectl("exec", pod, "-n", NAMESPACE, "--", "sh", "-c", "echo > /opt/venv/written")
