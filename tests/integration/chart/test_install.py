@@ -1,10 +1,13 @@
 """The chart on a real apiserver: objects are stored, rights are what they should be. No pod runs here."""
 
+import re
+import shlex
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
+from hack.docs.reference import ROOT
 from tests.integration.chart.conftest import CHART, FULL, NAMESPACE, RELEASE, Helm
 from tests.support.controlplane import ControlPlane
 from tests.support.kubectl import Kubectl
@@ -34,15 +37,33 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         plane.stop()
 
 
+def readmes_install() -> list[str]:
+    """The words after `helm` of the README's command, with a registry's name."""
+    command = re.search(r"^ *(helm install .*?)^ *```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert command is not None
+    words = shlex.split(command[1].replace("\\\n", " ").replace("REGISTRY", "registry.example.com"))
+    return [str(CHART) if word == "helm/transcription-operator" else word for word in words[1:]]
+
+
 @pytest.fixture(scope="module")
 def release(kubectl: Kubectl) -> Helm:
-    """helm, with the release installed."""
+    """helm, with the release installed as the README says."""
     helm = Helm(kubectl.kubeconfig)
-    done = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE)
+    done = helm(*readmes_install())
     assert "STATUS: deployed" in done.stdout
     # The apiserver warns of pod templates that the restricted standard would not let in.
     assert "would violate PodSecurity" not in done.stderr + done.stdout
     return helm
+
+
+@pytest.mark.usefixtures("release")
+def test_the_install_runs_the_images_that_it_names(kubectl: Kubectl) -> None:
+    shown = kubectl("get", "deployment", RELEASE, "-n", NAMESPACE, "-o", "yaml").stdout
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    for name in ("transcription-operator", "transcription-worker"):
+        image = f"registry.example.com/{name}:{version}"
+        assert image in shown
+        assert f"-t {image.replace('registry.example.com', 'REGISTRY')} ." in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("release")
