@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from transcription_api import reasons
 
 from hack.stack import s3
 from hack.stack.kube import apply, get, kubectl
@@ -87,6 +88,18 @@ def test_a_failed_job_leaves_no_transcript_behind(bench: Bench) -> None:
 
 def test_kubectl_wait_returns_for_failed(bench: Bench) -> None:
     kubectl("wait", "--for=condition=Failed", "tj/missing-key", "-n", bench.namespace, f"--timeout={PATIENCE}s")
+
+
+def test_the_commands_of_the_troubleshooting_page_show_why(bench: Bench) -> None:
+    bench.ended("missing-key")
+    wide = kubectl("get", "tj", "missing-key", "-n", bench.namespace, "-o", "wide")
+    assert "NoSuchKey" in wide.splitlines()[1].split()
+    described = kubectl("describe", "tj", "missing-key", "-n", bench.namespace)
+    assert reasons.BY_NAME["NoSuchKey"].advice in described
+    found = get("tj", "missing-key", bench.namespace)
+    assert found is not None
+    selector = f"transcription.dev/uid={found['metadata']['uid']}"
+    assert "no/such.wav" in kubectl("logs", "-l", selector, "-n", bench.namespace)
 
 
 def test_credentials_are_in_no_log_no_event_and_no_status(bench: Bench) -> None:
