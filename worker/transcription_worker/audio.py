@@ -88,8 +88,8 @@ def open_split(path: Path, scratch: Path) -> list[PcmFile]:
     """As open_audio, every channel of the stream on its own, decoded in one pass."""
     _require_file(path)
     channels = find_audio_stream(path).channels
-    if not 1 <= channels <= MOST_CHANNELS:
-        raise _refused(Channel.SPLIT, f"the audio has {channels} channels, expected 1 to {MOST_CHANNELS}")
+    if channels > MOST_CHANNELS:
+        raise _refused(Channel.SPLIT, f"the audio has {channels} channels, expected at most {MOST_CHANNELS}")
     return _decode(path, scratch, range(channels))
 
 
@@ -105,7 +105,8 @@ def _open_plain(path: Path) -> PcmFile | None:
     count = None if header is None else wav.plain_samples(header, SAMPLE_RATE)
     if header is None or not count:
         return None
-    _require_length(count)
+    if count > ffmpeg.LONGEST_SECONDS * SAMPLE_RATE:
+        raise ffmpeg.too_long()
     return PcmFile(path.open("rb", buffering=0), header.offset, count)
 
 
@@ -132,7 +133,7 @@ def _require_success(path: Path, scratch: Path, ended: Ended) -> None:
     for words, number in _NO_SPACE.items():
         if words in ended.words:
             raise OSError(number, os.strerror(number), str(scratch))
-    if lacks_index(ended):
+    if lacks_index(path, ended):
         raise WorkerError(reasons.MEDIA_TRUNCATED, "the file ends before its index (an mp4's moov box)")
     find_audio_stream(path)  # has a better word for it if there is none
     raise ffmpeg.unsupported(ended.first_error())
@@ -140,22 +141,12 @@ def _require_success(path: Path, scratch: Path, ended: Ended) -> None:
 
 def _require_whole(path: Path, decoded: float, ended: Ended) -> None:
     if missing := missing_seconds(path, decoded, ended):
-        lost = "the rest" if missing == float("inf") else f"{missing:.1f} s more"
-        raise WorkerError(
-            reasons.MEDIA_TRUNCATED, f"{decoded:.1f} s of audio could be decoded, the header announces {lost}"
-        )
+        words = f"{decoded:.1f} s of audio could be decoded, the header announces {missing:.1f} s more"
+        raise WorkerError(reasons.MEDIA_TRUNCATED, words)
     if decoded == 0:
         raise WorkerError(reasons.UNSUPPORTED_MEDIA, "the audio stream holds no samples")
     if b"[error]" in ended.words:
         log.warning("damaged media, decoded as far as it goes: %s", ended.first_error())
-
-
-def _require_length(count: int) -> None:
-    hours = ffmpeg.LONGEST_SECONDS / 3600
-    if count > ffmpeg.LONGEST_SECONDS * SAMPLE_RATE:
-        raise WorkerError(
-            reasons.AUDIO_TOO_LONG, f"{count / SAMPLE_RATE / 3600:.1f} hours of audio, expected at most {hours:g}"
-        )
 
 
 def _refused(channel: Channel, words: str) -> WorkerError:

@@ -32,7 +32,7 @@ FORMATS = (
 ).split()
 
 # What an unfamiliar or hostile file may cost.
-MEMORY_LIMIT = 4 << 30  # bytes of address space for one ffmpeg
+MEMORY_LIMIT = 2 << 30  # bytes of address space for one ffmpeg; 0.3 GB are its libraries, and audio needs 60 MB more
 CPU_LIMIT = 3600  # seconds of CPU; an hour decodes some 10 days of audio
 DECODE_SECONDS = 7200.0  # from start to end, whatever the CPU does meanwhile
 STALL_SECONDS = 120.0  # without a sample out of ffmpeg
@@ -113,6 +113,12 @@ def _ended(path: Path, returncode: int, words: bytes) -> Ended:
 def unsupported(words: str) -> WorkerError:
     """UnsupportedMedia with those words."""
     return WorkerError(reasons.UNSUPPORTED_MEDIA, f"cannot decode the source: {words}")
+
+
+def too_long() -> WorkerError:
+    """AudioTooLong."""
+    hours = LONGEST_SECONDS / 3600
+    return WorkerError(reasons.AUDIO_TOO_LONG, f"more than {hours:g} hours of audio, expected at most {hours:g}")
 
 
 def _input(path: Path, *options: str) -> list[str]:
@@ -215,8 +221,7 @@ def _require_own_end(returncode: int, cpu_seconds: float) -> None:
         return
     name = signal.Signals(-returncode).name
     if name == "SIGXFSZ":
-        hours = LONGEST_SECONDS / 3600
-        raise WorkerError(reasons.AUDIO_TOO_LONG, f"more than {hours:g} hours of audio, expected at most {hours:g}")
+        raise too_long()
     if name == "SIGKILL":  # not by us: we would have raised
         raise WorkerError(reasons.OUT_OF_MEMORY, "ffmpeg was killed, as the kernel does where memory is short")
     raise unsupported(f"ffmpeg died of {name}")

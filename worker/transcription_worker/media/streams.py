@@ -30,7 +30,9 @@ def find_audio_stream(path: Path) -> AudioStream:
     streams = shown.get("streams", [])
     for stream in streams:
         if stream.get("codec_type") == "audio":
+            if not stream.get("channels"):  # it only looks like audio
+                raise ffmpeg.unsupported("the audio stream has no channels")
             seconds = stream.get("duration") or shown.get("format", {}).get("duration")
-            return AudioStream(int(stream.get("channels", 0)), None if seconds is None else float(seconds))
+            return AudioStream(int(stream["channels"]), None if seconds is None else float(seconds))
     kinds = ", ".join(sorted({str(stream.get("codec_type")) for stream in streams})) or "none"
     raise WorkerError(reasons.NO_AUDIO_STREAM, f"the file's streams: {kinds}; expected audio")

@@ -13,11 +13,15 @@ _MOST_CHUNKS = 1000  # before the data
 
 @dataclass(frozen=True)
 class Wav:
-    """`offset` is where the data begin, `announced` their bytes as the header says, None if it does not; `there` is what is."""
+    """`rate` in samples a second; `offset` is where the data begin.
+
+    `announced` are the bytes of data that the header tells of, None if it does not; `there` are those in the file.
+    """
 
     tag: int
     channels: int
     rate: int
+    byte_rate: int
     bits: int
     offset: int
     announced: int | None
@@ -40,14 +44,14 @@ def read_header(path: Path) -> Wav | None:
 
 
 def _read_chunks(file: IO[bytes], size: int) -> Wav | None:
-    form: tuple[int, int, int, int] | None = None
+    form: tuple[int, int, int, int, int] | None = None
     large: int | None = None
     for _ in range(_MOST_CHUNKS):
         kind, length = struct.unpack("<4sI", file.read(8))
         at = file.tell()
         if kind == b"fmt ":
-            tag, channels, rate, bits = struct.unpack("<HHI6xH", file.read(16))
-            form = (tag, channels, rate, bits)
+            tag, channels, rate, byte_rate, bits = struct.unpack("<HHII2xH", file.read(16))
+            form = (tag, channels, rate, byte_rate, bits)
         elif kind == b"ds64":
             large = struct.unpack("<8xQ", file.read(16))[0]
         elif kind == b"data":

@@ -1,0 +1,95 @@
+"""Media files that ffmpeg or a few bytes make, and a web server that nobody should ever ask."""
+
+import struct
+import subprocess
+import threading
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SAMPLE_RATE = 16_000  # Hz
+_BIG_ENDIAN_S16 = 3  # AU's name for it
+
+Pcm = np.ndarray[Any, np.dtype[np.int16]]
+
+
+def make(path: Path, *output: str, audio: bool = True, video: bool = False, seconds: float = 1.3) -> Path:
+    """A tone, a test picture or both, as ffmpeg's output options say."""
+    command = ["ffmpeg", "-v", "error", "-y"]
+    if audio:
+        command += ["-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=44100:duration={seconds}"]
+    if video:
+        command += ["-f", "lavfi", "-i", f"testsrc=size=64x64:rate=5:duration={seconds}"]
+    subprocess.run([*command, *output, path], check=True)
+    return path
+
+
+def convert(source: Path, path: Path, *output: str) -> Path:
+    """The source as ffmpeg's output options say."""
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", source, *output, path], check=True)
+    return path
+
+
+def cut(source: Path, path: Path, share: float) -> Path:
+    """The first part of a file's bytes."""
+    content = source.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+def noise(seed: int, seconds: float, rate: int = SAMPLE_RATE, level: float = 3000.0) -> Pcm:
+    """White noise with that standard deviation."""
+    drawn = np.random.default_rng(seed).standard_normal(round(seconds * rate)) * level
+    return np.clip(drawn, -32768, 32767).astype(np.int16)
+
+
+def write_channels(path: Path, channels: list[Pcm], rate: int = SAMPLE_RATE) -> Path:
+    """A PCM WAVE file of those channels."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.stack(channels, axis=1).astype("<i2").tobytes())
+    return path
+
+
+def write_long(path: Path, seconds: int, every: int = 1800) -> Path:
+    """An AU file of any length that takes little disk: 10 s of noise `every` so many seconds, silence in holes between."""
+    with path.open("wb") as file:
+        file.write(struct.pack(">4s5I", b".snd", 24, 0xFFFF_FFFF, _BIG_ENDIAN_S16, SAMPLE_RATE, 1))
+        for start in range(0, seconds, every):
+            file.seek(24 + start * SAMPLE_RATE * 2)
+            file.write(noise(start, min(10, seconds - start)).astype(">i2").tobytes())
+        file.truncate(24 + seconds * SAMPLE_RATE * 2)
+    return path
+
+
+@contextmanager
+def canary(content: bytes) -> Iterator[tuple[str, list[str]]]:
+    """A web server on loopback that gives `content` to whoever comes; its address, and the paths asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # what http.server calls
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Not into the tests' output."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
