@@ -5,9 +5,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import torch
-from transcription_api.spec import DEFAULT_BEAM_SIZE, LongForm, Precision
+from transcription_api.spec import DEFAULT_BEAM_SIZE, LongForm, Precision, TaskKind
 from whisper.audio import FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE
-from whisper.tokenizer import get_tokenizer
+from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from transcription_worker.engines.batched.asks import Ask, Together
 from transcription_worker.engines.batched.compute import Compute
@@ -17,6 +17,7 @@ from transcription_worker.engines.batched.opening import Opened, Opening
 from transcription_worker.engines.batched.scheduler import Ended, Scheduler
 from transcription_worker.engines.batched.sizes import window_count
 from transcription_worker.engines.batched.stream import Stream
+from transcription_worker.engines.loudness import Loudness
 from transcription_worker.engines.openai_whisper import refuse_language, transcribe_arguments
 from transcription_worker.engines.pieces import find_pieces
 from transcription_worker.engines.precision import dtype_of, store
@@ -84,11 +85,13 @@ class BatchedEngine:
         if language is None:
             language, probability = yield from detect_language(mel, clips, item.options.detection)
             item.on_language(language)
-        done: list[Stream] = yield Together([stream.run() for stream in self._streams(item, mel, language, clips)])
+        loudness = Loudness(mel.audio)
+        streams = self._streams(item, mel, loudness, language, clips)
+        done: list[Stream] = yield Together([stream.run() for stream in streams])
         segments = [segment for stream in done for segment in stream.segments]
         for number, segment in enumerate(segments):
             segment["id"] = number
-        flag_segments(segments, mel.audio, item.options)
+        flag_segments(segments, loudness, item.options)
         return Transcript(
             text="".join(stream.text for stream in done),
             segments=segments,
@@ -100,36 +103,37 @@ class BatchedEngine:
             precision=str(self._dtype).removeprefix("torch."),
         )
 
-    def _streams(self, item: Input, mel: LogMel, language: str, clips: list[Clip]) -> list[Stream]:
+    def _streams(self, item: Input, mel: LogMel, loudness: Loudness, language: str, clips: list[Clip]) -> list[Stream]:
         """One for the whole file, or one for each piece that is cut at silences."""
-        if item.options.decoding.long_form is not LongForm.CHUNKED:
-            return [self._stream(item, mel, language, clips, item.on_progress)]
-        progress = Progress(item.on_progress)
-        pieces = find_pieces(mel.audio, [(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND) for start, end in clips])
-        frames = [(round(one.start * FRAMES_PER_SECOND), round(one.end * FRAMES_PER_SECOND)) for one in pieces]
-        return [self._stream(item, mel, language, [piece], progress.of(piece)) for piece in frames]
-
-    def _stream(
-        self, item: Input, mel: LogMel, language: str, clips: list[Clip], on_progress: Callable[[float], None]
-    ) -> Stream:
-        dims, options = self._model.dims, item.options
-        return Stream(
-            options=options,
+        whole = Stream(
+            options=item.options,
             mel=mel,
+            loudness=loudness,
             language=language,
-            tokenizer=get_tokenizer(
-                self._model.is_multilingual,
-                num_languages=self._model.num_languages,
-                language=language,
-                task=options.task.value,
-            ),
-            arguments=transcribe_arguments(options, half=self._dtype is torch.float16),
+            tokenizer=self._tokenizer(language, item.options.task),
+            arguments=transcribe_arguments(item.options, half=self._dtype is torch.float16),
             clips=clips,
-            stride=N_FRAMES // dims.n_audio_ctx,
-            context=dims.n_text_ctx,
+            stride=N_FRAMES // self._model.dims.n_audio_ctx,
+            context=self._model.dims.n_text_ctx,
             dtype=self._dtype,
-            on_progress=on_progress,
+            on_progress=item.on_progress,
         )
+        if item.options.decoding.long_form is not LongForm.CHUNKED:
+            return [whole]
+        progress = Progress(item.on_progress)
+        return [whole.of([piece], progress.of(piece)) for piece in frame_pieces(mel, clips)]
+
+    def _tokenizer(self, language: str, task: TaskKind) -> Tokenizer:
+        model = self._model
+        return get_tokenizer(
+            model.is_multilingual, num_languages=model.num_languages, language=language, task=task.value
+        )
+
+
+def frame_pieces(mel: LogMel, clips: list[Clip]) -> list[Clip]:
+    """Pieces of at most 30 s, in frames."""
+    pieces = find_pieces(mel.audio, [(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND) for start, end in clips])
+    return [(round(one.start * FRAMES_PER_SECOND), round(one.end * FRAMES_PER_SECOND)) for one in pieces]
 
 
 def frame_clips(options: Options, frames: int) -> list[Clip]:

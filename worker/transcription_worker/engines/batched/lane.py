@@ -79,7 +79,8 @@ def _suppressed(task: DecodingTask) -> tuple[int, ...]:
 def _last_initial(task: DecodingTask) -> int | None:
     if not task.options.max_initial_timestamp:
         return None
-    return int(round(task.options.max_initial_timestamp / (30 / task.model.dims.n_audio_ctx)))
+    latest: int = round(task.options.max_initial_timestamp / (30 / task.model.dims.n_audio_ctx))
+    return latest
 
 
 class Lane:

@@ -22,7 +22,8 @@ def seek_after_words(cut: Cut, window: Window) -> int:
     end: float | None = get_end(cut.segments)
     if cut.closed or end is None or end <= window.start:
         return cut.seek
-    return round(end * FRAMES_PER_SECOND)
+    frame: int = round(end * FRAMES_PER_SECOND)
+    return frame
 
 
 def skip_silence(cut: Cut, window: Window, threshold: float, last_speech: float, frames: int) -> bool:

@@ -18,6 +18,7 @@ from transcription_worker.engines.batched.fallback import Attempts, Thresholds, 
 from transcription_worker.engines.batched.logmel import LogMel
 from transcription_worker.engines.batched.silences import seek_after_words, skip_silence
 from transcription_worker.engines.batched.words import add_words, text_tokens
+from transcription_worker.engines.loudness import Loudness
 from transcription_worker.engines.protocol import Counters, Options
 from transcription_worker.engines.quality import window_flags
 
@@ -61,6 +62,7 @@ class Stream:
 
     options: Options
     mel: LogMel
+    loudness: Loudness
     language: str
     tokenizer: Tokenizer
     arguments: dict[str, Any]
@@ -88,6 +90,12 @@ class Stream:
                 seek = yield from self._window(window)
                 self.on_progress(min(seek, self.mel.frames) / FRAMES_PER_SECOND)
         return self
+
+    def of(self, clips: list[tuple[int, int]], on_progress: Callable[[float], None]) -> "Stream":
+        """A stream of the same file and options that has nothing of this one's state."""
+        return replace(
+            self, clips=clips, on_progress=on_progress, segments=[], tokens=[], counters=Counters(), _prompt=[]
+        )
 
     @property
     def text(self) -> str:
@@ -164,7 +172,7 @@ class Stream:
 
     def _flags(self, reading: Reading) -> frozenset[str]:
         earlier = [segment["text"] for segment in self.segments[-SEGMENTS_BEFORE:]]
-        return window_flags(reading.segments, self.mel.audio, earlier) if reading.kept else frozenset()
+        return window_flags(reading.segments, self.loudness, earlier) if reading.kept else frozenset()
 
 
 def _better(first: Reading, its_flags: frozenset[str], second: Reading, other_flags: frozenset[str]) -> Reading:

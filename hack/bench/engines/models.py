@@ -1,0 +1,34 @@
+"""Models of random weights with the dimensions of the official ones."""
+
+from typing import Any
+
+import torch
+from whisper.model import ModelDimensions, Whisper
+
+# mels, audio width, audio heads, audio layers, text layers, vocabulary
+SIZES = {
+    "tiny": (80, 384, 6, 4, 4, 51865),
+    "base": (80, 512, 8, 6, 6, 51865),
+    "small": (80, 768, 12, 12, 12, 51865),
+    "turbo": (128, 1280, 20, 32, 4, 51866),
+    "large-v3": (128, 1280, 20, 32, 32, 51866),
+}
+AUDIO_CONTEXT = 1500
+SEED = 11
+
+
+def random_model(size: str, tokens: int, device: str = "cpu") -> Any:
+    """A Whisper that never ends by itself where `eot` is suppressed: it gives `tokens` tokens for every window.
+
+    whisper.decoding stops after half of n_text_ctx, on both sides of a comparison alike.
+    """
+    mels, width, heads, audio_layers, text_layers, vocabulary = SIZES[size]
+    torch.manual_seed(SEED)
+    dims = ModelDimensions(
+        mels, AUDIO_CONTEXT, width, heads, audio_layers, vocabulary, 2 * tokens, width, heads, text_layers
+    )
+    with torch.device(device):
+        model = Whisper(dims).eval()
+        # The constructor leaves the positions as they were in memory.
+        torch.nn.init.normal_(model.decoder.positional_embedding, std=0.02)
+    return model

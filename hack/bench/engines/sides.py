@@ -1,0 +1,133 @@
+"""The sides of a comparison: each transcribes the same files with the same options, and tells where its time went."""
+
+import contextlib
+import importlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import whisper
+from transcription_worker.audio import open_audio
+from transcription_worker.engines.batched.engine import BatchedEngine
+from transcription_worker.engines.batched.logmel import LogMel
+from transcription_worker.engines.openai_whisper import transcribe_arguments
+from transcription_worker.engines.protocol import Input, Options
+
+from hack.bench.engines.corpus import Recording
+
+
+@dataclass
+class Times:
+    """Seconds spent in named parts."""
+
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, name: str, function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+        """The function, its time added to the part's."""
+
+        def measured(*args: Any, **kwargs: Any) -> Any:
+            began = now(device)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.parts[name] = self.parts.get(name, 0.0) + now(device) - began
+
+        return measured
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`wall`: from the files to the texts, seconds; `decoding`: of it, all but audio and encoder; `texts` in the files' order."""
+
+    wall: float
+    decoding: float
+    texts: list[str]
+
+
+class Side(Protocol):
+    """One way to transcribe."""
+
+    name: str
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """All files, from their paths on."""
+        ...
+
+
+def now(device: torch.device) -> float:
+    """Seconds, once all that was launched is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+class Reference:
+    """openai-whisper's transcribe, one file after the other."""
+
+    name = "openai-whisper"
+
+    def __init__(self, model: Any, options: Options) -> None:
+        self._model, self._options = model, options
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """As Side."""
+        model, device = self._model, torch.device(self._model.device)
+        arguments = transcribe_arguments(self._options, half=device.type == "cuda")
+        times = Times()
+        with _watched(model, times, device):
+            began = now(device)
+            texts = [whisper.transcribe(model, str(one.path), **arguments)["text"] for one in recordings]
+            wall = now(device) - began
+        return Measured(wall, wall - sum(times.parts.values()), texts)
+
+
+@contextlib.contextmanager
+def _watched(model: Any, times: Times, device: torch.device) -> Iterator[None]:
+    module: Any = importlib.import_module("whisper.transcribe")
+    spectrogram, encode = module.log_mel_spectrogram, model.encoder.forward
+    module.log_mel_spectrogram = times.timed("audio", spectrogram, device)  # decodes the file too
+    model.encoder.forward = times.timed("encoder", encode, device)
+    try:
+        yield
+    finally:
+        module.log_mel_spectrogram = spectrogram
+        del model.encoder.forward
+
+
+class Batched:
+    """Our engine."""
+
+    def __init__(self, model: Any, options: Options, batch: int | None = None) -> None:
+        self._engine, self._options = BatchedEngine(model, batch=batch), options
+        self._device = torch.device(model.device)
+        self.name = f"batched, {self._engine.batch} at a time"
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """As Side. Audio is read in other threads beside the model: what the model waits for counts as decoding."""
+        times = Times()
+        compute = self._engine._compute
+        encode, window = compute.encode, LogMel.window
+        # By setattr: a method that is replaced is no method to a type checker.
+        setattr(compute, "encode", times.timed("encoder", encode, self._device))  # noqa: B010
+        setattr(LogMel, "window", times.timed("audio", window, self._device))  # noqa: B010
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                began = now(self._device)
+                texts = self._texts(recordings, Path(scratch))
+                wall = now(self._device) - began
+        finally:
+            setattr(LogMel, "window", window)  # noqa: B010
+            del compute.encode
+        return Measured(wall, wall - sum(times.parts.values()), texts)
+
+    def _texts(self, recordings: Sequence[Recording], scratch: Path) -> list[str]:
+        inputs = (self._input(number, one, scratch) for number, one in enumerate(recordings))
+        found = {outcome.id: outcome.value().text for outcome in self._engine.transcribe(inputs)}
+        return [found[str(number)] for number in range(len(recordings))]
+
+    def _input(self, number: int, recording: Recording, scratch: Path) -> Input:
+        return Input(str(number), lambda: open_audio(recording.path, scratch), self._options)

@@ -1,0 +1,163 @@
+"""Inputs on which the batched engine must equal openai-whisper: every length, language, kind of sound and option."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from transcription_api.spec import Clip, Decoding, LanguageDetection, TaskKind
+from transcription_worker.engines.protocol import Options, Samples
+
+from tests.support.speech import SAMPLE_RATE, noise, speak
+
+GREEDY: dict[str, Any] = {"temperatures": (0.0,), "beam_size": 1}
+BEAM: dict[str, Any] = {"temperatures": (0.0,)}  # of 5
+WORDS: dict[str, Any] = GREEDY | {"word_timestamps": True}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`samples` are made when they are needed, and once."""
+
+    name: str
+    samples: Callable[[], Samples]
+    options: Options
+
+
+def options(
+    decoding: dict[str, Any],
+    language: str | None = None,
+    task: TaskKind = TaskKind.TRANSCRIBE,
+    clips: tuple[Clip, ...] = (),
+) -> Options:
+    """One window tells the language, as in openai-whisper."""
+    return Options(task, language, Decoding(**decoding), LanguageDetection(windows=1), clips)
+
+
+@cache
+def spoken(language: str, seed: int, seconds: float) -> Samples:
+    """Held-out speech of exactly this length."""
+    samples = speak(language, seed, max(2.0, seconds))[0]
+    return samples[: round(seconds * SAMPLE_RATE)]
+
+
+def speech(language: str, seed: int, seconds: float) -> Callable[[], Samples]:
+    return lambda: spoken(language, seed, seconds)
+
+
+def silence(seconds: float) -> Callable[[], Samples]:
+    return lambda: np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+
+
+def tone(seconds: float) -> Callable[[], Samples]:
+    def make() -> Samples:
+        times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+        tones = np.sin(2 * np.pi * 440 * times) + np.sin(2 * np.pi * 660 * times)
+        return (tones * 0.2).astype(np.float32)
+
+    return make
+
+
+def changed(make: Callable[[], Samples], change: Callable[[Samples], Any]) -> Callable[[], Samples]:
+    return lambda: change(make()).astype(np.float32)
+
+
+def joined(*parts: Callable[[], Samples]) -> Callable[[], Samples]:
+    return lambda: np.concatenate([part() for part in parts])
+
+
+def clipped(samples: Samples) -> Samples:
+    return np.clip(samples * 20, -1, 1)
+
+
+def long_cases() -> list[Case]:
+    """Many windows: what one leaves to the next."""
+    return [
+        Case("5 min of English", speech("en", 911, 300), options(GREEDY)),
+        Case("5 min of Portuguese without conditioning", speech("pt", 912, 300), options(GREEDY | {"condition_on_previous_text": False})),
+        Case("20 min of English with words", speech("en", 913, 1200), options(WORDS)),
+        Case("2 min, beams", speech("pt", 914, 120), options(BEAM)),
+    ]  # fmt: skip
+
+
+def length_cases() -> list[Case]:
+    """Nothing, next to nothing, and the edges of a window."""
+    lengths = (0.0, 0.01, 0.2, 2.0, 29.9, 30.0, 30.1)
+    greedy = [Case(f"{seconds} s", speech("en", 920, seconds), options(GREEDY)) for seconds in lengths]
+    beams = [Case(f"{seconds} s, beams", speech("pt", 921, seconds), options(BEAM)) for seconds in (0.2, 2.0, 30.1)]
+    words = [
+        Case(f"{seconds} s, words", speech("en", 922, seconds), options(WORDS)) for seconds in (0.2, 2.0, 29.9, 30.1)
+    ]
+    return greedy + beams + words
+
+
+def sound_cases() -> list[Case]:
+    """What is not plain speech."""
+    english, portuguese = speech("en", 930, 20), speech("pt", 931, 25)
+    both = joined(english, silence(3), portuguese)
+    return [
+        Case("both languages", both, options(GREEDY)),
+        Case("both languages, beams and words", both, options(BEAM | {"word_timestamps": True})),
+        Case("silence", silence(40), options(GREEDY)),
+        Case("silence, beams", silence(5), options(BEAM)),
+        Case("silence, and no threshold passes it over", silence(10), options(GREEDY | {"no_speech_threshold": 1.0})),
+        Case("noise", lambda: noise(940, 35), options(GREEDY)),
+        Case("noise with words", lambda: noise(941, 10), options(WORDS | {"no_speech_threshold": 1.0})),
+        Case("tones", tone(33), options(GREEDY)),
+        Case("clipped", changed(english, clipped), options(GREEDY)),
+        Case("very quiet", changed(english, lambda samples: samples * 0.001), options(GREEDY)),
+        Case("loud after quiet", joined(changed(english, lambda samples: samples * 0.01), portuguese), options(GREEDY)),
+        Case("speech between long silences", joined(silence(35), english, silence(40), portuguese), options(WORDS)),
+    ]  # fmt: skip
+
+
+def option_cases() -> list[Case]:
+    """Each option that whisper.transcribe has."""
+    two = speech("en", 950, 50)
+    variants: dict[str, dict[str, Any]] = {
+        "a prompt": GREEDY | {"initial_prompt": "The red house and the blue river."},
+        "a prompt before every window": GREEDY | {"initial_prompt": "The red house.", "carry_initial_prompt": True},
+        "a long prompt": GREEDY | {"initial_prompt": "One two three four five six seven eight nine ten. " * 40},
+        "no conditioning, beams": BEAM | {"condition_on_previous_text": False},
+        "patience": BEAM | {"beam_size": 3, "patience": 2.0},
+        "impatience": BEAM | {"patience": 0.4},
+        "a length penalty": BEAM | {"length_penalty": 0.6},
+        "no timestamps": GREEDY | {"without_timestamps": True},
+        "no timestamps, beams": BEAM | {"without_timestamps": True},
+        "nothing suppressed": GREEDY | {"suppress_tokens": ()},
+        "a word suppressed": GREEDY | {"suppress_tokens": (-1, 2182, 264)},
+        "silence before words skipped": WORDS | {"hallucination_silence_threshold": 1.0},
+        "words without conditioning": WORDS | {"condition_on_previous_text": False},
+    }
+    cases = [Case(name, two, options(decoding)) for name, decoding in variants.items()]
+    gaps = joined(silence(8), two, silence(12), two)
+    hallucinations = WORDS | {"hallucination_silence_threshold": 0.5, "no_speech_threshold": 1.0}
+    return [
+        *cases,
+        Case("gaps skipped", gaps, options(hallucinations)),
+        Case("a language given", two, options(GREEDY, language="en")),
+        Case("another language given", two, options(GREEDY, language="pt")),
+        Case("translation", speech("pt", 951, 31), options(GREEDY, task=TaskKind.TRANSLATE)),
+        Case("one clip", two, options(GREEDY, clips=(Clip(12.3, 30.01),))),
+        Case("two clips, the last open", two, options(WORDS, clips=(Clip(1.0, 14.5), Clip(33.0)))),
+        Case("a clip of more than a window", speech("en", 952, 90), options(BEAM, clips=(Clip(3.21, 80.0),))),
+    ]
+
+
+def all_cases() -> list[Case]:
+    return long_cases() + length_cases() + sound_cases() + option_cases()
+
+
+def without_long() -> list[Case]:
+    """For models that are slow: a few short ones of each kind."""
+    wanted = ("2.0 s", "30.1 s, words", "2.0 s, beams", "a prompt")
+    return [case for case in length_cases() + option_cases() if case.name in wanted]
+
+
+def with_fallback(case: Case, **decoding: Any) -> Case:
+    """The case with all temperatures."""
+    temperatures = Decoding().temperatures
+    changed_decoding = dataclasses.replace(case.options.decoding, temperatures=temperatures, **decoding)
+    return dataclasses.replace(case, options=dataclasses.replace(case.options, decoding=changed_decoding))
