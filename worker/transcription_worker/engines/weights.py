@@ -1,24 +1,34 @@
-"""openai-whisper's checkpoints: their names, their download, opening one, and its alignment heads."""
+"""Checkpoints: openai-whisper's names and downloads, opening one, and its alignment heads."""
 
+import contextlib
 import logging
 import pickle
 import urllib.error
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import whisper
+from safetensors import SafetensorError
 from transcription_api import reasons
+from transcription_api.spec import Precision
 
+from transcription_worker.engines.building import build
+from transcription_worker.engines.checkpoint import Checkpoint, read_pickled
 from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.precision import dtype_of
+from transcription_worker.engines.safetensors_file import is_safetensors, read_safetensors
 from transcription_worker.errors import WorkerError
 from transcription_worker.retry import persist
 
 log = logging.getLogger(__name__)
 
-# What torch.load and the model's constructor raise for a file that is no checkpoint.
+# What reading and the model's constructor raise for a file that is no checkpoint.
 _NO_CHECKPOINT = (
+    SafetensorError,
+    AssertionError,
     pickle.UnpicklingError,
     RuntimeError,
     EOFError,
@@ -97,23 +107,38 @@ def _transient(error: Exception) -> str | None:
     return None
 
 
-def load(path: Path, sha256: str, device: str, name: str) -> Any:
-    """The model on its device, by whisper.load_model, which opens a file with weights_only=True.
+def load(path: Path, sha256: str, device: str, name: str, precision: Precision | None = None) -> Any:
+    """The model on its device: whisper.load_model's, without its random start, and of a safetensors file too.
+
+    `precision`: what the weights are stored in, see building.stored_type; None: float32, as load_model stores them.
 
     Raises:
-        WorkerError: ModelInvalid, OutOfMemory.
+        WorkerError: ModelInvalid, OutOfMemory, EngineUnsuitable.
     """
+    where = torch.device(device)
+    dtype = torch.float32 if precision is None else dtype_of(precision, where)
+    with checkpoint_errors(name), host_or_device_memory(f"loading model {name!r} on {device}"):
+        model = build(read_checkpoint(path), where, dtype)
+    heads = whisper._ALIGNMENT_HEADS.get(official_name(model.dims, sha256) or "")
+    if heads is not None:
+        # Without them words are timed worse.
+        model.set_alignment_heads(heads)
+    return model.to(where)
+
+
+@contextlib.contextmanager
+def checkpoint_errors(name: str) -> Iterator[None]:
+    """Raises WorkerError (ModelInvalid) in place of what reading a checkpoint raises. `name`: the model's, for people."""
     try:
-        with host_or_device_memory(f"loading model {name!r} on {device}"):
-            model = whisper.load_model(str(path), device=device)
+        yield
     except _NO_CHECKPOINT as error:
         message = f"spec.model: {name!r} is no Whisper checkpoint: {type(error).__name__} while opening it"
         raise WorkerError(reasons.MODEL_INVALID, message) from error
-    heads = whisper._ALIGNMENT_HEADS.get(official_name(model.dims, sha256) or "")
-    if heads is not None:
-        # load_model knows them for a name alone; without them words are timed worse.
-        model.set_alignment_heads(heads)
-    return model
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """By what the file is, whatever its name. Raises what read_pickled and read_safetensors raise."""
+    return read_safetensors(path) if is_safetensors(path) else read_pickled(path)
 
 
 def official_name(dims: Any, sha256: str) -> str | None:
