@@ -38,7 +38,10 @@ class LogMel:
 
     def window(self, seek: int, size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Frames [seek, seek + size) and zeros up to 30 s; shape (n_mels, 3000). Frames past the content are of silence."""
-        raw = self._raw(seek, min(size, N_FRAMES, self._frames_padded - seek))
+        size = max(0, min(size, N_FRAMES, self._frames_padded - seek))
+        if size == 0:
+            return torch.zeros(self._filters.shape[0], N_FRAMES, dtype=dtype, device=self._device)
+        raw = self._raw(seek, size)
         scaled = (torch.maximum(raw, self._floor) + 4.0) / 4.0
         return pad(scaled, (0, N_FRAMES - scaled.shape[-1])).to(dtype)
 
@@ -54,12 +57,12 @@ class LogMel:
         # The last 30 s are padding: as quiet as can be but for the first frames, which still reach the content.
         until = min(self._frames_padded, self.frames + BLOCK_FRAMES if self._kept is not None else self.frames + 4)
         for start in range(0, until, BLOCK_FRAMES):
-            yield self._transform(start, min(BLOCK_FRAMES, until - start))
+            yield self._transform(start, BLOCK_FRAMES if self._kept is None else min(BLOCK_FRAMES, until - start))
 
     def _raw(self, start: int, size: int) -> torch.Tensor:
-        if self._kept is None:
-            return self._transform(start, size)
-        first, last = start // BLOCK_FRAMES, (start + max(size, 1) - 1) // BLOCK_FRAMES
+        if self._kept is None:  # a whole block: products of few columns differ in the last bit
+            return self._transform(start, BLOCK_FRAMES)[:, :size]
+        first, last = start // BLOCK_FRAMES, (start + size - 1) // BLOCK_FRAMES
         joined = torch.cat(self._kept[first : last + 1], dim=-1)
         offset = start - first * BLOCK_FRAMES
         return joined[:, offset : offset + size]
@@ -69,7 +72,7 @@ class LogMel:
         stft: Any = torch.stft(
             self._reached(start, size), N_FFT, HOP_LENGTH, window=self._hann, center=False, return_complex=True
         )
-        magnitudes = torch.view_as_real(stft).square().sum(-1)
+        magnitudes = stft.abs() ** 2  # as openai-whisper: the sum of squares differs in the last bit
         return (self._filters @ magnitudes).clamp(min=1e-10).log10()
 
     def _reached(self, start: int, size: int) -> torch.Tensor:
