@@ -47,8 +47,8 @@ class Ending:
             os._exit(exit_codes.INTERRUPTED)
 
 
-def watch_signals(ending: Ending) -> None:
-    """SIGTERM and SIGINT end the run from a thread of their own.
+def watch_signals(interrupt: Callable[[str], None]) -> None:
+    """SIGTERM and SIGINT end the run from a thread of their own; `interrupt` is called with the signal's name.
 
     Python runs a signal's handler in the main thread, between two bytecodes: a long call into torch would hold it up.
     The byte that set_wakeup_fd writes comes from the C handler at once. As process 1 a program without a handler
@@ -65,6 +65,6 @@ def watch_signals(ending: Ending) -> None:
         with sender:
             while byte := receiver.recv(1):
                 if byte[0] in (signal.SIGTERM, signal.SIGINT):
-                    ending.interrupt(signal.Signals(byte[0]).name)
+                    interrupt(signal.Signals(byte[0]).name)
 
     threading.Thread(target=wait, name="signals", daemon=True).start()

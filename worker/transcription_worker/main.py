@@ -1,9 +1,11 @@
-"""The command: run (one task, from the environment) and doctor (the device report)."""
+"""The command: run (one task, from the environment), local (files, without a cluster) and doctor (the device report)."""
 
 import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from transcription_api import exit_codes, names, reasons
 from transcription_api.report import Report, failure
@@ -12,6 +14,7 @@ from transcription_api.task import Task, parse_task
 
 from transcription_worker.ending import Ending, watch_signals
 from transcription_worker.errors import WorkerError
+from transcription_worker.local_options import add_options, spell_with_dashes
 from transcription_worker.logs import log_about, start_logging
 from transcription_worker.places import Places, observed_places, point_caches_at, progress_port
 from transcription_worker.progress import Board, serve_progress
@@ -23,13 +26,14 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Exits with 0 or the code of the failure's reason (transcription_api.exit_codes)."""
-    arguments = _parser().parse_args()
+    arguments = make_parser().parse_args(spell_with_dashes(sys.argv[1:]))
     start_logging()
-    sys.exit(_doctor(arguments) if arguments.command == "doctor" else run_task())
+    commands: dict[str, Callable[[], int]] = {"run": run_task, "doctor": partial(_doctor, arguments), "local": partial(_local, arguments)}
+    sys.exit(commands[arguments.command]())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="transcription-worker")
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="transcription-worker", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help=f"carry out the task in ${names.ENV_TASK}")
     doctor = commands.add_parser("doctor", help="print what can run a transcription here, and what is in the way")
@@ -40,7 +44,26 @@ def _parser() -> argparse.ArgumentParser:
         default=DevicePolicy.REQUIRE_GPU.value,
         help=f"what to judge by; exit code {exit_codes.DEVICE_UNUSABLE} if it is not met",
     )
+    local = commands.add_parser(
+        "local",
+        help="transcribe files of this machine, without a cluster",
+        usage="%(prog)s [options] FILE...",
+        description="Options have whisper's names where they mean the same; --beam_size is --beam-size.",
+        allow_abbrev=False,
+    )
+    add_options(local)
+    local.set_defaults(refuse=local.error)
     return parser
+
+
+def _local(arguments: argparse.Namespace) -> int:
+    from transcription_worker.local import run_local
+
+    try:
+        return run_local(arguments)
+    except ValueError as error:
+        arguments.refuse(str(error))
+        raise
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -54,7 +77,7 @@ def run_task() -> int:
     places = observed_places()
     known: dict[str, object] = {}
     ending = Ending(places.termination_log, lambda: dict(known))
-    watch_signals(ending)
+    watch_signals(ending.interrupt)
     report = _report(places, known)
     ending.end(report)
     return _exit_code(report)
@@ -65,12 +88,17 @@ def _report(places: Places, known: dict[str, object]) -> Report:
         task = _task()
         log_about({"namespace": task.namespace, "name": task.name, "uid": task.uid})
         report = _run(_spec(task), places, known)
-        log.info(
-            "complete: %s", "reused" if report.reused else f"{report.segments} segments, RTFx {report.rtfx or 0:.1f}"
-        )
+        _log_end(report)
         return report
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says what became of the task
         return _failed(error, known)
+
+
+def _log_end(report: Report) -> None:
+    if report.reason is not None:  # written, and yet refused
+        log.error("%s: %s", report.reason, report.message)
+        return
+    log.info("complete: %s", "reused" if report.reused else f"{report.segments} segments, RTFx {report.rtfx or 0:.1f}")
 
 
 def _failed(error: Exception, known: dict[str, object]) -> Report:

@@ -51,7 +51,7 @@ def _fetch(model: Model, places: Places) -> Path:
         return _in_volume(model.volume.path, places)
     if model.s3 is not None:
         return _from_s3(model.s3, model.sha256, places)
-    return _by_name(model.name or DEFAULT_MODEL, places)
+    return fetch_named(model.name or DEFAULT_MODEL, places.model_cache / "openai")
 
 
 def _in_volume(path: str, places: Places) -> Path:
@@ -64,17 +64,22 @@ def _in_volume(path: str, places: Places) -> Path:
     return found
 
 
-def _by_name(name: str, places: Places) -> Path:
+def fetch_named(name: str, folder: Path) -> Path:
+    """One of openai-whisper's models, downloaded into the folder unless it is there under openai-whisper's name for it.
+
+    Raises:
+        WorkerError: ModelNotFound, EndpointUnreachable.
+    """
     # Brings torch, which takes seconds to import; a file needs none of it to be found and checked.
     from transcription_worker.engines import weights
 
     known = weights.file_of(name)
-    cached = places.model_cache / "openai" / known.file_name
+    cached = folder / known.file_name
     if cached.is_file() and sha256_of(cached) == known.sha256:
         log.info("model %s is in the cache", name)
         return cached
-    with _into_cache(cached) as folder:
-        weights.download(name, folder).rename(folder / "done")
+    with _into_cache(cached) as partial:
+        weights.download(name, partial).rename(partial / "done")
     return cached
 
 

@@ -1,6 +1,7 @@
 """Folders and ports of the worker's container, and the caches of the libraries it uses."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,3 +68,23 @@ def point_caches_at(scratch: Path) -> None:
     for variable, folder in CACHE_VARIABLES.items():
         path = Path(os.environ.setdefault(variable, str(scratch / folder)))
         path.mkdir(parents=True, exist_ok=True)
+
+
+def keep_caches_in(scratch: Path) -> None:
+    """As point_caches_at, but only where the home folder has no room for caches, as in the image: others stay warm there.
+
+    A library's progress bar is for a terminal.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/")) / ".cache")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        writable = os.access(cache, os.W_OK)
+    except OSError:
+        writable = False
+    disabled = os.environ.get("TQDM_DISABLE")
+    if not writable:
+        point_caches_at(scratch)
+    if disabled is None and sys.stderr.isatty():
+        os.environ.pop("TQDM_DISABLE", None)
+    else:
+        os.environ["TQDM_DISABLE"] = "1"

@@ -23,6 +23,7 @@ class Board:
         self._lock = threading.Lock()
         self._progress = Progress(stage="device")
         self._stage_began = clock()
+        self._done: dict[int, float] = {}
 
     def enter(self, stage: str) -> None:
         """The next of report.STAGES begins."""
@@ -36,12 +37,13 @@ class Board:
         with self._lock:
             self._progress = dataclasses.replace(self._progress, **fields)
 
-    def advance(self, seconds_done: float) -> None:
-        """So many seconds of audio are transcribed."""
+    def advance(self, seconds_done: float, track: int = 0) -> None:
+        """So many seconds of this track are transcribed; what is shown is the sum over all."""
         with self._lock:
-            elapsed = self._clock() - self._stage_began
-            eta = eta_seconds(elapsed, seconds_done, self._progress.seconds_total)
-            self._progress = dataclasses.replace(self._progress, seconds_done=seconds_done, eta_seconds=eta)
+            self._done[track] = seconds_done
+            total, done = self._progress.seconds_total, sum(self._done.values())
+            eta = eta_seconds(self._clock() - self._stage_began, done, total)
+            self._progress = dataclasses.replace(self._progress, seconds_done=round(done, 3), eta_seconds=eta)
 
     def read(self) -> Progress:
         with self._lock:

@@ -1,48 +1,78 @@
-"""The model over the samples, with progress."""
+"""The model over one file's audio: mixed, one of its channels, or each channel on its own."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from transcription_api.report import DeviceUsed
-from transcription_api.spec import Spec
+from transcription_api.spec import Channel, Clip, Spec
 
-from transcription_worker.decode import Samples
-from transcription_worker.engines import weights
-from transcription_worker.engines.openai_whisper import OpenAIWhisper
-from transcription_worker.engines.protocol import Engine, InMemory, Input, Options, Transcript
-from transcription_worker.engines.triton_link import use_prebuilt_link
-from transcription_worker.model import ModelFile
+from transcription_worker.audio import open_audio, open_split
+from transcription_worker.engines.protocol import SAMPLE_RATE, Audio, Engine, Input, Options, Transcript
 from transcription_worker.progress import Board
-from transcription_worker.threads import observed_thread_count
+
+
+@dataclass(frozen=True)
+class Track:
+    """What is transcribed on its own. `channel` from 0, of a split file."""
+
+    audio: Audio
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
 class Transcribed:
-    """`wall_seconds` is of the transcription alone, without the model's loading."""
+    """A track's text."""
 
     transcript: Transcript
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """All tracks, in their order. `wall_seconds` is of the transcription alone, without the model's loading."""
+
+    tracks: tuple[Transcribed, ...]
     wall_seconds: float
 
 
-def load_engine(model: ModelFile, device: DeviceUsed) -> Engine:
-    """Raises WorkerError (ModelInvalid, OutOfMemory)."""
-    weights.set_threads(observed_thread_count())
-    where = "cuda:0" if device.kind == "cuda" else "cpu"
-    if device.kind == "cuda":
-        use_prebuilt_link()
-    return OpenAIWhisper(weights.load(model.path, model.sha256, where, model.used.name))
-
-
-def transcribe_samples(engine: Engine, samples: Samples, spec: Spec, board: Board) -> Transcribed:
-    """Raises WorkerError with the outcome's reason."""
+def options_of(spec: Spec) -> Options:
+    """What the engine is asked for."""
     language = None if spec.language == "auto" else spec.language
-    one = Input(
-        id="audio",
-        open=lambda: InMemory(samples),
-        options=Options(spec.task, language, spec.decoding, spec.language_detection, spec.audio.clips, spec.quality),
-        on_progress=board.advance,
-        on_language=lambda found: board.note(language=found),
-    )
+    return Options(spec.task, language, spec.decoding, spec.language_detection, spec.audio.clips, spec.quality)
+
+
+def open_tracks(path: Path, scratch: Path, channel: Channel) -> list[Track]:
+    """Decodes the file. Raises WorkerError: UnsupportedMedia, NoAudioStream, MediaTruncated, AudioTooLong."""
+    if channel is Channel.SPLIT:
+        return [Track(audio, number) for number, audio in enumerate(open_split(path, scratch))]
+    return [Track(open_audio(path, scratch, channel))]
+
+
+def asked_seconds(audio: Audio, clips: Sequence[Clip]) -> float:
+    """Of the audio, or of those parts of it that are asked for."""
+    total = audio.count / SAMPLE_RATE
+    if not clips:
+        return total
+    ends = [total if clip.end is None else min(clip.end, total) for clip in clips]
+    return sum(max(0.0, end - clip.start) for clip, end in zip(clips, ends, strict=True))
+
+
+def transcribe_tracks(engine: Engine, tracks: Sequence[Track], options: Options, board: Board) -> Work:
+    """Side by side, as far as the engine does that. Raises WorkerError with the reason of the first that fails."""
+
+    def of(number: int, track: Track) -> Input:
+        return Input(
+            id=str(number),
+            open=lambda: track.audio,
+            options=options,
+            on_progress=lambda seconds: board.advance(seconds, number),
+            # The status has room for one language.
+            on_language=lambda found: board.note(language=found) if number == 0 else None,
+        )
+
     began = time.monotonic()
-    (outcome,) = engine.transcribe([one])
-    return Transcribed(outcome.value(), time.monotonic() - began)
+    inputs = [of(number, track) for number, track in enumerate(tracks)]
+    done = {outcome.id: outcome.value() for outcome in engine.transcribe(inputs)}
+    wall = time.monotonic() - began
+    return Work(tuple(Transcribed(done[str(number)], track.channel) for number, track in enumerate(tracks)), wall)

@@ -2,16 +2,17 @@
 
 import json
 import logging
+from collections.abc import Sequence
 
 from transcription_api import layout, reasons
 from transcription_api.codec import from_json
 from transcription_api.report import Report, WrittenObject
 from transcription_api.spec import Format, Spec
 
-from transcription_worker.engines.protocol import Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.report import Committed, document
 from transcription_worker.storage.bucket import Bucket
+from transcription_worker.transcribe import Transcribed
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,17 @@ def find_result(bucket: Bucket, spec: Spec, source_etag: str) -> Committed | Non
     if committed.fingerprint != layout.fingerprint(spec) or committed.report.source_etag != source_etag:
         log.info("the result found is of another task or source")
         return None
-    if {written.format for written in committed.report.objects} != set(spec.formats):
+    if not _is_whole(spec, committed.report):
         return None
     return committed if all(_is_there(bucket, spec, written) for written in committed.report.objects) else None
+
+
+def _is_whole(spec: Spec, report: Report) -> bool:
+    """Every format of every channel, each once."""
+    told = sorted((written.channel or 0, written.format.value) for written in report.objects)
+    if len(told) != (report.channels or 1) * len(set(spec.formats)):
+        return False
+    return told == sorted((channel, fmt.value) for channel in range(report.channels or 1) for fmt in set(spec.formats))
 
 
 def _read_report(bucket: Bucket, spec: Spec) -> Committed | None:
@@ -57,7 +66,7 @@ def _read_report(bucket: Bucket, spec: Spec) -> Committed | None:
 
 def _is_there(bucket: Bucket, spec: Spec, written: WrittenObject) -> bool:
     try:
-        found = bucket.head(layout.result_key(spec, written.format))
+        found = bucket.head(layout.result_key(spec, written.format, written.channel))
     except WorkerError as error:
         if error.reason in _NO_RESULT:
             return False
@@ -81,18 +90,19 @@ def try_destination(bucket: Bucket, spec: Spec) -> None:
         log.warning("may not delete: the empty object %r stays", key)
 
 
-def write_formats(bucket: Bucket, spec: Spec, transcript: Transcript) -> tuple[WrittenObject, ...]:
-    """Every format asked for, the json last; each as a HEAD sees it afterwards, in the order of the spec."""
+def write_formats(bucket: Bucket, spec: Spec, tracks: Sequence[Transcribed]) -> tuple[WrittenObject, ...]:
+    """Every format asked for of every track, json last; each as a HEAD sees it afterwards, by track in the spec's order."""
     from transcription_worker.engines.formats import render_format
 
     written = {}
     for fmt in sorted(set(spec.formats), key=lambda fmt: (fmt is Format.JSON, fmt.value)):
-        found = bucket.write(layout.result_key(spec, fmt), render_format(transcript, fmt), CONTENT_TYPES[fmt])
-        written[fmt] = WrittenObject(fmt, found.size, found.etag)
-    return tuple(written[fmt] for fmt in dict.fromkeys(spec.formats))
+        for track in tracks:
+            body = render_format(track.transcript, fmt, spec.subtitles)
+            found = bucket.write(layout.result_key(spec, fmt, track.channel), body, CONTENT_TYPES[fmt])
+            written[track.channel, fmt] = WrittenObject(fmt, found.size, found.etag, track.channel)
+    return tuple(written[track.channel, fmt] for track in tracks for fmt in dict.fromkeys(spec.formats))
 
 
-def commit(bucket: Bucket, spec: Spec, report: Report, preview: str) -> None:
+def commit(bucket: Bucket, spec: Spec, committed: Committed) -> None:
     """The report, last of all: its presence says that the result is whole."""
-    body = document(spec, report, preview)
-    bucket.write(layout.report_key(spec), body, CONTENT_TYPES[Format.JSON])
+    bucket.write(layout.report_key(spec), document(committed), CONTENT_TYPES[Format.JSON])

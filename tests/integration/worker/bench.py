@@ -16,9 +16,9 @@ from transcription_api import names
 from transcription_api.report import Report, parse_report
 from transcription_api.task import Task, encode_task
 
+from tests.integration.worker.reference import THREADS
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, free_port
 
-THREADS = "1"  # of torch, on both sides of every comparison
 RUN_SECONDS = 120.0
 SOURCE = "audio"
 DESTINATION = "transcripts"

@@ -1,23 +1,22 @@
 """Whole runs of the worker as a program, against a real S3 server and with the real model."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transcription_api import names
+from transcription_api.report import QualityCounts
 from transcription_api.spec import Format, parse_spec
 from transcription_worker.places import Places
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import find_result
 
-from tests.integration.worker.bench import DESTINATION, SOURCE, THREADS, Bench, Ended, free_port, progress_until
+from tests.integration.worker.bench import DESTINATION, SOURCE, Bench, Ended, free_port, progress_until
 from tests.integration.worker.conftest import SPEECH_KEY, SPEECH_SECONDS, upload_model
+from tests.integration.worker.reference import assert_same, whisper_command
 from tests.support.s3 import SECRET_KEY, S3Server
 from tests.support.speech import speak, spoken_text, word_error_rate, write_wav
 from tests.support.testmodel import model_path, model_sha256
@@ -33,21 +32,6 @@ def keys(server: S3Server, prefix: str) -> dict[str, bytes]:
         item["Key"].removeprefix(prefix): client.get_object(Bucket=DESTINATION, Key=item["Key"])["Body"].read()
         for item in listed
     }
-
-
-def whisper_command(audio: Path, out: Path, *options: str) -> dict[str, bytes]:
-    """The files that openai-whisper's own command writes."""
-    command: list[str | Path] = [
-        Path(sys.executable).with_name("whisper"),
-        audio,
-        "--model",
-        model_path(),
-        "--device",
-        "cpu",
-    ]
-    command += ["--output_dir", out, "--output_format", "all", "--threads", THREADS, *options]
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": THREADS}, stdout=subprocess.DEVNULL)
-    return {path.suffix[1:]: path.read_bytes() for path in out.iterdir()}
 
 
 @dataclass
@@ -76,10 +60,10 @@ def finished(server: S3Server, speech: Path, tmp_path_factory: pytest.TempPathFa
 
 def test_all_five_formats_are_what_the_whisper_command_writes(finished: Finished, speech: Path, tmp_path: Path) -> None:
     assert set(finished.written) == {f"01.{fmt}" for fmt in ALL_FORMATS} | {"01.report.json"}
-    command = whisper_command(speech, tmp_path / "command")
-    assert {fmt: finished.written[f"01.{fmt}"] for fmt in ALL_FORMATS} == command
+    command = whisper_command([speech], tmp_path / "command")
+    assert_same({f"01.{fmt}": finished.written[f"01.{fmt}"] for fmt in ALL_FORMATS}, command)
     _, utterances = speak("en", 501, SPEECH_SECONDS)
-    assert word_error_rate(spoken_text(utterances), json.loads(command["json"])["text"]) <= 0.05
+    assert word_error_rate(spoken_text(utterances), json.loads(command["01.json"])["text"]) <= 0.05
 
 
 def test_the_report_tells_what_was_done(finished: Finished) -> None:
@@ -89,6 +73,10 @@ def test_the_report_tells_what_was_done(finished: Finished) -> None:
     assert report.language_probability is not None
     assert report.language_probability > 0.9
     assert report.audio_seconds == SPEECH_SECONDS
+    assert report.engine is not None
+    assert report.engine.startswith("batched ")
+    assert (report.precision, report.long_form, report.channels) == ("float32", "sequential", None)
+    assert report.quality == QualityCounts("good")
     assert report.wall_seconds is not None
     assert report.words == len(transcript["text"].split())
     assert report.preview == transcript["text"].strip()[:20]
@@ -134,6 +122,20 @@ def test_a_result_is_none_for_another_task_another_source_or_a_changed_object(
     assert find_result(bucket, spec, etag) is not None
 
 
+def test_the_reference_engine_writes_the_whisper_commands_very_bytes(
+    bench: Bench, server: S3Server, speech: Path, prefix: str, tmp_path: Path
+) -> None:
+    decoding = {"temperatures": [0], "beamSize": 2}
+    ended = bench.run(bench.spec(SPEECH_KEY, prefix, engine="openai-whisper", decoding=decoding, formats=ALL_FORMATS))
+    assert ended.code == 0, ended.log
+    assert ended.report.engine is not None
+    assert ended.report.engine.startswith("openai-whisper ")
+    options = ["--temperature", "0", "--temperature_increment_on_fallback", "None", "--beam_size", "2"]
+    command = whisper_command([speech], tmp_path / "command", *options)
+    written = keys(server, prefix)
+    assert {name: written[name] for name in command} == command
+
+
 def test_timed_words_in_portuguese_are_as_the_command_has_them(
     bench: Bench, server: S3Server, prefix: str, tmp_path: Path
 ) -> None:
@@ -146,11 +148,13 @@ def test_timed_words_in_portuguese_are_as_the_command_has_them(
     assert ended.code == 0, ended.log
     options = ["--language", "pt", "--word_timestamps", "True", "--condition_on_previous_text", "False"]
     options += ["--temperature", "0", "--temperature_increment_on_fallback", "None", "--beam_size", "2"]
-    command = whisper_command(audio, tmp_path / "command", *options)
+    command = whisper_command([audio], tmp_path / "command", *options)
     written = keys(server, prefix)
-    assert written["fala.json"] == command["json"]
-    assert written["fala.srt"] == command["srt"]
-    assert word_error_rate(spoken_text(utterances), json.loads(command["json"])["text"]) <= 0.05
+    assert_same(
+        {name: written[name] for name in ("fala.json", "fala.srt")},
+        {name: command[name] for name in ("fala.json", "fala.srt")},
+    )
+    assert word_error_rate(spoken_text(utterances), json.loads(command["fala.json"])["text"]) <= 0.05
     assert ended.report.language_probability is None
 
 

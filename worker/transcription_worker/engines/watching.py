@@ -1,7 +1,8 @@
 """Sees what whisper.transcribe does, without changing what it computes.
 
 transcribe gives no progress and no language probability. It does call `tqdm.tqdm` of its own module with the number of
-frames it moved on, `model.detect_language` and `model.decode`: a listener at each of the three passes everything through.
+frames it moved on, `model.detect_language` and `model.decode`: a listener at each of the three passes everything through,
+but for a language that languageDetection decides otherwise.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from transcription_worker.engines.batched.language import decide_language
 from transcription_worker.engines.protocol import Input
 
 # whisper.audio: N_FRAMES of a window, FRAMES_PER_SECOND
@@ -33,10 +35,12 @@ class Watch:
     def begin(self, frames_total: int) -> None:
         self._frames_total = frames_total
 
-    def detected(self, probabilities: dict[str, float]) -> None:
-        language = max(probabilities, key=lambda code: probabilities[code])
-        self.language_probability = float(probabilities[language])
+    def detected(self, probabilities: dict[str, float]) -> dict[str, float]:
+        """What transcribe is to take for the probabilities: those of the language that was decided on."""
+        language, probability = decide_language(probabilities, self._input.options.detection)
+        self.language_probability = float(probability)
         self._input.on_language(language)
+        return {language: probability}
 
     def decoding(self, temperature: float) -> None:
         """A window's decoding begins. transcribe says nothing of a window it skips as silent: the next one tells."""
@@ -96,8 +100,7 @@ def _bar(watch: Watch) -> type:
 def _detecting(original: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
     def detect_language(*args: Any, **kwargs: Any) -> Any:
         tokens, probabilities = original(*args, **kwargs)
-        watch.detected(probabilities)
-        return tokens, probabilities
+        return tokens, watch.detected(probabilities)
 
     return detect_language
 

@@ -1,0 +1,57 @@
+"""The engine that was asked for: what it cannot do is said before GPU time is spent, then it is loaded."""
+
+from typing import Any
+
+import torch
+from transcription_api.report import DeviceUsed
+from transcription_api.spec import EngineKind, Precision
+
+from transcription_worker.engines import openai_whisper, weights
+from transcription_worker.engines.precision import dtype_of
+from transcription_worker.engines.protocol import Engine, Options
+from transcription_worker.engines.triton_link import use_prebuilt_link
+from transcription_worker.model import ModelFile
+from transcription_worker.threads import observed_thread_count
+
+
+def refuse(kind: EngineKind, options: Options, device: DeviceUsed) -> None:
+    """Before anything is fetched.
+
+    Raises:
+        WorkerError: EngineNotInstalled; EngineUnsuitable, which names the field that the engine cannot do.
+    """
+    dtype_of(options.decoding.precision, torch.device(device.kind))
+    if kind is EngineKind.OPENAI_WHISPER:
+        openai_whisper.refuse(options)
+    elif kind is EngineKind.FASTER_WHISPER:
+        # Needs packages that an image may lack.
+        from transcription_worker.engines import faster_whisper
+
+        faster_whisper.refuse(options)
+
+
+def load_engine(
+    kind: EngineKind, model: ModelFile, device: DeviceUsed, precision: Precision, batch: int | None = None
+) -> Engine:
+    """`batch`: windows decoded together, of the batched engine.
+
+    Raises:
+        WorkerError: ModelInvalid, OutOfMemory, EngineUnsuitable, EngineNotInstalled.
+    """
+    weights.set_threads(observed_thread_count())
+    if kind is EngineKind.FASTER_WHISPER:
+        from transcription_worker.engines import faster_whisper
+
+        return faster_whisper.load(model, device, precision)
+    loaded = _loaded(model, device)
+    if kind is EngineKind.OPENAI_WHISPER:
+        return openai_whisper.OpenAIWhisper(loaded, precision)
+    from transcription_worker.engines.batched.engine import BatchedEngine
+
+    return BatchedEngine(loaded, precision, batch)
+
+
+def _loaded(model: ModelFile, device: DeviceUsed) -> Any:
+    if device.kind == "cuda":
+        use_prebuilt_link()
+    return weights.load(model.path, model.sha256, "cuda:0" if device.kind == "cuda" else "cpu", model.used.name)

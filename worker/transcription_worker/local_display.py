@@ -1,0 +1,110 @@
+"""What the local command shows: a line for each file that is done and, on a terminal, a bar below them."""
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from transcription_worker.local_pace import Pace, Reading
+
+# Seconds between two drawings of the bar, and between two lines where there is no terminal.
+BAR_SECONDS = 0.2
+LINE_SECONDS = 30.0
+
+BAR_FORMAT = "{desc} |{bar}|"
+
+
+class Display:
+    """Lines about files go to stdout; the bar, or now and then a line of progress, to stderr. Safe in several threads."""
+
+    def __init__(self, pace: Pace, files: int) -> None:
+        self._pace = pace
+        self._files = files
+        self._lock = threading.RLock()
+        self._drawn = time.monotonic()
+        self._bar: tqdm | None = None
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """The bar is there inside; log lines stay above it."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        tqdm.monitor_interval = 0
+        self._bar = tqdm(
+            desc="opening", total=1.0, bar_format=BAR_FORMAT, dynamic_ncols=True, leave=False, disable=False
+        )
+        try:
+            with logging_redirect_tqdm():
+                self.draw(at_once=True)
+                yield
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """The bar goes; what is said from now on stands alone."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
+
+    def say(self, line: str) -> None:
+        """One line on stdout, above the bar."""
+        with self._lock:
+            if self._bar is None:
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+            else:
+                tqdm.write(line, file=sys.stdout)
+                sys.stdout.flush()
+                self.draw(at_once=True)
+
+    def draw(self, at_once: bool = False) -> None:
+        """The progress as it is now, unless it was shown a moment ago."""
+        with self._lock:
+            now = time.monotonic()
+            if not at_once and now - self._drawn < (LINE_SECONDS if self._bar is None else BAR_SECONDS):
+                return
+            self._drawn = now
+            reading = self._pace.read()
+            words = f"{reading.files_ended}/{self._files} files, {describe(reading)}"
+            if self._bar is None:
+                sys.stderr.write(words + "\n")
+                return
+            self._bar.n = reading.share
+            self._bar.set_description_str(words)
+
+
+def describe(reading: Reading) -> str:
+    """31%, 1:02:10 of ~3:20:00, 85x real time, ETA 1:37."""
+    if reading.total is None:
+        return "opening"
+    about = "~" if reading.estimated else ""
+    parts = [f"{reading.share:.0%}", f"{clock(reading.done)} of {about}{clock(reading.total)}"]
+    if reading.done > 0 and reading.settled:
+        parts.append(f"{times(reading.speed)} real time")
+    if reading.eta is not None:
+        parts.append(f"ETA {clock(reading.eta)}")
+    return ", ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """3723.4 as 1:02:03, 63 as 1:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def times(speed: float) -> str:
+    """412.3 as 412x, 8.23 as 8.2x."""
+    return f"{speed:.0f}x" if speed >= 100 else f"{speed:.1f}x"
+
+
+def quiet_logs() -> None:
+    """Files have lines of their own here: of the log warnings and errors are left."""
+    logging.getLogger().setLevel(logging.WARNING)

@@ -1,0 +1,206 @@
+"""What the local command was asked for: its options joined, and what contradicts itself refused."""
+
+import argparse
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transcription_api.spec import (
+    Channel,
+    Decoding,
+    DevicePolicy,
+    EngineKind,
+    Format,
+    LanguageDetection,
+    LongForm,
+    Precision,
+    Quality,
+    QualityPolicy,
+    Subtitles,
+    TaskKind,
+    UncertainLanguage,
+)
+
+from transcription_worker.engines.protocol import Options
+from transcription_worker.local_options import DETECTION
+
+# Trained to transcribe alone: asked to translate they write the spoken language.
+CANNOT_TRANSLATE = ("turbo", "large-v3-turbo")
+ENGLISH_ALONE = ".en"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`batch` and `threads`: None for as many as there is room for. `options` are of every file."""
+
+    files: tuple[Path, ...]
+    output_dir: Path
+    formats: tuple[Format, ...]
+    recursive: bool
+    skip_existing: bool
+    model: str
+    model_dir: Path
+    policy: DevicePolicy
+    engine: EngineKind
+    batch: int | None
+    threads: int | None
+    channel: Channel
+    subtitles: Subtitles
+    options: Options
+
+
+def make_plan(given: argparse.Namespace) -> Plan:
+    """Raises ValueError with the option, its value and what was expected."""
+    for wrong in contradictions(given):
+        raise ValueError(wrong)
+    return Plan(
+        files=tuple(given.file),
+        output_dir=given.output_dir,
+        formats=given.output_format,
+        recursive=given.recursive,
+        skip_existing=given.skip_existing,
+        model=given.model,
+        model_dir=given.model_dir or whisper_cache(),
+        policy=DevicePolicy.CPU if given.device == "cpu" else DevicePolicy.REQUIRE_GPU,
+        engine=EngineKind(given.engine),
+        batch=given.batch_size,
+        threads=given.threads or None,
+        channel=Channel(given.channel),
+        subtitles=Subtitles(
+            given.max_line_width, given.max_line_count, given.max_words_per_line, given.highlight_words
+        ),
+        options=Options(
+            task=TaskKind(given.task),
+            language=given.language,
+            decoding=_decoding(given),
+            detection=_detection(given),
+            clips=given.clip_timestamps,
+            quality=Quality(QualityPolicy(given.quality)),
+        ),
+    )
+
+
+def whisper_cache() -> Path:
+    """Where openai-whisper keeps its downloads: what it has fetched is not fetched again."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME", "/")) / ".cache")
+    return Path(base) / "whisper"
+
+
+def _decoding(given: argparse.Namespace) -> Decoding:
+    return Decoding(
+        temperatures=temperatures(given.temperature, given.temperature_increment_on_fallback),
+        # whisper's None is greedy: one beam, one sample.
+        beam_size=given.beam_size or 1,
+        best_of=given.best_of or 1,
+        patience=given.patience,
+        length_penalty=given.length_penalty,
+        initial_prompt=given.initial_prompt,
+        carry_initial_prompt=given.carry_initial_prompt,
+        condition_on_previous_text=given.condition_on_previous_text,
+        # A threshold that nothing is above is none.
+        compression_ratio_threshold=_or_infinity(given.compression_ratio_threshold),
+        logprob_threshold=given.logprob_threshold,
+        no_speech_threshold=_or_infinity(given.no_speech_threshold),
+        word_timestamps=given.word_timestamps,
+        hallucination_silence_threshold=given.hallucination_silence_threshold,
+        suppress_tokens=given.suppress_tokens,
+        precision=_precision(given),
+        long_form=LongForm(given.long_form),
+    )
+
+
+def temperatures(first: float, step: float | None) -> tuple[float, ...]:
+    """As whisper's command counts them up, in its own floats."""
+    return (first,) if step is None else tuple(float(value) for value in np.arange(first, 1.0 + 1e-6, step))
+
+
+def _or_infinity(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _precision(given: argparse.Namespace) -> Precision:
+    if given.precision is not None:
+        return Precision(given.precision)
+    return Precision.FLOAT32 if given.fp16 is False else Precision.AUTO
+
+
+def _detection(given: argparse.Namespace) -> LanguageDetection:
+    return LanguageDetection(
+        given.language_windows,
+        given.language_candidates or (),
+        given.language_min_probability,
+        UncertainLanguage(given.language_below),
+        given.language_default,
+    )
+
+
+def contradictions(given: argparse.Namespace) -> Iterator[str]:
+    """Sentences with the option, its value and what was expected; the rules of the resource's schema."""
+    yield from _of_model(given)
+    yield from _of_language(given)
+    yield from _of_words(given)
+    if given.carry_initial_prompt and not given.initial_prompt:
+        yield "--carry-initial-prompt: got True without --initial-prompt, expected both or neither"
+    if given.fp16 is not None and given.precision not in (None, "auto" if given.fp16 else "float32"):
+        yield f"--fp16: got {given.fp16} with --precision {given.precision}, expected one of the two"
+    if given.batch_size is not None and given.engine != EngineKind.BATCHED.value:
+        yield f"--batch-size: got {given.batch_size} with --engine {given.engine}, expected --engine batched"
+    if given.patience is not None and given.patience * (given.beam_size or 1) <= 0.5:
+        yield f"--patience: got {given.patience:g} with {given.beam_size or 1} beams, expected a product above 0.5"
+
+
+def _of_model(given: argparse.Namespace) -> Iterator[str]:
+    if given.task == TaskKind.TRANSLATE.value and given.model in CANNOT_TRANSLATE:
+        yield f"--task: got translate with --model {given.model}, expected a model that can, such as large-v3 or medium"
+    if not given.model.endswith(ENGLISH_ALONE):
+        return
+    if given.task == TaskKind.TRANSLATE.value:
+        yield f"--task: got translate with --model {given.model}, expected a model without .en: those know English alone"
+    if given.language not in (None, "en"):
+        yield f"--language: got {given.language} with --model {given.model}, expected en or auto, or a model without .en"
+
+
+def _of_language(given: argparse.Namespace) -> Iterator[str]:
+    chosen: dict[str, Any] = {
+        "--language-windows": given.language_windows != DETECTION.windows,
+        "--language-candidates": given.language_candidates is not None,
+        "--language-min-probability": given.language_min_probability != DETECTION.min_probability,
+    }
+    if given.language is not None and any(chosen.values()):
+        named = ", ".join(name for name, changed in chosen.items() if changed)
+        yield f"--language: got {given.language} with {named}, expected auto, or none of them"
+    allowed = given.language_below == UncertainLanguage.ALLOW.value
+    if allowed == (given.language_min_probability > 0):
+        least = f"{given.language_min_probability:g}"
+        yield f"--language-below: got {given.language_below} with --language-min-probability {least}, " + (
+            "expected default or fail: with allow it changes nothing" if allowed else "expected more than 0"
+        )
+    if (given.language_below == UncertainLanguage.DEFAULT.value) != (given.language_default is not None):
+        default = given.language_default or "none"
+        yield f"--language-default: got {default} with --language-below {given.language_below}, expected one with default alone"
+
+
+def _of_words(given: argparse.Namespace) -> Iterator[str]:
+    needing = {
+        "--highlight-words": given.highlight_words,
+        "--max-line-width": given.max_line_width,
+        "--max-line-count": given.max_line_count,
+        "--max-words-per-line": given.max_words_per_line,
+        "--hallucination-silence-threshold": given.hallucination_silence_threshold,
+    }
+    for name, value in needing.items():
+        if value is not None and value is not False and not given.word_timestamps:
+            yield f"{name}: got {value} without --word-timestamps, expected both"
+    if given.max_line_count and not given.max_line_width:
+        yield f"--max-line-count: got {given.max_line_count} without --max-line-width, expected both"
+    if given.max_words_per_line and given.max_line_width:
+        both = f"--max-words-per-line: got {given.max_words_per_line} with --max-line-width {given.max_line_width}"
+        yield f"{both}, expected one of the two"
+    subtitles = {Format.SRT, Format.VTT} & set(given.output_format)
+    if any((given.highlight_words, given.max_line_width, given.max_words_per_line)) and not subtitles:
+        named = ",".join(fmt.value for fmt in given.output_format)
+        yield f"--output-format: got {named} with options of subtitles, expected srt or vtt among them"

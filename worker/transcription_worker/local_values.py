@@ -1,0 +1,115 @@
+"""Values of the local command's options, read as openai-whisper's command reads them."""
+
+import argparse
+from collections.abc import Callable
+
+from transcription_api.languages import CODES
+from transcription_api.spec import Clip, Format
+
+# What whisper's command calls no value.
+NONE = "None"
+ALL_FORMATS = "all"
+
+
+def number(low: float, high: float, *, none: bool = False) -> Callable[[str], float | None]:
+    """A type for argparse: from `low` to `high`, and None where that is allowed."""
+
+    def parse(text: str) -> float | None:
+        if none and text == NONE:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise _wrong(text, f"a number from {low:g} to {high:g}" + (" or None" if none else ""))
+        return value
+
+    return parse
+
+
+def whole(low: int, high: int, *, none: bool = False) -> Callable[[str], int | None]:
+    """As number, without fractions."""
+
+    def parse(text: str) -> int | None:
+        if none and text == NONE:
+            return None
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise _wrong(text, f"a whole number from {low} to {high}" + (" or None" if none else ""))
+        return int(text)
+
+    return parse
+
+
+def truth(text: str) -> bool:
+    """True or False, as whisper's command writes them; true and false too."""
+    if text.lower() not in ("true", "false"):
+        raise _wrong(text, "True or False")
+    return text.lower() == "true"
+
+
+def language(text: str) -> str | None:
+    """A code or an English name, in any case; None for auto."""
+    lowered = text.lower()
+    if lowered in ("auto", NONE.lower()):
+        return None
+    if lowered in CODES:
+        return lowered
+    # Brings torch, which takes seconds to import: for names alone.
+    from transcription_worker.engines.languages import code_of
+
+    code = code_of(lowered)
+    if code is None:
+        raise _wrong(text, f"auto, a language's English name, or its code: one of {' '.join(CODES)}")
+    return code
+
+
+def language_code(text: str) -> str:
+    """A language that must be named."""
+    code = language(text)
+    if code is None:
+        raise _wrong(text, "a language's code or English name")
+    return code
+
+
+def languages(text: str) -> tuple[str, ...]:
+    """Separated by commas."""
+    return tuple(language_code(part.strip()) for part in text.split(","))
+
+
+def formats(text: str) -> tuple[Format, ...]:
+    """One, several separated by commas, or all."""
+    if text == ALL_FORMATS:
+        return tuple(Format)
+    known = {fmt.value: fmt for fmt in Format}
+    asked = [part.strip() for part in text.split(",")]
+    if any(part not in known for part in asked):
+        raise _wrong(text, f"all, or some of {', '.join(known)}, separated by commas")
+    return tuple(dict.fromkeys(known[part] for part in asked))
+
+
+def tokens(text: str) -> tuple[int, ...]:
+    """Numbers of tokens separated by commas; nothing at all for none."""
+    try:
+        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise _wrong(text, "numbers of tokens separated by commas, -1 for symbols that nobody speaks") from None
+
+
+def clips(text: str) -> tuple[Clip, ...]:
+    """start,end,start,end,... in seconds, ascending; the last end may be left out. 0 alone: all of the audio."""
+    try:
+        points = [float(part) for part in text.split(",")] if text.strip() else []
+    except ValueError:
+        points = [-1.0]
+    empty = any(start >= end for start, end in zip(points[::2], points[1::2], strict=False))
+    if empty or any(point < 0 for point in points) or points != sorted(points):
+        raise _wrong(text, "seconds as start,end,start,end,..., in ascending order")
+    if points in ([], [0.0]):
+        return ()
+    ends: list[float | None] = [*points[1::2], *([None] * (len(points) % 2))]
+    return tuple(Clip(start, end) for start, end in zip(points[::2], ends, strict=True))
+
+
+def _wrong(text: str, expected: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"got {text!r}, expected {expected}")
