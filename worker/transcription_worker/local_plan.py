@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from transcription_api.spec import (
+    DEFAULT_BEAM_SIZE,
+    DEFAULT_BEST_OF,
     Channel,
     Decoding,
     DevicePolicy,
@@ -93,9 +95,8 @@ def whisper_cache() -> Path:
 def _decoding(given: argparse.Namespace) -> Decoding:
     return Decoding(
         temperatures=temperatures(given.temperature, given.temperature_increment_on_fallback),
-        # whisper's None is greedy: one beam, one sample.
-        beam_size=given.beam_size or 1,
-        best_of=given.best_of or 1,
+        beam_size=_counted(given.beam_size, DEFAULT_BEAM_SIZE),
+        best_of=_counted(given.best_of, DEFAULT_BEST_OF),
         patience=given.patience,
         length_penalty=given.length_penalty,
         initial_prompt=given.initial_prompt,
@@ -111,6 +112,11 @@ def _decoding(given: argparse.Namespace) -> Decoding:
         precision=_precision(given),
         long_form=LongForm(given.long_form),
     )
+
+
+def _counted(value: int | None, default: int) -> int | None:
+    """whisper's None is greedy: one beam, one sample. The default is the spec's own, so that nobody takes it for a wish."""
+    return None if value == default else value or 1
 
 
 def temperatures(first: float, step: float | None) -> tuple[float, ...]:

@@ -42,6 +42,7 @@ class Board:
         with self._lock:
             self._done[track] = seconds_done
             total, done = self._progress.seconds_total, sum(self._done.values())
+            done = done if total is None else min(done, total)
             eta = eta_seconds(self._clock() - self._stage_began, done, total)
             self._progress = dataclasses.replace(self._progress, seconds_done=round(done, 3), eta_seconds=eta)
 

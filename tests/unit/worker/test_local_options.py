@@ -81,7 +81,7 @@ def test_short_names_are_the_whisper_commands() -> None:
 
 def test_without_options_it_is_what_the_smallest_manifest_asks_for() -> None:
     made = plan()
-    spelled = Decoding(temperatures=tuple(np.arange(0, 1.0 + 1e-6, 0.2).tolist()), beam_size=5, best_of=5)
+    spelled = Decoding(temperatures=tuple(np.arange(0, 1.0 + 1e-6, 0.2).tolist()))
     assert made.options.decoding == spelled
     assert [round(step, 6) for step in spelled.temperatures] == list(Decoding().temperatures)
     assert (made.engine, made.policy, made.channel) == (EngineKind.BATCHED, DevicePolicy.REQUIRE_GPU, Channel.MIX)

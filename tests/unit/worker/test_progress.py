@@ -33,6 +33,24 @@ def test_the_board_is_served_as_it_is_now() -> None:
         server.server_close()
 
 
+def test_tracks_side_by_side_are_summed_and_the_time_left_is_of_all_of_them() -> None:
+    now = [0.0]
+    board = Board(lambda: now[0])
+    now[0] = 100.0  # the model is loaded
+    board.enter("transcribe")
+    board.note(seconds_total=120.0)
+    now[0] = 110.0
+    board.advance(10.0, track=0)
+    board.advance(20.0, track=1)
+    board.advance(20.0, track=0)
+    progress = board.read()
+    assert (progress.seconds_done, progress.eta_seconds) == (40.0, 20.0)
+    board.advance(90.0, track=0)
+    board.advance(60.0, track=1)
+    progress = board.read()
+    assert (progress.seconds_done, progress.eta_seconds) == (120.0, 0.0)
+
+
 def read(url: str) -> dict[str, object]:
     with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own server
         value: dict[str, object] = json.load(answer)

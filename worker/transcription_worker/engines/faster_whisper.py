@@ -9,7 +9,7 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES
 
 from transcription_worker.engines import weights
 from transcription_worker.engines.batched.asks import Heard
-from transcription_worker.engines.batched.engine import frame_clips
+from transcription_worker.engines.batched.engine import frame_clips, within
 from transcription_worker.engines.batched.language import combined, decide_language, window_starts
 from transcription_worker.engines.cublas import load_cublas
 from transcription_worker.engines.faster_whisper_options import batched_arguments, refuse_options, sequential_arguments
@@ -146,7 +146,7 @@ class FasterWhisper:
             flag_segments(segments, audio, item.options)
         finally:
             audio.close()
-        item.on_progress(audio.count / SAMPLE_RATE)
+        _progress(item, audio.count)(audio.count / SAMPLE_RATE)
         return Transcript(
             text="".join(segment["text"] for segment in segments),
             segments=segments,
@@ -194,14 +194,20 @@ class FasterWhisper:
                 found, _ = self._model.transcribe(
                     samples, language=language, **sequential_arguments(item.options, start)
                 )
-            return list(_told(item, found)), Counters(tally.windows, tally.steps, tally.fallbacks)
+            told = list(_told(found, _progress(item, samples.size)))
+            return told, Counters(tally.windows, tally.steps, tally.fallbacks)
 
 
-def _told(item: Input, found: Iterable[Any]) -> Iterator[Segment]:
+def _progress(item: Input, samples: int) -> Callable[[float], None]:
+    """To be told a place in the file, in seconds."""
+    return within(frame_clips(item.options, samples // HOP_LENGTH), item.on_progress)
+
+
+def _told(found: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Segment]:
     """faster-whisper decodes while its segments are taken."""
     for number, segment in enumerate(found):
         yield openai_segment(number, segment)
-        item.on_progress(float(segment.end))
+        advance(float(segment.end))
 
 
 def openai_segment(number: int, segment: Any) -> Segment:

@@ -6,7 +6,8 @@ import torch
 from transcription_api.report import DeviceUsed
 from transcription_api.spec import EngineKind, Precision
 
-from transcription_worker.engines import openai_whisper, weights
+from transcription_worker.engines import faster_whisper, openai_whisper, weights
+from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.precision import dtype_of
 from transcription_worker.engines.protocol import Engine, Options
 from transcription_worker.engines.triton_link import use_prebuilt_link
@@ -24,9 +25,6 @@ def refuse(kind: EngineKind, options: Options, device: DeviceUsed) -> None:
     if kind is EngineKind.OPENAI_WHISPER:
         openai_whisper.refuse(options)
     elif kind is EngineKind.FASTER_WHISPER:
-        # Needs packages that an image may lack.
-        from transcription_worker.engines import faster_whisper
-
         faster_whisper.refuse(options)
 
 
@@ -40,18 +38,15 @@ def load_engine(
     """
     weights.set_threads(observed_thread_count())
     if kind is EngineKind.FASTER_WHISPER:
-        from transcription_worker.engines import faster_whisper
-
         return faster_whisper.load(model, device, precision)
-    loaded = _loaded(model, device)
     if kind is EngineKind.OPENAI_WHISPER:
-        return openai_whisper.OpenAIWhisper(loaded, precision)
-    from transcription_worker.engines.batched.engine import BatchedEngine
+        # Stored as the library stores them, and cast by it.
+        return openai_whisper.OpenAIWhisper(_loaded(model, device), precision)
+    return BatchedEngine(_loaded(model, device, precision), precision, batch)
 
-    return BatchedEngine(loaded, precision, batch)
 
-
-def _loaded(model: ModelFile, device: DeviceUsed) -> Any:
+def _loaded(model: ModelFile, device: DeviceUsed, stored: Precision | None = None) -> Any:
     if device.kind == "cuda":
         use_prebuilt_link()
-    return weights.load(model.path, model.sha256, "cuda:0" if device.kind == "cuda" else "cpu", model.used.name)
+    where = "cuda:0" if device.kind == "cuda" else "cpu"
+    return weights.load(model.path, model.sha256, where, model.used.name, stored)

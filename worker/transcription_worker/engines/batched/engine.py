@@ -116,7 +116,7 @@ class BatchedEngine:
             stride=N_FRAMES // self._model.dims.n_audio_ctx,
             context=self._model.dims.n_text_ctx,
             dtype=self._dtype,
-            on_progress=item.on_progress,
+            on_progress=within(clips, item.on_progress),
         )
         if item.options.decoding.long_form is not LongForm.CHUNKED:
             return [whole]
@@ -142,6 +142,16 @@ def frame_clips(options: Options, frames: int) -> list[Clip]:
         return [(0, frames)]
     ends = [frames if clip.end is None else min(frames, round(clip.end * FRAMES_PER_SECOND)) for clip in options.clips]
     return [(round(clip.start * FRAMES_PER_SECOND), end) for clip, end in zip(options.clips, ends, strict=True)]
+
+
+def within(clips: list[Clip], tell: Callable[[float], None]) -> Callable[[float], None]:
+    """To be told a place in the file, in seconds: tells on how many seconds of the clips lie before it."""
+
+    def advance(place: float) -> None:
+        frame = place * FRAMES_PER_SECOND
+        tell(sum(max(0.0, min(frame, end) - start) for start, end in clips) / FRAMES_PER_SECOND)
+
+    return advance
 
 
 def sum_counters(all_counters: list[Counters]) -> Counters:
