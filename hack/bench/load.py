@@ -1,0 +1,206 @@
+"""How fast a model is there: a checkpoint of large-v3's size with random weights, by us and by whisper.load_model.
+
+Each measurement is a process of its own, and does not count its imports. Cold: the file's pages were given back to the kernel
+first, and how many stayed is printed; below a virtual machine the host may still hold them. A model whose weights are mapped
+is not read when it is loaded, so every page is touched before the clock stops.
+"""
+
+import argparse
+import ctypes
+import dataclasses
+import hashlib
+import json
+import mmap
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import whisper
+from transcription_worker.engines import weights
+from transcription_worker.engines.building import build
+from whisper.model import ModelDimensions
+
+# What the project promises: seconds beyond the disk's own read, with the weights in the precision that the file has.
+BEYOND_READ = 1.5
+
+LARGE_V3 = ModelDimensions(
+    n_mels=128,
+    n_audio_ctx=1500,
+    n_audio_state=1280,
+    n_audio_head=20,
+    n_audio_layer=32,
+    n_vocab=51866,
+    n_text_ctx=448,
+    n_text_state=1280,
+    n_text_head=20,
+    n_text_layer=32,
+)
+BLOCK = 1 << 24  # bytes read at a time; random numbers drawn before they repeat
+CPU = torch.device("cpu")
+
+
+def main() -> int:
+    """0 if the promise is kept, cold and warm."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--folder", help="where the file is written, 3.1 GB; the default is the system's folder for such"
+    )
+    parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(*options.measure)))
+        return 0
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        path = Path(folder) / "large-v3.pt"
+        write_checkpoint(path)
+        print(f"{path.stat().st_size / 1e9:.2f} GB, float16, with large-v3's dimensions\n")
+        results = {cold: measure_all(path, cold) for cold in (True, False)}
+    kept = [told(results[cold], cold) for cold in (True, False)]
+    return 0 if all(kept) else 1
+
+
+def write_checkpoint(path: Path) -> None:
+    """As openai-whisper's files: float16, `dims` and `model_state_dict`."""
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in shell().items()}
+    drawn = (torch.randn(BLOCK) * 0.02).half()
+    tensors = {name: repeated(drawn, shape) for name, shape in shapes.items()}
+    torch.save({"dims": dataclasses.asdict(LARGE_V3), "model_state_dict": tensors}, path)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def shell() -> dict[str, torch.Tensor]:
+    """Names and shapes of large-v3's tensors; on torch's device meta they take no memory."""
+    dims = LARGE_V3
+    encoder = whisper.model.AudioEncoder(
+        dims.n_mels, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer
+    )
+    decoder = whisper.model.TextDecoder(
+        dims.n_vocab, dims.n_text_ctx, dims.n_text_state, dims.n_text_head, dims.n_text_layer
+    )
+    parts = {"encoder": encoder, "decoder": decoder}
+    return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+
+
+def repeated(drawn: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    count = shape.numel()
+    return drawn.repeat(-(-count // drawn.numel()))[:count].clone().view(shape)
+
+
+def read(path: Path) -> None:
+    """The disk's own time, or the page cache's."""
+    buffer = bytearray(BLOCK)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+
+def digest(path: Path) -> None:
+    """What the worker does before it opens a model."""
+    with path.open("rb") as file:
+        hashlib.file_digest(file, "sha256")
+
+
+def loaded(path: Path, dtype: torch.dtype) -> None:
+    """By us, with every page of the weights touched."""
+    model = build(weights.read_checkpoint(path), CPU, dtype)
+    for parameter in model.parameters():
+        parameter.detach().flatten().view(torch.uint8)[:: mmap.PAGESIZE].sum()
+
+
+def load_model(path: Path) -> None:
+    """openai-whisper's own."""
+    whisper.load_model(str(path), device="cpu")
+
+
+MEASURED: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "read": ("the file read, nothing else", read),
+    "digest": ("its SHA-256", digest),
+    "as_stored": ("ours, weights as stored (float16)", lambda path: loaded(path, torch.float16)),
+    "float32": ("ours, weights in float32", lambda path: loaded(path, torch.float32)),
+    "load_model": ("whisper.load_model (float32)", load_model),
+}
+
+
+def measure(what: str, file: str) -> dict[str, float]:
+    """Seconds by the clock and of all CPUs, and the peak of resident memory in GB."""
+    before, began = cpu_seconds(), time.monotonic()
+    MEASURED[what][1](Path(file))
+    seconds, used = time.monotonic() - began, cpu_seconds() - before
+    return {"seconds": seconds, "cpu": used, "peak": peak_resident() / 1e9}
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def peak_resident() -> int:
+    """Bytes, mapped files among them. getrusage would also tell of the process that started this one."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def measure_all(path: Path, cold: bool) -> dict[str, dict[str, float]]:
+    found = {}
+    for what in MEASURED:
+        if cold:
+            drop(path)
+        else:
+            read(path)
+        share = resident_share(path)
+        command = [sys.executable, "-m", "hack.bench.load", "--measure", what, str(path)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found[what] = json.loads(done.stdout.splitlines()[-1]) | {"resident": share}
+    return found
+
+
+def drop(path: Path) -> None:
+    """Needs no rights: the pages are clean."""
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def resident_share(path: Path) -> float:
+    """Of the file's pages, in the page cache."""
+    size = path.stat().st_size
+    pages = -(-size // mmap.PAGESIZE)
+    found = (ctypes.c_ubyte * pages)()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), size, flags=mmap.MAP_PRIVATE) as mapped:
+        address = ctypes.byref(ctypes.c_char.from_buffer(mapped))
+        if ctypes.CDLL(None, use_errno=True).mincore(address, ctypes.c_size_t(size), found):
+            raise OSError(ctypes.get_errno(), "mincore")
+        del address
+    return sum(page & 1 for page in found) / pages
+
+
+def told(results: dict[str, dict[str, float]], cold: bool) -> bool:
+    """Prints one table; whether the promise is kept."""
+    print(f"{'cold' if cold else 'warm'}{'':36} clock      CPUs    memory   file cached before")
+    for what, (label, _) in MEASURED.items():
+        one = results[what]
+        print(f"  {label:36} {one['seconds']:7.2f} s {one['cpu']:7.2f} s {one['peak']:6.1f} GB {one['resident']:7.0%}")
+    beyond = results["as_stored"]["seconds"] - results["read"]["seconds"]
+    for what in ("as_stored", "float32"):
+        print(
+            f"  whisper.load_model takes {results['load_model']['seconds'] / results[what]['seconds']:.1f} times {MEASURED[what][0]}"
+        )
+    kept = beyond <= BEYOND_READ
+    print(
+        f"  in float32, twice the file's size: {results['float32']['seconds'] - results['read']['seconds']:.2f} s beyond the read"
+    )
+    print(f"{'ok  ' if kept else 'MISS'} as stored: {beyond:.2f} s beyond the read (promised: {BEYOND_READ:g})\n")
+    return kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())
