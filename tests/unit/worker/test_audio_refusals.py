@@ -256,6 +256,13 @@ def test_no_file_makes_ffmpeg_ask_the_network(
     assert asked == []
 
 
+def test_a_list_of_files_is_told_from_a_damaged_file(tmp_path: Path, scratch: Path) -> None:
+    path = tmp_path / "list.wav"
+    path.write_text(ELSEWHERE["list.wav"].format(url="inner.wav"))
+    words = "the format is not one of those that hold their own audio"
+    assert refusal(path, scratch)[1] == f"cannot decode the source: {words}"
+
+
 def test_without_the_limits_a_playlist_would_reach_it(tmp_path: Path, reached: tuple[str, list[str]]) -> None:
     url, asked = reached
     path = tmp_path / "list.ffconcat"

@@ -65,6 +65,8 @@ class Ended:
         """The line that tells most, without addresses."""
         lines = [line for line in self.words.decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if "[error]" in line or "[fatal]" in line] or lines[-1:] or ["no words"]
+        if "not on whitelist" in errors[0]:  # it goes on with the whole list
+            return "the format is not one of those that hold their own audio"
         return re.sub(r"\[[^\]]*\] ", "", errors[0]).strip()[:200]
 
 
