@@ -45,20 +45,34 @@ class BatchedEngine:
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
         """As protocol.Engine."""
-        scheduler = Scheduler(self._compute, self.batch)
-        with torch.inference_mode(), Opening(inputs, self._open, OPENED_AHEAD) as opening:
-            while not (opening.exhausted and scheduler.idle):
-                yield from self._admit(opening, scheduler)
-                for ended in scheduler.work():
-                    yield self._outcome(ended)
+        scheduler, running = Scheduler(self._compute, self.batch), set[Opened]()
+        with Opening(inputs, self._open, OPENED_AHEAD) as opening:
+            try:
+                while not (opening.exhausted and scheduler.idle):
+                    yield from self._admit(opening, scheduler, running)
+                    # Not around the yields: who takes the outcomes is not in inference mode.
+                    with torch.inference_mode():
+                        ended = scheduler.work()
+                    yield from (self._outcome(one, running) for one in ended)
+            finally:
+                # Some are left where nobody takes the other outcomes.
+                for opened in running:
+                    opened.close()
 
-    def _admit(self, opening: Opening, scheduler: Scheduler) -> Iterator[Outcome]:
+    def _admit(self, opening: Opening, scheduler: Scheduler, running: set[Opened]) -> Iterator[Outcome]:
         """Files that are ready, while there is room; waits for one where there is nothing else to do."""
         while scheduler.room > 0 and (opened := opening.take(wait=scheduler.idle)) is not None:
             if opened.mel is None:
                 yield Outcome(opened.item.id, error=opened.error)
             else:
+                running.add(opened)
                 scheduler.add(self._file(opened.item, opened.mel), opened)
+
+    def _outcome(self, ended: Ended, running: set[Opened]) -> Outcome:
+        opened: Opened = ended.key
+        opened.close()
+        running.discard(opened)
+        return Outcome(opened.item.id, transcript=ended.value, error=ended.error)
 
     def _open(self, item: Input) -> LogMel:
         refuse_language(self._model.is_multilingual, item.options.language)
@@ -69,12 +83,6 @@ class BatchedEngine:
         except BaseException:
             audio.close()
             raise
-
-    def _outcome(self, ended: Ended) -> Outcome:
-        opened: Opened = ended.key
-        if opened.mel is not None:
-            opened.mel.audio.close()
-        return Outcome(opened.item.id, transcript=ended.value, error=ended.error)
 
     def _file(self, item: Input, mel: LogMel) -> Generator[Ask, Any, Transcript]:
         """The stream of one file."""

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ from transcription_worker.engines.batched.search import Beams, Rows, Sampling, S
 LENGTH_STEP_ON_CPU = 32
 LENGTH_STEP_ON_GPU = 64
 SLOT_STEP_ON_GPU = 8
+
+
+W = TypeVar("W")
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ def _last_initial(task: DecodingTask) -> int | None:
     return latest
 
 
-class Lane:
-    """`slots` windows at most, of `kind.group` rows each. The first `busy` slots are the ones in use."""
+class Lane(Generic[W]):
+    """`slots` windows at most, of `kind.group` rows each. The first `busy` slots are the ones in use. W: whom a window is for."""
 
     def __init__(self, compute: Compute, kind: Kind, slots: int) -> None:
         self.kind, self.slots, self.busy = kind, slots, 0
@@ -98,15 +101,15 @@ class Lane:
         self._search: Search = (
             Beams(kind.group, kind.wanted, slots, self._longest, self._device) if kind.wanted else Sampling(kind.group)
         )
-        self._held: list[_Held] = []
+        self._held: list[_Held[W]] = []
         self._replays = Replays(self._device)
         on_gpu = self._device.type == "cuda"
         self._slot_step = SLOT_STEP_ON_GPU if on_gpu else 1
         self._length_step = LENGTH_STEP_ON_GPU if on_gpu else LENGTH_STEP_ON_CPU
 
-    def grown(self, slots: int) -> "Lane":
+    def grown(self, slots: int) -> "Lane[W]":
         """A lane with more room that goes on with the windows of this one."""
-        lane = Lane(self._compute, self.kind, slots)
+        lane: Lane[W] = Lane(self._compute, self.kind, slots)
         for old, new in zip(self._state(), lane._state(), strict=True):
             new[tuple(slice(0, size) for size in old.shape)] = old
         lane._held, lane.busy = self._held, self.busy
@@ -119,10 +122,15 @@ class Lane:
         yield from (caches.own_keys, caches.own_values, caches.audio_keys, caches.audio_values)
 
     @property
+    def held(self) -> list[tuple[Prepared, W]]:
+        """The windows that are decoded here, as they were admitted."""
+        return [(one.prepared, one.whom) for one in self._held[: self.busy]]
+
+    @property
     def room(self) -> int:
         return self.slots - self.busy
 
-    def admit(self, asked: list[tuple[Prepared, object]]) -> None:
+    def admit(self, asked: list[tuple[Prepared, W]]) -> None:
         """Takes windows in, with whom each is for; at most `room`. Their prompts are read in one go."""
         group = self.kind.group
         slots = list(range(self.busy, self.busy + len(asked)))
@@ -168,7 +176,7 @@ class Lane:
     def _generator(self, prepared: Prepared) -> torch.Generator | None:
         return torch.Generator(self._device).manual_seed(prepared.ask.seed) if self.kind.drawn else None
 
-    def step(self, count: int = 1) -> list[tuple[object, Decoded]]:
+    def step(self, count: int = 1) -> list[tuple[W, Decoded]]:
         """`count` tokens more for every window; then a look at which are done."""
         slots = min(self.slots, -(-self.busy // self._slot_step) * self._slot_step)
         for _ in range(count):
@@ -198,7 +206,7 @@ class Lane:
         rows.position[:count] = (rows.position[:count] + 1).clamp(max=caches.own_keys.shape[3] - 1)
         self._logits[:count] = self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length)
 
-    def _collect(self) -> list[tuple[object, Decoded]]:
+    def _collect(self) -> list[tuple[W, Decoded]]:
         finished = self._rows.finished[: self.busy * self.kind.group].view(self.busy, -1).all(dim=1).tolist()
         done = [slot for slot, ended in enumerate(finished) if ended]
         results = [(self._held[slot].whom, self._result(slot)) for slot in done]
@@ -248,11 +256,11 @@ class Lane:
 
 
 @dataclass(eq=False)
-class _Held:
+class _Held(Generic[W]):
     """A window in a slot. `length`: of its prompt; `steps`: taken so far."""
 
     prepared: Prepared
-    whom: object
+    whom: W
     length: int
     no_speech: float
     generator: torch.Generator | None

@@ -16,13 +16,18 @@ from transcription_worker.errors import WorkerError
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Opened:
     """One of `mel` and `error` is set."""
 
     item: Input
     mel: LogMel | None = None
     error: WorkerError | None = None
+
+    def close(self) -> None:
+        """Gives up the audio."""
+        if self.mel is not None:
+            self.mel.audio.close()
 
 
 class Opening:
@@ -47,8 +52,8 @@ class Opening:
             future.cancel()
         self._pool.shutdown(wait=True)
         for future in self._pending:
-            if not future.cancelled() and (mel := future.result().mel) is not None:
-                mel.audio.close()
+            if not future.cancelled():
+                future.result().close()
 
     @property
     def exhausted(self) -> bool:

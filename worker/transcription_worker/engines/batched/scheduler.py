@@ -1,12 +1,13 @@
 """Runs streams side by side: each goes on as soon as its ask is answered, and asks of a kind are answered together."""
 
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from transcription_worker.engines.batched.asks import Align, Ask, Decode, Encode, Languages, Stream, Together
+from transcription_worker.engines.batched.asks import Align, Ask, Decode, Decoded, Encode, Languages, Stream, Together
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.lane import Kind, Lane, Prepared, prepare
 from transcription_worker.engines.batched.opening import unexpected
@@ -14,6 +15,8 @@ from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.errors import WorkerError
 
 A = TypeVar("A")
+
+log = logging.getLogger(__name__)
 
 # Windows wait for the encoder until so large a share of the running streams does: it is quicker for several.
 ENCODE_SHARE = 0.25
@@ -53,9 +56,10 @@ class Scheduler:
         self._encodes: list[tuple[Task, Encode]] = []
         self._languages: list[tuple[Task, Languages]] = []
         self._aligns: list[tuple[Task, Align]] = []
-        self._waiting: dict[Kind, deque[tuple[Prepared, object]]] = {}
-        self._lanes: dict[Kind, Lane] = {}
-        self._ended: deque[Ended] = deque()
+        self._waiting: dict[Kind, deque[tuple[Prepared, Task]]] = {}
+        self._lanes: dict[Kind, Lane[Task]] = {}
+        self._fewer: dict[Kind, int] = {}  # windows at a time, where more of them failed
+        self._ended: list[Ended] = []
 
     @property
     def idle(self) -> bool:
@@ -69,8 +73,8 @@ class Scheduler:
     def add(self, stream: Stream, key: Any) -> None:
         self._unstarted.append(Task(stream, key))
 
-    def work(self) -> Iterator[Ended]:
-        """One round: whatever can be computed is computed once. Yields the streams that came to their end."""
+    def work(self) -> list[Ended]:
+        """One round: whatever can be computed is computed once. Gives the streams that came to their end."""
         while self._unstarted and len(self._running) < self._batch:
             task = self._unstarted.popleft()
             self._running.add(task)
@@ -79,8 +83,8 @@ class Scheduler:
         self._answer(self._languages, lambda asks: self._compute.hear([ask.features for ask in asks]))
         self._answer(self._aligns, self._compute.align)
         self._decode()
-        while self._ended:
-            yield self._ended.popleft()
+        ended, self._ended = self._ended, []
+        return ended
 
     def _go_on(self, task: Task, answer: Any) -> None:
         """Runs the stream up to its next ask."""
@@ -178,37 +182,62 @@ class Scheduler:
             self._answer([one], compute)
 
     def _decode(self) -> None:
-        for kind in list(self._waiting):
-            waiting = self._waiting[kind]
+        for kind, waiting in list(self._waiting.items()):
             if waiting:
-                self._admit(kind, waiting)
-        for lane in list(self._lanes.values()):
+                self._attempt(kind, self._admit)
+        for kind, lane in list(self._lanes.items()):
             if lane.busy:
-                self._step(lane)
+                for task, decoded in self._attempt(kind, self._step) or ():
+                    self._go_on(task, decoded)
 
-    def _admit(self, kind: Kind, waiting: deque[tuple[Prepared, object]]) -> None:
+    def _attempt(self, kind: Kind, action: Callable[[Kind], A]) -> A | None:
+        """The action; where it fails, what it worked on is decoded again, fewer windows at a time."""
+        try:
+            with host_or_device_memory("transcribing"):
+                return action(kind)
+        except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
+            self._decode_fewer(kind, error)
+            return None
+
+    def _decode_fewer(self, kind: Kind, error: Exception) -> None:
+        """Half as many; a single window that fails is its file's failure."""
+        lane, waiting = self._lanes.pop(kind, None), self._waiting[kind]
+        held = [] if lane is None else lane.held
+        waiting.extendleft(reversed(held))
+        most = self._most(kind) if lane is None else lane.slots
+        if most > 1:
+            log.warning(
+                "decoding %d windows at a time failed (%s): going on with %d", most, type(error).__name__, most // 2
+            )
+            self._fewer[kind] = most // 2
+            return
+        _, task = waiting.popleft()
+        self._end(task, error=error if isinstance(error, WorkerError) else unexpected(error))
+
+    def _most(self, kind: Kind) -> int:
+        return min(self._batch, self._fewer.get(kind, self._batch))
+
+    def _admit(self, kind: Kind) -> None:
+        waiting = self._waiting[kind]
         lane = self._lane(kind, len(waiting))
-        some = list(itertools.islice(waiting, min(len(waiting), lane.room)))
+        some = list(itertools.islice(waiting, lane.room))
         if some:
+            lane.admit(some)
             for _ in some:
                 waiting.popleft()
-            lane.admit(some)
 
-    def _lane(self, kind: Kind, wanted: int) -> Lane:
+    def _lane(self, kind: Kind, wanted: int) -> Lane[Task]:
         """The lane of this kind, grown where more windows wait than it has room for."""
-        lane = self._lanes.get(kind)
+        lane, most = self._lanes.get(kind), self._most(kind)
         if lane is None:
-            lane = self._lanes[kind] = Lane(self._compute, kind, min(self._batch, wanted))
-        elif wanted > lane.room and lane.slots < self._batch:
-            slots = min(self._batch, max(2 * lane.slots, lane.busy + wanted))
-            lane = self._lanes[kind] = lane.grown(slots)
+            lane = self._lanes[kind] = Lane(self._compute, kind, min(most, wanted))
+        elif wanted > lane.room and lane.slots < most:
+            lane = self._lanes[kind] = lane.grown(min(most, max(2 * lane.slots, lane.busy + wanted)))
         return lane
 
-    def _step(self, lane: Lane) -> None:
-        count = STEPS_ON_GPU if self._compute.device.type == "cuda" else 1
-        for whom, decoded in lane.step(count):
-            assert isinstance(whom, Task)  # noqa: S101 - only tasks are put into lanes
-            self._go_on(whom, decoded)
+    def _step(self, kind: Kind) -> list[tuple[Task, Decoded]]:
+        on_gpu = self._compute.device.type == "cuda"
+        return self._lanes[kind].step(STEPS_ON_GPU if on_gpu else 1)
 
 
 def _chunks(items: list[A], size: int) -> Iterator[list[A]]:
