@@ -1,10 +1,10 @@
 """Text that repeats itself: the same few words again and again, within a segment or from one segment to the next."""
 
 import re
+import string
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ IDEOGRAPHS_A_WORD = 2.0
 SYLLABLE_LETTERS_A_WORD = 5.0
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """A word, or a part of one where words cannot be told apart. `words`: how much of a word it is."""
 
     text: str
@@ -55,6 +54,8 @@ def _units_of(token: str) -> Iterator[Unit]:
 
 def _bare(word: str) -> str:
     """Without the punctuation around it."""
+    if word.isascii():
+        return word.strip(string.punctuation)
     first, last = 0, len(word)
     while first < last and _is_punctuation(word[first]):
         first += 1
@@ -67,19 +68,18 @@ def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] in "PSZC"
 
 
-def count_words(text: str) -> float:
-    """Words, about as many as a speaker of the language would count."""
-    return sum(unit.words for unit in units(text))
+def count_words(spoken: Sequence[Unit]) -> float:
+    """About as many words as a speaker of the language would count."""
+    return sum(unit.words for unit in spoken)
 
 
-def looped(texts: Sequence[str]) -> set[int]:
+def looped(texts: Sequence[Sequence[Unit]]) -> set[int]:
     """Which of the consecutive texts are part of a loop: half of their words are in one, or enough to be one."""
-    split = [units(text) for text in texts]
-    owner = np.repeat(np.arange(len(split)), [len(part) for part in split])
+    owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     number: dict[str, int] = {}
-    ids = np.array([number.setdefault(unit.text, len(number)) for part in split for unit in part], dtype=np.int64)
-    inside = np.bincount(owner[_in_loop(ids)], minlength=len(split))
-    return {index for index, part in enumerate(split) if part and inside[index] >= min(LOOP_UNITS, len(part) / 2)}
+    ids = np.array([number.setdefault(unit.text, len(number)) for text in texts for unit in text], dtype=np.int64)
+    inside = np.bincount(owner[_in_loop(ids)], minlength=len(texts))
+    return {index for index, text in enumerate(texts) if text and inside[index] >= min(LOOP_UNITS, len(text) / 2)}
 
 
 def _in_loop(ids: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -88,8 +88,8 @@ def _in_loop(ids: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dty
     for period in range(1, min(LONGEST_PERIOD, ids.size // LOOP_REPEATS) + 1):
         same = np.concatenate([[False], ids[period:] == ids[:-period], [False]])
         turns = np.flatnonzero(same[1:] != same[:-1])
-        for start, end in zip(turns[::2], turns[1::2], strict=True):
-            length = end - start + period  # the first time is not equal to anything before it
-            if length >= max(LOOP_REPEATS * period, LOOP_UNITS):
-                found[start : start + length] = True
+        starts, ends = turns[::2], turns[1::2] + period  # the first time is not equal to anything before it
+        enough = ends - starts >= max(LOOP_REPEATS * period, LOOP_UNITS)
+        for start, end in zip(starts[enough], ends[enough], strict=True):
+            found[start:end] = True
     return found

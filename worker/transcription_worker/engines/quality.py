@@ -5,12 +5,13 @@ from the text, and from the audio's energy. Segments are openai-whisper's dictio
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from transcription_api.report import QualityCounts
 from transcription_api.spec import TaskKind
 
-from transcription_worker.engines.loops import count_words, looped
+from transcription_worker.engines.loops import count_words, looped, units
 from transcription_worker.engines.loudness import Loudness
 from transcription_worker.engines.protocol import Audio, Options
 
@@ -57,15 +58,29 @@ DOUBTFUL_SHARE = 0.02  # flagged; from here on a reader meets one every other mi
 BAD_SHARE = 0.25  # flagged
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A segment, how many words it has, and whether they are part of a loop."""
+
+    segment: Segment
+    words: float
+    loops: bool
+
+    @property
+    def seconds(self) -> float:
+        return float(self.segment["end"] - self.segment["start"])
+
+
 def flag_segments(segments: Sequence[Segment], audio: Audio | Loudness, options: Options) -> None:
     """Sets "flags", a sorted list of FLAGS, on the segments that deserve one; others get no such key.
 
     `segments`: all of one input, in order, with times in seconds of `audio`, which is read in blocks.
     """
-    loudness, loops = Loudness.of(audio), looped([segment["text"] for segment in segments])
-    for index, segment in enumerate(segments):
+    loudness, texts = Loudness.of(audio), [units(segment["text"]) for segment in segments]
+    loops = looped(texts)
+    for index, (segment, text) in enumerate(zip(segments, texts, strict=True)):
         segment.pop("flags", None)
-        if flags := _flags_of(segment, index in loops, loudness, options.task):
+        if flags := _flags_of(Judged(segment, count_words(text), index in loops), loudness, options.task):
             segment["flags"] = sorted(flags)
 
 
@@ -79,10 +94,13 @@ def window_flags(
 
     Cheap with a Loudness that is kept between windows; an Audio is measured anew each time.
     """
-    loudness = Loudness.of(audio)
-    loops = looped([*previous, *(segment["text"] for segment in segments)])
-    new = enumerate(segments, start=len(previous))
-    return frozenset().union(*(_flags_of(segment, index in loops, loudness, task) for index, segment in new))
+    loudness, texts = Loudness.of(audio), [units(segment["text"]) for segment in segments]
+    before = [units(text) for text in previous]
+    loops = {index - len(before) for index in looped([*before, *texts])}
+    judged = (
+        Judged(*one, index in loops) for index, one in enumerate(zip(segments, map(count_words, texts), strict=True))
+    )
+    return frozenset().union(*(_flags_of(one, loudness, task) for one in judged))
 
 
 def count_flags(segments: Iterable[Segment], retried_windows: int = 0) -> QualityCounts:
@@ -118,22 +136,23 @@ def _has_text(segment: Segment) -> bool:
     return bool(segment["text"].strip())
 
 
-def _flags_of(segment: Segment, loops: bool, loudness: Loudness, task: TaskKind) -> set[str]:
-    if not _has_text(segment):
+def _flags_of(one: Judged, loudness: Loudness, task: TaskKind) -> set[str]:
+    if not _has_text(one.segment):
         return set()
-    judged = {
-        REPETITION_LOOP: loops or segment["compression_ratio"] > COMPRESSION_RATIO,
-        TEXT_OVER_SILENCE: _is_over_silence(segment, loudness),
-        LOW_CONFIDENCE: _is_improbable(segment, task),
-        IMPLAUSIBLE_RATE: _is_too_fast(segment) or _is_too_slow(segment, loudness),
+    found = {
+        REPETITION_LOOP: one.loops or one.segment["compression_ratio"] > COMPRESSION_RATIO,
+        TEXT_OVER_SILENCE: _is_over_silence(one, loudness),
+        LOW_CONFIDENCE: _is_improbable(one.segment, task),
+        IMPLAUSIBLE_RATE: one.words > FASTEST * (one.seconds + FASTEST_SLACK) or _is_too_slow(one, loudness),
     }
-    return {flag for flag, deserved in judged.items() if deserved}
+    return {flag for flag, deserved in found.items() if deserved}
 
 
-def _is_over_silence(segment: Segment, loudness: Loudness) -> bool:
-    middle, half = (segment["start"] + segment["end"]) / 2, max(segment["end"] - segment["start"], HEARD_SPAN) / 2
+def _is_over_silence(one: Judged, loudness: Loudness) -> bool:
+    segment = one.segment
+    middle, half = (segment["start"] + segment["end"]) / 2, max(one.seconds, HEARD_SPAN) / 2
     (heard,) = loudness.seconds_above(middle - half, middle + half, loudness.bounds.silent)
-    if heard < SOUND_A_WORD * max(1.0, count_words(segment["text"])):
+    if heard < SOUND_A_WORD * max(1.0, one.words):
         return True
     return bool(segment["no_speech_prob"] > NO_SPEECH and segment["avg_logprob"] < NO_SPEECH_LOG_PROBABILITY)
 
@@ -146,12 +165,8 @@ def _is_improbable(segment: Segment, task: TaskKind) -> bool:
     return len(words) >= IMPROBABLE_MIN and improbable >= IMPROBABLE_SHARE * len(words)
 
 
-def _is_too_fast(segment: Segment) -> bool:
-    return bool(count_words(segment["text"]) > FASTEST * (segment["end"] - segment["start"] + FASTEST_SLACK))
-
-
-def _is_too_slow(segment: Segment, loudness: Loudness) -> bool:
-    if segment["end"] - segment["start"] < SLOWEST_SECONDS:
+def _is_too_slow(one: Judged, loudness: Loudness) -> bool:
+    if one.seconds < SLOWEST_SECONDS:
         return False
-    (heard,) = loudness.seconds_above(segment["start"], segment["end"], loudness.bounds.sounding)
-    return heard >= SLOWEST_SECONDS and count_words(segment["text"]) < SLOWEST * heard
+    (heard,) = loudness.seconds_above(one.segment["start"], one.segment["end"], loudness.bounds.sounding)
+    return heard >= SLOWEST_SECONDS and one.words < SLOWEST * heard

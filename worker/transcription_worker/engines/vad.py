@@ -25,7 +25,9 @@ class Detector:
     """
 
     def __init__(self) -> None:
-        self._net = _load()._model
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.jit.load and importlib.resources.path are deprecated
+            self._net = _silero().load_silero_vad()._model
         cell = self._net.decoder.rnn
         self._memory = torch.nn.LSTM(cell.weight_ih.shape[1], cell.weight_hh.shape[1])
         self._memory.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})
@@ -56,10 +58,8 @@ def detector() -> Detector:
 
 def find_speech(audio: Audio, first: int, last: int) -> list[tuple[int, int]]:
     """Stretches of the samples [first, last) where somebody speaks, in order: (start, end) in samples of the audio."""
-    from silero_vad import get_speech_timestamps_from_probs
-
     blocks = detector().probabilities(audio, first, last)
-    found = get_speech_timestamps_from_probs(
+    found = _silero().get_speech_timestamps_from_probs(
         (probability for block in blocks for probability in block),
         sampling_rate=SAMPLE_RATE,
         threshold=THRESHOLD,
@@ -71,13 +71,11 @@ def find_speech(audio: Audio, first: int, last: int) -> list[tuple[int, int]]:
     return [(first + speech["start"], first + speech["end"]) for speech in found]
 
 
-def _load() -> Any:
-    """Silero's loader. Importing it sets torch to one thread, for the whole process; that is taken back."""
+@functools.lru_cache(maxsize=1)
+def _silero() -> Any:
+    """The library. Importing it sets torch to one thread for the whole process; that is taken back."""
     threads = torch.get_num_threads()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit.load and importlib.resources.path are deprecated
-        import silero_vad
+    import silero_vad
 
-        model = silero_vad.load_silero_vad()
     torch.set_num_threads(threads)
-    return model.eval()
+    return silero_vad

@@ -1,0 +1,62 @@
+"""Audio of 30 s that makes Whisper invent text: loops, and words where nobody speaks. Heard with LENIENT, so that it is kept."""
+
+from typing import Any
+
+import numpy as np
+
+from hack.testmodel.speech import SAMPLE_RATE, Samples, speak, synthesise
+
+SECONDS = 30  # one window
+
+# Arguments of whisper.transcribe: what its thresholds would refuse, and other temperatures replace, stays.
+LENIENT: dict[str, Any] = {
+    "temperature": 0.0,
+    "compression_ratio_threshold": None,
+    "logprob_threshold": None,
+    "no_speech_threshold": None,
+}
+
+
+def repeated(text: str, voice: str, gap: float = 0.05) -> Samples:
+    """`text` spoken again and again, `gap` seconds apart."""
+    sound = synthesise(text, voice, speed=170, pitch=50)
+    once = np.concatenate([sound, np.zeros(round(gap * SAMPLE_RATE), np.float32)])
+    return _filled(once)
+
+
+def melody() -> Samples:
+    """A note each half a second, with overtones, that fade like plucked strings."""
+    draw, samples = np.random.default_rng(0), np.zeros(SECONDS * SAMPLE_RATE)
+    times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    for at in range(0, samples.size - SAMPLE_RATE + 1, SAMPLE_RATE // 2):
+        pitch = 220 * 2 ** (draw.integers(24) / 12)
+        tones = [np.sin(2 * np.pi * pitch * overtone * times) / overtone for overtone in (1, 2, 3, 4)]
+        samples[at : at + SAMPLE_RATE] += sum(tones) * np.exp(-3 * times)
+    louder: Samples = (0.5 * samples / np.abs(samples).max()).astype(np.float32)
+    return louder
+
+
+def tone(hertz: float = 440) -> Samples:
+    """One steady tone."""
+    times = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
+    samples: Samples = (0.3 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+    return samples
+
+
+def bursts() -> Samples:
+    """Noise that comes and goes about once a second."""
+    draw, times = np.random.default_rng(0), np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
+    loud = np.sin(2 * np.pi * times / 1.1) > 0.6
+    return np.clip(0.2 * draw.standard_normal(times.size) * loud, -1, 1).astype(np.float32)
+
+
+def speech_then_silence() -> Samples:
+    """English for 12 s, then a minute of zeros. Without timestamps the text before makes Whisper go on."""
+    spoken, _ = speak("en", 31, 12)
+    return np.concatenate([spoken, np.zeros(60 * SAMPLE_RATE, np.float32)])
+
+
+def _filled(once: Samples) -> Samples:
+    times = -(-SECONDS * SAMPLE_RATE // once.size)
+    filled: Samples = np.tile(once, times)[: SECONDS * SAMPLE_RATE]
+    return filled
