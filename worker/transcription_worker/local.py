@@ -129,10 +129,11 @@ def local_model(plan: Plan) -> ModelFile:
         WorkerError: ModelNotFound, EndpointUnreachable.
     """
     path = Path(plan.model)
-    if not path.is_file():
-        try:
-            path = fetch_named(plan.model, plan.model_dir)
-        except OSError as error:
-            message = f"--model-dir: got {str(plan.model_dir)!r}, expected a folder to download to: {error.strerror}"
-            raise WorkerError(reasons.MODEL_NOT_FOUND, message) from error
-    return ModelFile(path, ModelUsed(path.name, f"sha256:{sha256_of(path)}"))
+    if path.is_file():
+        return ModelFile(path, ModelUsed(path.name, f"sha256:{sha256_of(path)}"))
+    try:
+        path, digest = fetch_named(plan.model, plan.model_dir)
+    except OSError as error:
+        message = f"--model-dir: got {str(plan.model_dir)!r}, expected a folder to download to: {error.strerror}"
+        raise WorkerError(reasons.MODEL_NOT_FOUND, message) from error
+    return ModelFile(path, ModelUsed(plan.model, f"sha256:{digest}"))

@@ -54,8 +54,8 @@ class Display:
                 self._bar = None
 
     def say(self, line: str) -> None:
-        """One line on stdout, above the bar."""
-        with self._lock:
+        """One line on stdout, above the bar. A reader who has left, such as head, stops nothing."""
+        with self._lock, contextlib.suppress(BrokenPipeError):
             if self._bar is None:
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()

@@ -38,17 +38,18 @@ def fetch_model(model: Model, places: Places) -> ModelFile:
     Raises:
         WorkerError: ModelNotFound, ModelDigestMismatch, or what S3 or the download met.
     """
-    path = _fetch(model, places)
-    digest = sha256_of(path)
+    path, digest = _fetch(model, places)
     if model.sha256 is not None and digest != model.sha256.lower():
         message = f"spec.model.sha256: got {model.sha256}, but the file {model.display_name!r} has {digest}"
         raise WorkerError(reasons.MODEL_DIGEST_MISMATCH, message)
     return ModelFile(path, ModelUsed(model.display_name, f"sha256:{digest}"))
 
 
-def _fetch(model: Model, places: Places) -> Path:
+def _fetch(model: Model, places: Places) -> tuple[Path, str]:
+    """The file and its digest: a large one takes seconds to read, so it is read once."""
     if model.volume is not None:
-        return _in_volume(model.volume.path, places)
+        path = _in_volume(model.volume.path, places)
+        return path, sha256_of(path)
     if model.s3 is not None:
         return _from_s3(model.s3, model.sha256, places)
     return fetch_named(model.name or DEFAULT_MODEL, places.model_cache / "openai")
@@ -64,8 +65,8 @@ def _in_volume(path: str, places: Places) -> Path:
     return found
 
 
-def fetch_named(name: str, folder: Path) -> Path:
-    """One of openai-whisper's models, downloaded into the folder unless it is there under openai-whisper's name for it.
+def fetch_named(name: str, folder: Path) -> tuple[Path, str]:
+    """One of openai-whisper's models and its digest, downloaded into the folder unless it is there under its name there.
 
     Raises:
         WorkerError: ModelNotFound, EndpointUnreachable.
@@ -77,33 +78,34 @@ def fetch_named(name: str, folder: Path) -> Path:
     cached = folder / known.file_name
     if cached.is_file() and sha256_of(cached) == known.sha256:
         log.info("model %s is in the cache", name)
-        return cached
+        return cached, known.sha256
     with _into_cache(cached) as partial:
+        # Checks the digest too.
         weights.download(name, partial).rename(partial / "done")
-    return cached
+    return cached, known.sha256
 
 
-def _from_s3(model: S3Object, sha256: str | None, places: Places) -> Path:
+def _from_s3(model: S3Object, sha256: str | None, places: Places) -> tuple[Path, str]:
     """With a digest the cache is enough; without one S3 is asked for the ETag, and only then the cache."""
     if sha256 is not None:
         cached = places.model_cache / "sha256" / sha256.lower()
         if cached.is_file() and sha256_of(cached) == sha256.lower():
             log.info("model %s is in the cache", model.key)
-            return cached
+            return cached, sha256.lower()
     bucket = Bucket(model, Role.MODEL, places)
     found = bucket.find(model.key)
     if sha256 is None:
         cached = places.model_cache / "s3" / _cache_name(model, found)
         if cached.is_file():
             log.info("model %s is in the cache", model.key)
-            return cached
+            return cached, sha256_of(cached)
     with _into_cache(cached) as folder:
         digest = bucket.download(model.key, found, folder / "done")
         # A file that is not the one asked for never gets the digest's name in the cache.
         if sha256 is not None and digest != sha256.lower():
             message = f"spec.model.sha256: got {sha256}, but the object {model.key!r} has {digest}"
             raise WorkerError(reasons.MODEL_DIGEST_MISMATCH, message)
-    return cached
+    return cached, digest
 
 
 def _cache_name(model: S3Object, found: Found) -> str:

@@ -56,14 +56,14 @@ def local(scratch: Path, *words: str | Path, cpu: bool = True, **more: str) -> E
 
 
 def start(scratch: Path, *words: str | Path) -> "subprocess.Popen[str]":
-    """Runs on; stdout and stderr are pipes."""
+    """Runs on; stdout and stderr are one pipe."""
     return subprocess.Popen(
-        command(*words), env=environment(scratch), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(*words), env=environment(scratch), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
 def wait_for(process: "subprocess.Popen[str]", word: str) -> str:
-    """What it wrote to stdout up to the first line with the word."""
+    """What it wrote up to the first line with the word."""
     assert process.stdout is not None
     lines = []
     until = time.monotonic() + SECONDS
@@ -72,6 +72,13 @@ def wait_for(process: "subprocess.Popen[str]", word: str) -> str:
         if word in line:
             return "".join(lines)
     raise AssertionError(f"never wrote {word!r}: {''.join(lines)}")
+
+
+def end_of(process: "subprocess.Popen[str]") -> str:
+    """What it writes from now on to its end."""
+    assert process.stdout is not None
+    with process:
+        return process.stdout.read()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
