@@ -150,6 +150,7 @@ def test_one_inputs_failure_is_that_inputs_outcome(engine: FasterWhisper) -> Non
     inputs = [
         Input("broken", broken, options()),
         Input("unsuitable", lambda: Closing(samples), options(chunked_fallback)),
+        Input("unknown", lambda: Closing(samples), options(language="yue")),
         Input("uncertain", lambda: Closing(samples), options(detection=strict_detection())),
         Input("good", lambda: Closing(samples), options()),
     ]
@@ -157,11 +158,18 @@ def test_one_inputs_failure_is_that_inputs_outcome(engine: FasterWhisper) -> Non
     assert {name: outcome.error and outcome.error.reason for name, outcome in outcomes.items()} == {
         "broken": reasons.MEDIA_TRUNCATED,
         "unsuitable": reasons.ENGINE_UNSUITABLE,
+        "unknown": reasons.MODEL_INVALID,
         "uncertain": reasons.LANGUAGE_UNCERTAIN,
         "good": None,
     }
     assert word_error_rate(spoken_text(utterances), outcomes["good"].value().text) <= WER_MAX
-    assert closed == ["closed", "closed"]
+    assert closed == ["closed"] * 3
+
+
+def test_the_library_knows_every_language_of_whisper() -> None:
+    from faster_whisper.tokenizer import _LANGUAGE_CODES
+
+    assert set(_LANGUAGE_CODES) == set(whisper.tokenizer.LANGUAGES)
 
 
 def strict_detection() -> LanguageDetection:

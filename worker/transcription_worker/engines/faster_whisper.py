@@ -142,6 +142,7 @@ class FasterWhisper:
             with host_or_device_memory("transcribing"):
                 samples = audio.read(0, audio.count)
                 language, probability = self._language(item, samples)
+                self._refuse_unknown(language)
                 segments, counters = self._segments(item, samples, language)
             flag_segments(segments, audio, item.options)
         finally:
@@ -170,6 +171,11 @@ class FasterWhisper:
         language, probability = decide_language(combined(heard), item.options.detection)
         item.on_language(language)
         return language, probability
+
+    def _refuse_unknown(self, language: str) -> None:
+        if self._model.hf_tokenizer.token_to_id(f"<|{language}|>") is None:
+            message = f"spec.language: got {language!r}, expected a language that the model knows"
+            raise WorkerError(reasons.MODEL_INVALID, message)
 
     def _heard(self, samples: Samples) -> Heard:
         from faster_whisper.audio import pad_or_trim
