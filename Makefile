@@ -46,10 +46,16 @@ testmodel: ## Trains the test model anew (see hack/testmodel/README.md)
 bench-operator: install ## A burst of 5,000 resources on a bare apiserver and etcd
 	$(RUN) python -m hack.bench.operator
 
+bench: install ## The batched engine beside openai-whisper and faster-whisper, on the CPU
+	$(RUN) python -m hack.bench.engines.cpu
+
+bench-gpu: install ## The batched engine on a GPU: x real time, share of the roofline
+	$(RUN) python -m hack.bench.engines.gpu
+
 bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.load_model
 	$(RUN) python -m hack.bench.load
 
 docs: ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-e2e cluster cluster-down testmodel bench-operator bench-load docs
+.PHONY: help install demo test lint test-unit test-integration test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs
