@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hack.docs.reference import read_crd
 from tests.integration.crd.test_admission import S3, job
 from tests.support.kubectl import Kubectl
 
@@ -79,6 +80,59 @@ def test_a_change_of_the_spec_is_refused_by_name(kubectl: Kubectl, field: str) -
     assert done.returncode != 0, "accepted"
     wanted = [*parts, "a spec is immutable but for suspend and ttlSecondsAfterFinished"]
     assert [part for part in wanted if part not in done.stderr] == [], done.stderr
+
+
+# Each field of decoding, with the fields that it needs: another value than the default or the one of GIVEN.
+GIVEN = {"beamSize": 3, "initialPrompt": "Kubernetes", "wordTimestamps": True, "hallucinationSilenceThreshold": 2}
+DECODING: dict[str, Any] = {
+    "temperatures": [0, 0.5],
+    "beamSize": 4,
+    "bestOf": 3,
+    "patience": 2,
+    "lengthPenalty": 0.5,
+    "initialPrompt": "etcd",
+    "conditionOnPreviousText": False,
+    "compressionRatioThreshold": 3,
+    "logprobThreshold": -2,
+    "noSpeechThreshold": 0.5,
+    "wordTimestamps": False,
+    "carryInitialPrompt": True,
+    "hallucinationSilenceThreshold": 3,
+    "suppressTokens": [],
+    "withoutTimestamps": True,
+    "precision": "float32",
+    "longForm": "chunked",
+}
+
+
+def test_every_option_of_decoding_is_tried() -> None:
+    schema = read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert set(DECODING) == set(schema["properties"]["spec"]["properties"]["decoding"]["properties"])
+
+
+@pytest.fixture(scope="module")
+def decoded(kubectl: Kubectl) -> dict[str, Any]:
+    """A resource with GIVEN."""
+    return kubectl.create(job(decoding=GIVEN))
+
+
+@pytest.mark.parametrize("field", DECODING)
+def test_a_change_of_an_option_of_decoding_is_refused(kubectl: Kubectl, decoded: dict[str, Any], field: str) -> None:
+    changed = copy.deepcopy(decoded)
+    changed["spec"]["decoding"][field] = DECODING[field]
+    done = kubectl("replace", "-f", "-", given=changed, check=False)
+    assert done.returncode != 0, "accepted"
+    assert "spec.decoding" in done.stderr
+    assert "expected the value at creation" in done.stderr
+
+
+@pytest.mark.parametrize("field", GIVEN)
+def test_an_option_of_decoding_cannot_be_taken_away(kubectl: Kubectl, decoded: dict[str, Any], field: str) -> None:
+    changed = copy.deepcopy(decoded)
+    del changed["spec"]["decoding"][field]
+    done = kubectl("replace", "-f", "-", given=changed, check=False)
+    assert done.returncode != 0, "accepted"
+    assert "expected the value at creation" in done.stderr
 
 
 def test_suspend_and_ttl_can_be_changed(kubectl: Kubectl) -> None:
