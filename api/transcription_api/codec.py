@@ -23,6 +23,7 @@ class InvalidFieldError(ValueError):
         self.expected = expected
 
 
+@functools.cache
 def camel(name: str) -> str:
     """`endpoint_url` -> `endpointURL`."""
     first, *rest = name.split("_")
@@ -32,7 +33,7 @@ def camel(name: str) -> str:
 def to_json(value: Any) -> Any:
     """JSON's own types for a dataclass; absent (None) fields are left out, so that no null is ever sent to the apiserver."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((camel(f.name), getattr(value, f.name)) for f in dataclasses.fields(value))
+        pairs = ((key, getattr(value, name)) for name, key in _fields(type(value)))
         return {key: to_json(item) for key, item in pairs if item is not None}
     if isinstance(value, enum.Enum):
         return value.value
@@ -51,23 +52,38 @@ def from_json(cls: type[T], value: object, path: str = "") -> T:
     """
     if not isinstance(value, Mapping):
         raise InvalidFieldError(path or cls.__name__, value, "an object")
-    hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
-    keys = {camel(name): name for name in hints}
+    keys = _keys(cls)  # type: ignore[arg-type]  # a class is hashable
     for key in value:
         if key not in keys:
             raise InvalidFieldError(_join(path, key), value[key], f"no such field; one of {', '.join(sorted(keys))}")
     given = {
-        keys[key]: _convert(hints[keys[key]], item, _join(path, key)) for key, item in value.items() if item is not None
+        keys[key][0]: _convert(keys[key][1], item, _join(path, key)) for key, item in value.items() if item is not None
     }
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if field.name not in given and field.default is field.default_factory is dataclasses.MISSING:
-            raise InvalidFieldError(_join(path, camel(field.name)), None, "a value: the field is required")
+    for name in _required(cls):  # type: ignore[arg-type]
+        if name not in given:
+            raise InvalidFieldError(_join(path, camel(name)), None, "a value: the field is required")
     return cls(**given)
 
 
+# What is read off a class is kept: the operator parses each spec and status many thousand times.
+
+
 @functools.cache
-def _hints(cls: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _keys(cls: Hashable) -> dict[str, tuple[str, Any]]:
+    """JSON key to field and type."""
+    return {camel(name): (name, hint) for name, hint in typing.get_type_hints(cls).items()}
+
+
+@functools.cache
+def _required(cls: Any) -> tuple[str, ...]:
+    missing = dataclasses.MISSING
+    return tuple(field.name for field in dataclasses.fields(cls) if field.default is field.default_factory is missing)
+
+
+@functools.cache
+def _fields(cls: Any) -> tuple[tuple[str, str], ...]:
+    """Field and JSON key."""
+    return tuple((field.name, camel(field.name)) for field in dataclasses.fields(cls))
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:

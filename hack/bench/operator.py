@@ -35,6 +35,8 @@ PAUSE_SECONDS = 0.25
 PROGRESS_SECONDS = 5.0
 # A life without trouble: the Job's creation and the end are told.
 EVENTS_OF_A_LIFE = 2
+# Seconds between two looks at the operator's gauge: each costs it a few milliseconds.
+LOOK_SECONDS = 0.5
 # Seconds without any change after which the burst has failed.
 STALL_SECONDS = 60.0
 
@@ -117,7 +119,7 @@ def await_statuses(operator: Operator, count: int, began: float) -> float:
     base = told = 0.0
     changed = shown = began
     while told - base < count:
-        time.sleep(0.1)
+        time.sleep(LOOK_SECONDS)
         now, seen = time.monotonic(), operator.metric('transcription_jobs{phase="Pending",reason="WaitingForPod"}')
         if seen != told:
             told, changed = seen, now

@@ -8,6 +8,19 @@ from transcription_api import names
 from transcription_operator.intake import Intake
 
 
+class NoMemory(kopf.DiffBaseStorage):
+    """Kopf keeps and compares no earlier state of an object: handlers of events need none, and it would be four copies each."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
 def register_handlers(intake: Intake) -> kopf.OperatorRegistry:
     """Event handlers alone: Kopf calls them for each event and keeps no state of its own in the objects."""
     registry = kopf.OperatorRegistry()

@@ -11,7 +11,7 @@ from transcription_api import names
 from transcription_operator.cluster import ApiError, Cluster, Connection, LeaseApi, UnreachableError, connect
 from transcription_operator.config import Config
 from transcription_operator.controller import Controller
-from transcription_operator.handlers import register_handlers
+from transcription_operator.handlers import NoMemory, register_handlers
 from transcription_operator.health import serve_health
 from transcription_operator.intake import Intake
 from transcription_operator.leader import LeaderElection
@@ -120,6 +120,7 @@ async def _watch(config: Config, intake: Intake) -> None:
 def _kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoMemory()
     settings.scanning.disabled = True  # neither CRDs nor namespaces are watched: fewer rights, fewer ways to die
     settings.networking.error_backoffs = Backoffs()
     settings.networking.request_timeout = 30

@@ -101,6 +101,8 @@ async def connect(connections: int, may_write: Callable[[], bool]) -> Connection
     else:
         await config.load_kube_config(client_configuration=settings)
     settings.connection_pool_maxsize = connections
+    # As Kopf's own client: neither ~/.netrc, read in a thread before each request, nor proxies from the environment.
+    settings.client_session_kwargs = {"trust_env": False}
     return Connection(ApiClient(settings), may_write)
 
 
