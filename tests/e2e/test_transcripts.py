@@ -11,6 +11,7 @@ import pytest
 
 from hack.stack.kube import get, kubectl
 from tests.e2e.bench import PATIENCE, Bench, condition, spoken
+from tests.support.results import assert_same
 from tests.support.speech import word_error_rate
 from tests.support.testmodel import model_path, model_sha256
 
@@ -49,9 +50,9 @@ def test_the_transcript_is_right(bench: Bench, name: str) -> None:
 def test_all_five_formats_equal_what_the_whisper_command_writes(bench: Bench, name: str, tmp_path: Path) -> None:
     bench.ended(name)
     expected = by_the_whisper_command(name, tmp_path)
-    for extension in FORMATS:
-        ours = bench.text(f"{bench.namespace}/{name}/{name}.{extension}")
-        assert ours == (expected / f"{name}.{extension}").read_text(), extension
+    files = [f"{name}.{extension}" for extension in FORMATS]
+    ours = {file: bench.text(f"{bench.namespace}/{name}/{file}").encode() for file in files}
+    assert_same(ours, {file: (expected / file).read_bytes() for file in files})
 
 
 def test_the_pod_ran_on_the_tainted_gpu_node_and_requested_a_gpu(bench: Bench) -> None:

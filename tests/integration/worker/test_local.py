@@ -32,7 +32,8 @@ from tests.integration.worker.local import (
     start,
     wait_for,
 )
-from tests.integration.worker.reference import assert_same, whisper_command
+from tests.integration.worker.reference import whisper_command
+from tests.support.results import assert_same
 from tests.support.speech import SAMPLE_RATE, speak, spoken_text, word_error_rate, write_wav
 
 SPOKEN = {"interview": ("en", 701, 34.0), "fala": ("pt", 704, 20.0), "news": ("en", 703, 45.0)}

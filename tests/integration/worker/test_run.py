@@ -16,7 +16,8 @@ from transcription_worker.write import find_result
 
 from tests.integration.worker.bench import DESTINATION, SOURCE, Bench, Ended, free_port, progress_until
 from tests.integration.worker.conftest import SPEECH_KEY, SPEECH_SECONDS, upload_model
-from tests.integration.worker.reference import assert_same, whisper_command
+from tests.integration.worker.reference import whisper_command
+from tests.support.results import assert_same
 from tests.support.s3 import SECRET_KEY, S3Server
 from tests.support.speech import speak, spoken_text, word_error_rate, write_wav
 from tests.support.testmodel import model_path, model_sha256

@@ -1,0 +1,25 @@
+"""Result files of two engines compared."""
+
+import json
+from typing import Any
+
+import pytest
+
+
+def assert_same(written: dict[str, bytes], expected: dict[str, bytes]) -> None:
+    """Byte for byte, but for a json's numbers: log probabilities of another batch differ in their last digits."""
+    assert set(written) == set(expected)
+    for name, body in expected.items():
+        if name.endswith(".json"):
+            assert json.loads(written[name]) == approximately(json.loads(body)), name
+        else:
+            assert written[name] == body, name
+
+
+def approximately(value: Any) -> Any:
+    """Equal to what has the same shape and words, and numbers within 1e-4."""
+    if isinstance(value, dict):
+        return {key: approximately(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [approximately(item) for item in value]
+    return pytest.approx(value, abs=1e-4) if isinstance(value, float) else value
