@@ -63,6 +63,7 @@ def test_a_loop_is_found_in_all_of_its_texts(texts: list[str]) -> None:
         ["Very, very, very, very good, very good."],
         ["Thank you."] * 4,
         ["Thanks for watching!"] * 3,
+        ["I am not sure yet."] * 3,
         ["Ha ha ha ha ha ha."],
         ["The cat sees the dog.", "The cat likes the dog.", "The cat sees the dog.", "The cat opens the dog."],
         ["Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"],

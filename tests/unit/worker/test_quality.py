@@ -118,6 +118,12 @@ def test_times_that_are_off_by_half_a_second_are_not_taken_for_silence() -> None
         assert flags_of(*moved, audio=samples) == [[]] * len(moved)
 
 
+def test_a_word_beside_which_its_sound_lies_is_not_taken_for_silence() -> None:
+    sound = np.zeros(10 * SAMPLE_RATE, np.float32)
+    sound[5 * SAMPLE_RATE : 5 * SAMPLE_RATE + 4800] = provoking.tone()[:4800]  # 0.3 s
+    assert flags_of(segment(5.4, 5.6, " Yes."), segment(7.4, 7.6, " Yes."), audio=sound) == [[], [TEXT_OVER_SILENCE]]
+
+
 # --- each flag
 
 

@@ -13,8 +13,6 @@ import numpy as np
 LOOP_REPEATS = 4
 LOOP_UNITS = 10
 LONGEST_PERIOD = 40  # words: a sentence or two
-# Words that must come before a segment to find a loop that ends in it.
-CONTEXT_UNITS = LOOP_REPEATS * LONGEST_PERIOD
 
 LONG_WORD = 25  # letters. What is longer is taken letter by letter: hahahahaha
 LETTERS_A_WORD = 5.0
