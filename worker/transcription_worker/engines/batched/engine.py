@@ -13,7 +13,7 @@ from transcription_worker.engines.batched.asks import Ask, Together
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.language import detect_language
 from transcription_worker.engines.batched.logmel import LogMel
-from transcription_worker.engines.batched.opening import Opened, Opening
+from transcription_worker.engines.batched.opening import Opened, Opening, Source
 from transcription_worker.engines.batched.scheduler import Ended, Scheduler
 from transcription_worker.engines.batched.sizes import window_count
 from transcription_worker.engines.batched.stream import Stream
@@ -62,11 +62,11 @@ class BatchedEngine:
     def _admit(self, opening: Opening, scheduler: Scheduler, running: set[Opened]) -> Iterator[Outcome]:
         """Files that are ready, while there is room; waits for one where there is nothing else to do."""
         while scheduler.room > 0 and (opened := opening.take(wait=scheduler.idle)) is not None:
-            if opened.mel is None:
+            if opened.source is None:
                 yield Outcome(opened.item.id, error=opened.error)
             else:
                 running.add(opened)
-                scheduler.add(self._file(opened.item, opened.mel), opened)
+                scheduler.add(self._file(opened.item, opened.source), opened)
 
     def _outcome(self, ended: Ended, running: set[Opened]) -> Outcome:
         opened: Opened = ended.key
@@ -74,32 +74,31 @@ class BatchedEngine:
         running.discard(opened)
         return Outcome(opened.item.id, transcript=ended.value, error=ended.error)
 
-    def _open(self, item: Input) -> LogMel:
+    def _open(self, item: Input) -> Source:
         refuse_language(self._model.is_multilingual, item.options.language)
         audio = item.open()
         try:
             with torch.inference_mode():
-                return LogMel(audio, self._model.dims.n_mels, self._device)
+                return make_source(item.options, LogMel(audio, self._model.dims.n_mels, self._device))
         except BaseException:
             audio.close()
             raise
 
-    def _file(self, item: Input, mel: LogMel) -> Generator[Ask, Any, Transcript]:
+    def _file(self, item: Input, source: Source) -> Generator[Ask, Any, Transcript]:
         """The stream of one file."""
-        clips = frame_clips(item.options, mel.frames)
+        mel = source.mel
         language, probability = item.options.language, None
         if language is None and not self._model.is_multilingual:
             language = "en"
         if language is None:
-            language, probability = yield from detect_language(mel, clips, item.options.detection)
+            language, probability = yield from detect_language(mel, source.clips, item.options.detection)
             item.on_language(language)
-        loudness = Loudness(mel.audio)
-        streams = self._streams(item, mel, loudness, language, clips)
+        streams = self._streams(item, source, language)
         done: list[Stream] = yield Together([stream.run() for stream in streams])
         segments = [segment for stream in done for segment in stream.segments]
         for number, segment in enumerate(segments):
             segment["id"] = number
-        flag_segments(segments, loudness, item.options)
+        flag_segments(segments, source.loudness, item.options)
         return Transcript(
             text="".join(stream.text for stream in done),
             segments=segments,
@@ -111,31 +110,39 @@ class BatchedEngine:
             precision=str(self._dtype).removeprefix("torch."),
         )
 
-    def _streams(self, item: Input, mel: LogMel, loudness: Loudness, language: str, clips: list[Clip]) -> list[Stream]:
+    def _streams(self, item: Input, source: Source, language: str) -> list[Stream]:
         """One for the whole file, or one for each piece that is cut at silences."""
         whole = Stream(
             options=item.options,
-            mel=mel,
-            loudness=loudness,
+            mel=source.mel,
+            loudness=source.loudness,
             language=language,
             tokenizer=self._tokenizer(language, item.options.task),
             arguments=transcribe_arguments(item.options, half=self._dtype is torch.float16),
-            clips=clips,
+            clips=source.clips,
             stride=N_FRAMES // self._model.dims.n_audio_ctx,
             context=self._model.dims.n_text_ctx,
             dtype=self._dtype,
-            on_progress=within(clips, item.on_progress),
+            on_progress=within(source.clips, item.on_progress),
         )
         if item.options.decoding.long_form is not LongForm.CHUNKED:
             return [whole]
         progress = Progress(item.on_progress)
-        return [whole.of([piece], progress.of(piece)) for piece in frame_pieces(mel, clips)]
+        return [whole.of(part, progress.of(part[0])) for part in source.parts]
 
     def _tokenizer(self, language: str, task: TaskKind) -> Tokenizer:
         model = self._model
         return get_tokenizer(
             model.is_multilingual, num_languages=model.num_languages, language=language, task=task.value
         )
+
+
+def make_source(options: Options, mel: LogMel) -> Source:
+    """The file with what is looked for in its audio before the model sees it."""
+    clips = frame_clips(options, mel.frames)
+    chunked = options.decoding.long_form is LongForm.CHUNKED
+    parts = [[piece] for piece in frame_pieces(mel, clips)] if chunked else [clips]
+    return Source(mel, Loudness(mel.audio), clips, parts)
 
 
 def frame_pieces(mel: LogMel, clips: list[Clip]) -> list[Clip]:

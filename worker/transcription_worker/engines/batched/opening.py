@@ -10,6 +10,7 @@ from types import TracebackType
 from transcription_api import reasons
 
 from transcription_worker.engines.batched.logmel import LogMel
+from transcription_worker.engines.loudness import Loudness
 from transcription_worker.engines.protocol import Input
 from transcription_worker.errors import WorkerError
 
@@ -17,25 +18,35 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
+class Source:
+    """A file that is ready. `parts`: frames [start, end) of the clips of each of its streams: one, or one for each piece."""
+
+    mel: LogMel
+    loudness: Loudness
+    clips: list[tuple[int, int]]
+    parts: list[list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, eq=False)
 class Opened:
-    """One of `mel` and `error` is set."""
+    """One of `source` and `error` is set."""
 
     item: Input
-    mel: LogMel | None = None
+    source: Source | None = None
     error: WorkerError | None = None
 
     def close(self) -> None:
         """Gives up the audio."""
-        if self.mel is not None:
-            self.mel.audio.close()
+        if self.source is not None:
+            self.source.mel.audio.close()
 
 
 class Opening:
     """At most `ahead` inputs are opened before their turn, in as many threads; they come out in their order."""
 
-    def __init__(self, inputs: Iterable[Input], open_mel: Callable[[Input], LogMel], ahead: int) -> None:
+    def __init__(self, inputs: Iterable[Input], open_source: Callable[[Input], Source], ahead: int) -> None:
         self._inputs = iter(inputs)
-        self._open_mel = open_mel
+        self._open_source = open_source
         self._ahead = ahead
         self._pool = concurrent.futures.ThreadPoolExecutor(ahead, thread_name_prefix="opening")
         self._pending: deque[concurrent.futures.Future[Opened]] = deque()
@@ -74,7 +85,7 @@ class Opening:
 
     def _open(self, item: Input) -> Opened:
         try:
-            return Opened(item, mel=self._open_mel(item))
+            return Opened(item, source=self._open_source(item))
         except WorkerError as error:
             return Opened(item, error=error)
         except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome

@@ -39,8 +39,8 @@ DECODING_OPTIONS = (
 SEEDS_A_FRAME = 64
 RETRY_SEED = 32
 
-# Segments before a window that a repetition may have begun in.
-SEGMENTS_BEFORE = 4
+# Segments before a window that a repetition may have begun in: one that counts has ten words.
+SEGMENTS_BEFORE = 16
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,11 @@ class Stream:
 
     def _flags(self, reading: Reading) -> frozenset[str]:
         earlier = [segment["text"] for segment in self.segments[-SEGMENTS_BEFORE:]]
-        return window_flags(reading.segments, self.loudness, earlier) if reading.kept else frozenset()
+        return (
+            window_flags(reading.segments, self.loudness, earlier, task=self.options.task)
+            if reading.kept
+            else frozenset()
+        )
 
 
 def _better(first: Reading, its_flags: frozenset[str], second: Reading, other_flags: frozenset[str]) -> Reading:
