@@ -110,7 +110,7 @@ def create_share(plane: ControlPlane, area: Namespace, count: int, share: int) -
     mine = copy.copy(area)
     mine.api = plane.api()
     for number in range(share, count, CLIENTS):
-        mine.create(f"burst-{number:05}")
+        mine.create(f"burst-{number:05}", source={"s3": {"bucket": "audio", "key": f"interviews/{number:05}.wav"}})
     mine.api.close()
 
 

@@ -4,6 +4,8 @@ Any call may be the first after a crash, and a call whose plan was carried out i
 """
 
 import dataclasses
+import functools
+import json
 from datetime import datetime
 
 from transcription_api import reasons
@@ -40,7 +42,7 @@ def decide(seen: Observed, config: Config, now: datetime) -> Plan:
         return Plan()
     previous = fold.parse_status(seen.resource.status)
     try:
-        spec = parse_spec(seen.resource.spec)
+        spec = _parsed(seen.resource.spec_json)
     except InvalidFieldError as error:
         return _refused(seen, previous, make_failure(reasons.INVALID_SPEC, str(error)), now)
     if fold.is_finished(previous):
@@ -56,6 +58,12 @@ def decide(seen: Observed, config: Config, now: datetime) -> Plan:
     if seen.job is None:
         return _next_job(seen, accepted, spec, config, now)
     return _follow(seen, accepted, spec, seen.job, now)
+
+
+# One reconcile decides two or three times: as many specs as workers can have in hand.
+@functools.lru_cache(maxsize=64)
+def _parsed(spec_json: bytes) -> Spec:
+    return parse_spec(json.loads(spec_json))
 
 
 def _accepted(seen: Observed, status: Status) -> Status:
