@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.stack import s3
-from hack.stack.kube import apply, kubectl, list_items
+from hack.stack.kube import CommandError, apply, kubectl, list_items
 from hack.stack.release import ensure_namespace, ensure_release, release_values
 from tests.support.speech import speak, write_wav
 from tests.support.testmodel import model_path
@@ -48,8 +48,10 @@ def stage(name: str) -> Iterator[None]:
 
 
 def upload(client: Any) -> None:
-    """Two recordings of synthetic speech and the test model."""
+    """Two recordings of synthetic speech and the test model; nothing of an earlier demo, whose results would be found."""
     s3.ensure_buckets(client)
+    for item in client.list_objects_v2(Bucket="transcripts", Prefix="interviews/").get("Contents", []):
+        client.delete_object(Bucket="transcripts", Key=item["Key"])
     client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
     for name, (language, seed) in SEEDS.items():
         samples, _ = speak(language, seed, AUDIO_SECONDS)
@@ -99,9 +101,12 @@ def show(client: Any) -> None:
     text = client.get_object(Bucket="transcripts", Key="interviews/english.txt")["Body"].read().decode()
     print("interviews/english.txt:\n" + text)
     failure = "{.status.failure.reason}: {.status.failure.message}{'\\n'}{.status.failure.advice}"
-    print("gpu-required failed, as it must without a GPU:")
+    print("gpu-required failed, as it must where no GPU works:")
     print(kubectl("get", "tj", "gpu-required", "-n", NAMESPACE, "-o", f"jsonpath={failure}"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (CommandError, TimeoutError, ValueError) as error:
+        sys.exit(f"error: {error}")
