@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # What a shell adds to the number of a signal that ended a program.
 SIGNALLED = 128
+TOOLS = ("ffmpeg", "ffprobe", "prlimit", "setpriv")
 USE_CPU = "--device cpu runs on the CPU instead, many times slower"
 
 
@@ -45,6 +46,7 @@ def run_local(given: argparse.Namespace) -> int:
     # Every file has a line of its own here: of the log, warnings and errors are left.
     logging.getLogger().setLevel(logging.WARNING)
     plan = make_plan(given)
+    _require_tools()
     files = find_files(plan)
     make_output_folder(plan.output_dir)
     todo = [file for file in files if not (plan.skip_existing and is_done(file, plan))]
@@ -60,6 +62,13 @@ def run_local(given: argparse.Namespace) -> int:
         return run.end(exit_codes.INTERNAL)
     finally:
         run.clean()
+
+
+def _require_tools() -> None:
+    """What reads media, under limits. Raises ValueError."""
+    missing = [name for name in TOOLS if shutil.which(name) is None]
+    if missing:
+        raise ValueError(f"PATH: got no {', '.join(missing)}, expected ffmpeg and util-linux to be installed")
 
 
 def _refused(error: WorkerError) -> int:

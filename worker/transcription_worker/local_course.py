@@ -1,7 +1,9 @@
 """Local files on their way through the engine: each is opened when it is its turn, and written as soon as it is done."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 from transcription_api import reasons
 from transcription_api.spec import Channel
 
-from transcription_worker.audio import MOST_CHANNELS, open_audio, open_split
+from transcription_worker.audio import MOST_CHANNELS, PcmFile, open_audio, open_split
 from transcription_worker.engines.protocol import Audio, Engine, Input, Outcome, Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.fetch import is_no_space
@@ -21,6 +23,9 @@ from transcription_worker.local_plan import Plan
 from transcription_worker.media.streams import find_audio_stream
 from transcription_worker.report import rejection, sum_quality
 from transcription_worker.transcribe import asked_seconds
+
+# Files that ffprobe looks at before their turn, each in a process.
+PROBES = 4
 
 
 @dataclass
@@ -38,14 +43,42 @@ class SplitAudio:
     def __init__(self, path: Path, scratch: Path) -> None:
         self._path, self._scratch = path, scratch
         self._lock = threading.Lock()
-        self._opened: list[Audio] | None = None
+        self._opened: list[PcmFile] | None = None
+        self._error: WorkerError | None = None
 
     def open(self, channel: int) -> Audio:
-        """Raises WorkerError as open_split does."""
+        """Raises WorkerError as open_split does, to each that asks."""
         with self._lock:
+            if self._error is not None:
+                raise self._error
             if self._opened is None:
-                self._opened = [*open_split(self._path, self._scratch)]
+                try:
+                    self._opened = open_split(self._path, self._scratch)
+                except WorkerError as error:
+                    self._error = error
+                    raise
         return self._opened[channel]
+
+
+def count_tracks(path: Path) -> int:
+    """Channels to open one by one. One where nobody can say how many, or they are too many: its opening tells."""
+    try:
+        count = find_audio_stream(path).channels
+    except (WorkerError, OSError):
+        return 1
+    return count if 1 <= count <= MOST_CHANNELS else 1
+
+
+def counted_ahead(paths: Iterable[Path]) -> Iterator[int]:
+    """count_tracks of each, in order, some files ahead: the engine does not wait for ffprobe."""
+    with ThreadPoolExecutor(PROBES, thread_name_prefix="probe") as pool:
+        waiting: deque[Future[int]] = deque()
+        for path in paths:
+            waiting.append(pool.submit(count_tracks, path))
+            if len(waiting) > PROBES:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @dataclass
@@ -75,23 +108,21 @@ class Course:
                 self._take(outcome)
 
     def _inputs(self) -> Iterator[Input]:
+        if self._plan.channel is Channel.SPLIT:
+            yield from self._channels()
+            return
         for number, file in enumerate(self._files):
-            if self._plan.channel is Channel.SPLIT:
-                yield from self._channels(number, file)
-            else:
-                self._waiting[number] = _Waiting(1)
-                yield self._input(number, 0, partial(open_audio, file.path, self._scratch, self._plan.channel))
+            self._waiting[number] = _Waiting(1)
+            yield self._input(number, 0, partial(open_audio, file.path, self._scratch, self._plan.channel))
 
-    def _channels(self, number: int, file: LocalFile) -> Iterator[Input]:
-        """One input for each. Where nobody can say how many, one whose opening fails."""
-        try:
-            count = find_audio_stream(file.path).channels
-        except WorkerError:
-            count = 0
-        self._waiting[number] = _Waiting(count if 1 <= count <= MOST_CHANNELS else 1)
-        split = SplitAudio(file.path, self._scratch)
-        for channel in range(self._waiting[number].tracks):
-            yield self._input(number, channel, partial(split.open, channel))
+    def _channels(self) -> Iterator[Input]:
+        """An input for each channel of each file."""
+        paths = [file.path for file in self._files]
+        for number, (path, count) in enumerate(zip(paths, counted_ahead(paths), strict=True)):
+            self._waiting[number] = _Waiting(count)
+            split = SplitAudio(path, self._scratch)
+            for channel in range(count):
+                yield self._input(number, channel, partial(split.open, channel))
 
     def _input(self, number: int, channel: int, open_it: Callable[[], Audio]) -> Input:
         options, waiting = self._plan.options, self._waiting[number]
@@ -170,4 +201,4 @@ def _without_os_errors(open_it: Callable[[], Audio]) -> Audio:
         if is_no_space(error):
             message = f"{error.filename}: no space left for samples, 115 MB an hour; TMPDIR names another folder"
             raise WorkerError(reasons.NO_SPACE_LEFT, message) from error
-        raise WorkerError(reasons.UNSUPPORTED_MEDIA, f"the file cannot be read: {error.strerror}") from error
+        raise WorkerError(reasons.UNSUPPORTED_MEDIA, f"the file cannot be read: {error.strerror or error}") from error

@@ -168,8 +168,14 @@ def test_each_channel_is_transcribed_on_its_own(tmp_path: Path) -> None:
         _, utterances = speak(language, seed, seconds)
         assert word_error_rate(spoken_text(utterances), written["text"]) <= 0.05
     assert "call.wav: 0:30 of audio, en, pt, " in ended.out
-    again = local(tmp_path / "scratch", tmp_path / "call.wav", *words, "--skip-existing")
-    assert "1 skipped" in again.out
+    # Beside a file of one channel and one of none.
+    (tmp_path / "none.mp3").write_bytes(b"no sound" * 100)
+    files = [tmp_path / name for name in ("call.wav", "none.mp3", "left.wav")]
+    again = local(tmp_path / "scratch", *files, *words, "--skip-existing")
+    assert again.code == exit_codes.MEDIA_INVALID, again.all
+    assert "3 files: 1 done, 1 failed, 1 skipped" in again.out
+    assert {f"left.ch0.{fmt}" for fmt in ("txt", "json")} < set(contents(out))
+    assert again.out.count("none.mp3: UnsupportedMedia") == 2  # as it failed, and in the summary
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +288,12 @@ def test_what_cannot_be_is_said_before_any_file(
     assert ended.code == code, ended.all
     assert message in ended.err
     assert "Traceback" not in ended.all
+
+
+def test_missing_programs_are_named(folder: Path, tmp_path: Path) -> None:
+    ended = local(tmp_path / "scratch", folder / "fala.wav", PATH=str(tmp_path))
+    assert ended.code == 2
+    assert "PATH: got no ffmpeg, ffprobe, prlimit, setpriv, expected ffmpeg and util-linux" in ended.err
 
 
 def test_a_read_only_home_is_enough(folder: Path, tmp_path: Path) -> None:
