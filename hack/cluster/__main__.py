@@ -69,6 +69,8 @@ def down(_: list[str]) -> None:
         if engine.answers():
             with stage(f"cluster {kind.NAME}: removed"):
                 kind.delete()
+                if engine.is_ours():
+                    kind.delete_network()
         with stage("Docker engine"):
             say(f"   {engine.stop()}")
 

@@ -1,6 +1,7 @@
 """The kind cluster: its configuration, whether what is there can be used, and what must hold on it each time."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,11 @@ def delete() -> None:
         run(["docker", "rm", "--force", "--volumes", *names], store.log("kind"), timeout=120)
     _state_file().unlink(missing_ok=True)
     store.kubeconfig().unlink(missing_ok=True)
+
+
+def delete_network() -> None:
+    """The bridge that kind made. Only where the engine is ours: elsewhere other clusters may use it."""
+    subprocess.run(["docker", "network", "rm", "kind"], capture_output=True, check=False)
 
 
 def _ensure_names() -> None:
