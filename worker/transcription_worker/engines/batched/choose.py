@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from transcription_worker.engines.batched.rules import MINUS_INFINITY, Allowed
+from transcription_worker.engines.batched.rules import BLOCK, MINUS_INFINITY, Allowed
 
 
 def choose_highest(allowed: Allowed) -> tuple[Tensor, Tensor]:
@@ -44,7 +44,10 @@ def highest_candidates(allowed: Allowed, count: int) -> tuple[Tensor, Tensor]:
     """The `count` likeliest tokens of each row, best first, and their log probabilities; each (rows, count)."""
 
     def pick(logits: Tensor) -> tuple[Tensor, Tensor]:
-        return _top(logits, min(count, logits.shape[1]))
+        if logits is allowed.text and logits.shape[1] > 4 * count * BLOCK:
+            return _top(logits, allowed.peaks, count)
+        values, columns = logits.topk(min(count, logits.shape[1]), dim=1)
+        return values, columns
 
     found = allowed.best(pick)
     values, columns = torch.cat([v for v, _ in found], dim=1).topk(count, dim=1)
@@ -52,18 +55,13 @@ def highest_candidates(allowed: Allowed, count: int) -> tuple[Tensor, Tensor]:
     return tokens, values - allowed.log_sum[:, None]
 
 
-def _top(logits: Tensor, count: int, block: int = 256) -> tuple[Tensor, Tensor]:
-    """topk of wide rows by their blocks: the k highest lie in the k blocks with the highest maxima."""
-    rows, width = logits.shape
-    blocks = -(-width // block)
-    if blocks <= 4 * count:
-        values, columns = logits.topk(count, dim=1)
-        return values, columns
-    padded = torch.nn.functional.pad(logits, (0, blocks * block - width), value=MINUS_INFINITY).view(
-        rows, blocks, block
-    )
-    chosen = padded.amax(dim=2).topk(count, dim=1).indices.sort(dim=1).values
-    inside = padded.gather(1, chosen[:, :, None].expand(-1, -1, block)).flatten(1)
+def _top(logits: Tensor, peaks: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """topk of wide rows by their blocks: the k highest lie in the k blocks with the highest peaks."""
+    blocks = peaks.topk(count, dim=1).indices.sort(dim=1).values
+    columns = blocks[:, :, None] * BLOCK + torch.arange(BLOCK, device=logits.device)
+    # The last block has fewer columns: those past the end stand for the last one, and lose to it.
+    past = columns >= logits.shape[1]
+    columns = columns.clamp(max=logits.shape[1] - 1).flatten(1)
+    inside = logits.gather(1, columns).masked_fill(past.flatten(1), MINUS_INFINITY)
     values, found = inside.topk(count, dim=1)
-    columns = chosen.gather(1, found // block) * block + found % block
-    return values, columns.clamp(max=width - 1)
+    return values, columns.gather(1, found)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 from transcription_api.spec import DEFAULT_BEAM_SIZE, LongForm, Precision, TaskKind
 from whisper.audio import FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE
 from whisper.tokenizer import Tokenizer, get_tokenizer
@@ -87,13 +88,13 @@ class BatchedEngine:
     def _file(self, item: Input, source: Source) -> Generator[Ask, Any, Transcript]:
         """The stream of one file."""
         mel = source.mel
-        language, probability = item.options.language, None
+        language, probability, encoded = item.options.language, None, dict[int, Tensor]()
         if language is None and not self._model.is_multilingual:
             language = "en"
         if language is None:
-            language, probability = yield from detect_language(mel, source.clips, item.options.detection)
+            language, probability = yield from detect_language(mel, source.clips, item.options.detection, encoded)
             item.on_language(language)
-        streams = self._streams(item, source, language)
+        streams = self._streams(item, source, language, encoded)
         done: list[Stream] = yield Together([stream.run() for stream in streams])
         segments = [segment for stream in done for segment in stream.segments]
         for number, segment in enumerate(segments):
@@ -110,7 +111,7 @@ class BatchedEngine:
             precision=str(self._dtype).removeprefix("torch."),
         )
 
-    def _streams(self, item: Input, source: Source, language: str) -> list[Stream]:
+    def _streams(self, item: Input, source: Source, language: str, encoded: dict[int, Tensor]) -> list[Stream]:
         """One for the whole file, or one for each piece that is cut at silences."""
         whole = Stream(
             options=item.options,
@@ -124,6 +125,7 @@ class BatchedEngine:
             context=self._model.dims.n_text_ctx,
             dtype=self._dtype,
             on_progress=within(source.clips, item.on_progress),
+            encoded=encoded,
         )
         if item.options.decoding.long_form is not LongForm.CHUNKED:
             return [whole]

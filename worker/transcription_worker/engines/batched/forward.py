@@ -115,8 +115,8 @@ class Decoder:
         nothing = hidden.new_zeros(hidden.shape[0], 0, *hidden.shape[1:2], features.shape[1], dtype=torch.float32)
         return hidden, torch.stack([scores[key] for key in wanted], dim=1) if wanted else nothing
 
-    def step(self, tokens: Tensor, positions: Tensor, caches: Caches, slots: int, length: int) -> Tensor:
-        """Logits after one more token of each row, shape (rows, vocabulary), float32. tokens, positions: (rows,).
+    def step(self, tokens: Tensor, positions: Tensor, caches: Caches, slots: int, length: int, out: Tensor) -> None:
+        """Logits after one more token of each row to `out`, shape (rows, vocabulary), float32. tokens, positions: (rows,).
 
         The first `slots` slots are run; `length` bounds every row's position from above.
         """
@@ -135,7 +135,7 @@ class Decoder:
             hidden = hidden + self._out(layer.block.attn, seen)[:, 0]
             hidden = hidden + self._attend_audio(number, layer, hidden, caches, slots)
             hidden = hidden + self._feed_forward(layer.block, hidden)
-        return self.logits(hidden)
+        self.logits(hidden, out)
 
     def _attend_audio(self, number: int, layer: _Layer, hidden: Tensor, caches: Caches, slots: int) -> Tensor:
         queries = self._query_audio(layer, hidden).view(slots, -1, hidden.shape[-1])
@@ -143,9 +143,13 @@ class Decoder:
         seen = scaled_dot_product_attention(self._by_head(queries), keys, values)
         return self._out(layer.block.cross_attn, seen).flatten(0, 1)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Of the whole vocabulary, float32."""
-        return linear(_normed(self._text.ln, hidden), self._embedding).float()
+    def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
+        """Of the whole vocabulary, float32; written to `out` where it is given, which on a CPU saves a pass over them."""
+        normed = _normed(self._text.ln, hidden)
+        if out is not None and self._dtype is torch.float32:
+            return torch.mm(normed, self._embedding.T, out=out)
+        found = linear(normed, self._embedding).float()
+        return found if out is None else out.copy_(found)
 
     def _embedded(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return (self._text.token_embedding(tokens) + positions).to(self._dtype)

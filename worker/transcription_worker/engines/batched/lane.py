@@ -204,7 +204,7 @@ class Lane(Generic[W]):
             caches.own_keys[:, :count, :, :length] = caches.own_keys[:, source, :, :length]
             caches.own_values[:, :count, :, :length] = caches.own_values[:, source, :, :length]
         rows.position[:count] = (rows.position[:count] + 1).clamp(max=caches.own_keys.shape[3] - 1)
-        self._logits[:count] = self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length)
+        self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length, self._logits[:count])
 
     def _collect(self) -> list[tuple[W, Decoded]]:
         finished = self._rows.finished[: self.busy * self.kind.group].view(self.busy, -1).all(dim=1).tolist()

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
+from torch import Tensor
 from transcription_api import reasons
 from transcription_api.spec import LanguageDetection, UncertainLanguage
 from whisper.audio import N_FRAMES
@@ -16,9 +17,11 @@ LEAST_WEIGHT = 1e-3
 
 
 def detect_language(
-    mel: LogMel, clips: list[tuple[int, int]], asked: LanguageDetection
+    mel: LogMel, clips: list[tuple[int, int]], asked: LanguageDetection, encoded: dict[int, Tensor]
 ) -> Generator[Ask, Any, tuple[str, float]]:
     """The language's code and its probability among the candidates. clips: frames that are transcribed.
+
+    `encoded` takes the features of whole windows by their first frame, which the transcription may need again.
 
     Raises:
         WorkerError: LanguageUncertain, where the policy says so.
@@ -28,6 +31,8 @@ def detect_language(
         features = yield Encode(mel.window(start, N_FRAMES))
         found: Heard = yield Languages(features)
         heard.append(found)
+        if start + N_FRAMES <= mel.frames:
+            encoded[start] = features
     return decide_language(combined(heard), asked)
 
 

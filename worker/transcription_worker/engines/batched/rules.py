@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 MINUS_INFINITY = float("-inf")
+LOWEST = torch.finfo(torch.float32).min
+# Columns of the vocabulary that are looked at together when the highest ones are sought.
+BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Allowed:
     timestamp: Tensor
     forbidden: tuple[Tensor, Tensor, Tensor | None]  # whole ranges, for each row
     log_sum: Tensor
+    peaks: Tensor  # the highest of each block of text, shape (rows, blocks)
 
     def best(self, pick: Callable[[Tensor], tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
         """`pick` gives (values, columns) of each range; values of forbidden ranges are minus infinity, columns are token ids."""
@@ -90,18 +94,36 @@ def apply_rules(logits: Tensor, trace: Trace, rules: Rules) -> Allowed:
         blank = list(rules.blank)
         logits[:, blank] = logits[:, blank].masked_fill(first[:, None], MINUS_INFINITY)
         no_row = torch.zeros_like(first)
-        return Allowed(text, special, stamps, (no_row, no_row, None), torch.logsumexp(logits, dim=-1))
+        peaks = block_peaks(text)
+        return Allowed(text, special, stamps, (no_row, no_row, None), _log_sum(logits, logits.amax(dim=-1)), peaks)
     _mask_timestamps(stamps, trace, rules, first)
     # A segment has ended: no text before the next begins.
     closing = trace.after_timestamp[:rows] & ~trace.after_two[:rows]
-    sums = [torch.logsumexp(part, dim=-1) for part in (text, special, stamps)]
+    peaks = block_peaks(text)
+    tops = (peaks.amax(dim=-1), special.amax(dim=-1), stamps.amax(dim=-1))
+    sums = [_log_sum(part, top) for part, top in zip((text, special, stamps), tops, strict=True)]
     no_text, no_special = first | closing, first
-    highest = torch.maximum(_unless(no_text, text.amax(dim=-1)), _unless(no_special, special.amax(dim=-1)))
+    highest = torch.maximum(_unless(no_text, tops[0]), _unless(no_special, tops[1]))
     # If timestamps together are likelier than any other token, one of them is next.
     only_stamps = sums[2] > highest
     no_text, no_special = no_text | only_stamps, no_special | only_stamps
     log_sum = torch.logsumexp(torch.stack([_unless(no_text, sums[0]), _unless(no_special, sums[1]), sums[2]]), dim=0)
-    return Allowed(text, special, stamps, (no_text, no_special, None), log_sum)
+    return Allowed(text, special, stamps, (no_text, no_special, None), log_sum, peaks)
+
+
+def block_peaks(logits: Tensor) -> Tensor:
+    """The highest of each BLOCK columns, the last of fewer; shape (rows, blocks)."""
+    whole = logits.shape[1] // BLOCK * BLOCK
+    peaks = logits[:, :whole].unflatten(1, (-1, BLOCK)).amax(dim=2) if whole else logits[:, :0]
+    if whole == logits.shape[1]:
+        return peaks
+    return torch.cat([peaks, logits[:, whole:].amax(dim=1, keepdim=True)], dim=1)
+
+
+def _log_sum(logits: Tensor, top: Tensor) -> Tensor:
+    """logsumexp of rows whose highest value is known; minus infinity for rows that hold nothing else."""
+    finite = top.clamp(min=LOWEST)
+    return (logits - finite[:, None]).exp_().sum(dim=-1).log() + finite
 
 
 def _ranges(logits: Tensor, rules: Rules) -> tuple[Tensor, Tensor, Tensor]:

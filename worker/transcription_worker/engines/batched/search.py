@@ -186,17 +186,20 @@ class Beams:
 
     def _go_on(
         self, rows: Rows, rules: Rules, chosen: Tensor, tokens: Tensor, logprobs: Tensor, active: Tensor
-    ) -> Tensor:
-        """chosen: (slots, group), indices among a slot's candidates. Returns the source rows, (rows,)."""
+    ) -> Tensor | None:
+        """chosen: (slots, group), indices among a slot's candidates. Returns the source rows, (rows,); None where all stay."""
         slots, group = chosen.shape
         count = slots * group
-        own = torch.arange(count, device=chosen.device)
-        source = (chosen // (group + 1) + torch.arange(slots, device=chosen.device)[:, None] * group).flatten()
-        source = torch.where(active, source, own)
-        for state in (*rows.trace.tensors(), rows.history, rows.score):
-            state[:count] = state[source]
+        source = None
+        if group > 1:
+            own = torch.arange(count, device=chosen.device)
+            source = (chosen // (group + 1) + torch.arange(slots, device=chosen.device)[:, None] * group).flatten()
+            source = torch.where(active, source, own)
+            tokens, logprobs = tokens[source], logprobs[source]
+            for state in (*rows.trace.tensors(), rows.history, rows.score):
+                state[:count] = state[source]
         column = (chosen % (group + 1)).flatten()[:, None]
-        rows.take(tokens[source].gather(1, column)[:, 0], logprobs[source].gather(1, column)[:, 0], active, rules)
+        rows.take(tokens.gather(1, column)[:, 0], logprobs.gather(1, column)[:, 0], active, rules)
         full = (self._count[:slots] >= self._wanted).repeat_interleave(group)
         rows.finished[:count] |= full | (rows.trace.sampled[:count] >= rows.limit[:count])
         return source

@@ -57,7 +57,8 @@ class Reading:
 class Stream:
     """The state that whisper.transcribe keeps from window to window.
 
-    arguments: those of whisper.transcribe; clips: frames [start, end); context: tokens that the decoder takes.
+    arguments: those of whisper.transcribe; clips: frames [start, end); context: tokens that the decoder takes; encoded:
+    features of whole windows that are there already, by their first frame.
     """
 
     options: Options
@@ -71,6 +72,7 @@ class Stream:
     context: int
     dtype: torch.dtype
     on_progress: Callable[[float], None]
+    encoded: dict[int, Tensor] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
@@ -104,7 +106,7 @@ class Stream:
 
     def _window(self, window: Window) -> Generator[Ask, Any, int]:
         """Decodes one window; returns where the next one begins."""
-        features: Tensor = yield Encode(self.mel.window(window.seek, window.size, self.dtype))
+        features = yield from self._encode(window)
         temperatures = self.arguments["temperature"]
         reading = yield from self._read(features, window, self._next_prompt(), temperatures, seed=0)
         if self.options.quality.policy is QualityPolicy.RETRY and (flags := self._flags(reading)):
@@ -115,6 +117,13 @@ class Stream:
         if reading.kept:
             self._keep(reading)
         return reading.seek
+
+    def _encode(self, window: Window) -> Generator[Ask, Any, Tensor]:
+        known = self.encoded.pop(window.seek, None) if window.size == N_FRAMES else None
+        if known is not None:
+            return known
+        features: Tensor = yield Encode(self.mel.window(window.seek, window.size, self.dtype))
+        return features
 
     def _next_prompt(self) -> list[int]:
         if not self.arguments["carry_initial_prompt"]:
