@@ -24,7 +24,7 @@ class Cache:
 
 
 def logits_of(tokens: list[int], seed: int) -> torch.Tensor:
-    """A language model: the same tokens always give the same logits. The end gets likelier with the length."""
+    """What stands for a decoder: the same tokens always give the same logits. The end gets likelier with the length."""
     key = hash((seed, *tokens)) % (1 << 62)
     logits = torch.randn(VOCABULARY, generator=torch.Generator().manual_seed(key)) * 2
     logits[EOT] += 0.25 * len(tokens) - 1
