@@ -17,11 +17,12 @@ from tests.support.speech import speak, write_wav
 # Seconds until a test gives up: ten times what anything here takes on two quiet cores, which others may be using too.
 PATIENCE = 900
 ENDED = ("Complete", "Failed")
-# Language, seed, seconds, and how often they are said: the long one takes a pod most of a minute, time to disturb it.
+# Language, seed, seconds, and how often they are said: the long one takes a pod half a minute, time to disturb it, and to be
+# asked how far it is, which happens every 10 s.
 SPOKEN = {
     "english": ("en", 8_100_001, 75, 1),
     "portuguese": ("pt", 8_100_002, 75, 1),
-    "long": ("en", 8_100_003, 300, 1),
+    "long": ("en", 8_100_003, 300, 4),
 }
 # The worker's image is on the GPU node alone, so that a job for the CPU is sent there too.
 ON_GPU_NODE: dict[str, Any] = {
