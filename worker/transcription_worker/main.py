@@ -28,7 +28,11 @@ def main() -> None:
     """Exits with 0 or the code of the failure's reason (transcription_api.exit_codes)."""
     arguments = make_parser().parse_args(spell_with_dashes(sys.argv[1:]))
     start_logging()
-    commands: dict[str, Callable[[], int]] = {"run": run_task, "doctor": partial(_doctor, arguments), "local": partial(_local, arguments)}
+    commands: dict[str, Callable[[], int]] = {
+        "run": run_task,
+        "doctor": partial(_doctor, arguments),
+        "local": partial(_local, arguments),
+    }
     sys.exit(commands[arguments.command]())
 
 
