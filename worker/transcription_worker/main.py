@@ -14,7 +14,7 @@ from transcription_api.task import Task, parse_task
 
 from transcription_worker.ending import Ending, watch_signals
 from transcription_worker.errors import WorkerError
-from transcription_worker.local_options import add_options, spell_with_dashes
+from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import log_about, start_logging
 from transcription_worker.places import Places, observed_places, point_caches_at, progress_port
 from transcription_worker.progress import Board, serve_progress
@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _local(arguments: argparse.Namespace) -> int:
-    from transcription_worker.local import run_local
+    from transcription_worker.local.command import run_local
 
     try:
         return run_local(arguments)

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from transcription_worker.local_options import GROUPS, Flag, spell_with_dashes
-from transcription_worker.local_plan import make_plan
+from transcription_worker.local.options import GROUPS, Flag, spell_with_dashes
+from transcription_worker.local.plan import make_plan
 from transcription_worker.main import make_parser
 
 ROOT = Path(__file__).parents[3]

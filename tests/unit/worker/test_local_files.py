@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from transcription_api.spec import Format
-from transcription_worker.local_files import find_files, is_done, write_results
-from transcription_worker.local_plan import Plan, make_plan
+from transcription_worker.local.files import find_files, is_done, write_results
+from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.main import make_parser
 
 

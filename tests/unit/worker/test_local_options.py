@@ -23,8 +23,8 @@ from transcription_api.spec import (
     UncertainLanguage,
 )
 from transcription_worker.errors import WorkerError
-from transcription_worker.local_options import in_options, spell_with_dashes
-from transcription_worker.local_plan import Plan, make_plan
+from transcription_worker.local.options import in_options, spell_with_dashes
+from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.main import make_parser
 
 # Of whisper's command: what it prints is shown otherwise here, and the other two nobody missed.

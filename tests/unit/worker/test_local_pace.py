@@ -1,8 +1,8 @@
 """Speed and time left of many files, and how they are shown."""
 
 import pytest
-from transcription_worker.local_display import clock, describe, times
-from transcription_worker.local_pace import Pace, Reading
+from transcription_worker.local.display import clock, describe, times
+from transcription_worker.local.pace import Pace, Reading
 
 
 class Clock:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from transcription_worker.local_pace import Pace, Reading
+from transcription_worker.local.pace import Pace, Reading
 
 # Seconds between two drawings of the bar, and between two lines where there is no terminal.
 BAR_SECONDS = 0.2

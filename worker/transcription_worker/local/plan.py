@@ -28,7 +28,7 @@ from transcription_api.spec import (
 )
 
 from transcription_worker.engines.protocol import Options
-from transcription_worker.local_options import DETECTION
+from transcription_worker.local.options import DETECTION
 
 # Trained to transcribe alone: asked to translate they write the spoken language.
 CANNOT_TRANSLATE = ("turbo", "large-v3-turbo")

@@ -8,7 +8,7 @@ from pathlib import Path
 from transcription_api import layout
 from transcription_api.spec import Channel, Format
 
-from transcription_worker.local_plan import Plan
+from transcription_worker.local.plan import Plan
 
 # What is transcribed in a folder; a file that is named on the command line may be called anything.
 EXTENSIONS = frozenset(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from transcription_api import exit_codes
 
-from transcription_worker.local_course import Tally
-from transcription_worker.local_display import clock, times
-from transcription_worker.local_files import LocalFile
-from transcription_worker.local_options import in_options
+from transcription_worker.local.course import Tally
+from transcription_worker.local.display import clock, times
+from transcription_worker.local.files import LocalFile
+from transcription_worker.local.options import in_options
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from transcription_worker.device import prove_device
 from transcription_worker.ending import watch_signals
 from transcription_worker.engines.protocol import Engine
 from transcription_worker.errors import WorkerError
-from transcription_worker.local_course import Course
-from transcription_worker.local_display import Display
-from transcription_worker.local_files import LocalFile, find_files, is_done, make_output_folder
-from transcription_worker.local_options import in_options
-from transcription_worker.local_pace import Pace
-from transcription_worker.local_plan import Plan, make_plan
-from transcription_worker.local_summary import Ended, exit_code, render_summary
+from transcription_worker.local.course import Course
+from transcription_worker.local.display import Display
+from transcription_worker.local.files import LocalFile, find_files, is_done, make_output_folder
+from transcription_worker.local.options import in_options
+from transcription_worker.local.pace import Pace
+from transcription_worker.local.plan import Plan, make_plan
+from transcription_worker.local.summary import Ended, exit_code, render_summary
 from transcription_worker.model import ModelFile, fetch_named, sha256_of
 from transcription_worker.places import keep_caches_in
 

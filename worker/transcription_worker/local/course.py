@@ -15,11 +15,11 @@ from transcription_worker.audio import MOST_CHANNELS, PcmFile, open_audio, open_
 from transcription_worker.engines.protocol import Audio, Engine, Input, Outcome, Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.fetch import is_no_space
-from transcription_worker.local_display import Display, clock
-from transcription_worker.local_files import LocalFile, write_results
-from transcription_worker.local_options import in_options
-from transcription_worker.local_pace import Pace
-from transcription_worker.local_plan import Plan
+from transcription_worker.local.display import Display, clock
+from transcription_worker.local.files import LocalFile, write_results
+from transcription_worker.local.options import in_options
+from transcription_worker.local.pace import Pace
+from transcription_worker.local.plan import Plan
 from transcription_worker.media.streams import find_audio_stream
 from transcription_worker.report import rejection, sum_quality
 from transcription_worker.transcribe import asked_seconds

@@ -23,8 +23,8 @@ from transcription_api.spec import (
     UncertainLanguage,
 )
 
-from transcription_worker import local_values as values
 from transcription_worker.errors import WorkerError
+from transcription_worker.local import values
 
 DEFAULTS = Decoding()
 DETECTION = LanguageDetection()
