@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 RUN := uv run --frozen --all-packages --all-groups
+# A file of tests in each core, in their order: those that take long come early. A thread each, or torch's would fight.
+SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Test binaries on PATH, and the kubeconfig of the kind cluster unless CLUSTER=existing.
 WITH_CLUSTER := eval "$$(hack/cluster/env)" &&
 
@@ -16,7 +18,14 @@ demo: install ## From a fresh machine to a printed transcript
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) python -m hack.demo
 
-test: install lint test-unit test-integration test-e2e ## Everything; what CI runs
+test: install ## Everything; what CI runs. The tests on a cluster mostly wait: the others run beside them
+	uv sync --frozen --all-packages --all-groups
+	$(MAKE) --no-print-directory -j2 test-e2e test-here
+
+test-here: # What needs no cluster, one after the other
+	$(MAKE) --no-print-directory lint 2>&1 | sed -u 's/^/here | /'
+	$(MAKE) --no-print-directory test-unit 2>&1 | sed -u 's/^/here | /'
+	$(MAKE) --no-print-directory test-integration 2>&1 | sed -u 's/^/here | /'
 
 lint: ## ruff, mypy strict, import layers
 	$(RUN) ruff check .
@@ -25,10 +34,10 @@ lint: ## ruff, mypy strict, import layers
 	$(RUN) lint-imports
 
 test-unit: ## Needs neither root nor Docker
-	$(RUN) pytest tests/unit
+	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/unit
 
 test-integration: ## Operator on a bare apiserver and etcd, worker on a real S3 server, the test model
-	$(RUN) pytest tests/integration
+	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/integration
 
 test-e2e: ## kind, both images, Helm
 	hack/cluster/up > /dev/null
@@ -58,4 +67,4 @@ bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.loa
 docs: ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs
+.PHONY: help install demo test test-here lint test-unit test-integration test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import torch
 import whisper
 from transcription_worker.audio import open_audio
+from transcription_worker.engines.batched.crew import scheduler_count
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.batched.logmel import LogMel
 from transcription_worker.engines.openai_whisper import transcribe_arguments
@@ -22,9 +24,10 @@ from hack.bench.engines.corpus import Recording
 
 @dataclass
 class Times:
-    """Seconds spent in named parts."""
+    """Seconds spent in named parts, by all threads."""
 
     parts: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def timed(self, name: str, function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
         """The function, its time added to the part's."""
@@ -34,7 +37,9 @@ class Times:
             try:
                 return function(*args, **kwargs)
             finally:
-                self.parts[name] = self.parts.get(name, 0.0) + now(device) - began
+                seconds = now(device) - began
+                with self._lock:
+                    self.parts[name] = self.parts.get(name, 0.0) + seconds
 
         return measured
 
@@ -107,8 +112,12 @@ class Batched:
         self.name = f"batched, {self._engine.batch} at a time"
 
     def run(self, recordings: Sequence[Recording]) -> Measured:
-        """As Side. Audio is read in other threads beside the model: what the model waits for counts as decoding."""
+        """As Side. Schedulers work side by side, so that the encoder's share of the wall is the mean of theirs.
+
+        Audio is read in other threads beside the model: what the model waits for counts as decoding.
+        """
         times = Times()
+        schedulers = scheduler_count(self._engine.batch, torch.get_num_threads(), self._device)
         compute = self._engine._compute
         encode, window = compute.encode, LogMel.window
         # By setattr: a method that is replaced is no method to a type checker.
@@ -122,7 +131,7 @@ class Batched:
         finally:
             setattr(LogMel, "window", window)  # noqa: B010
             del compute.encode
-        return Measured(wall, wall - sum(times.parts.values()), texts)
+        return Measured(wall, wall - sum(times.parts.values()) / schedulers, texts)
 
     def _texts(self, recordings: Sequence[Recording], scratch: Path) -> list[str]:
         inputs = (self._input(number, one, scratch) for number, one in enumerate(recordings))

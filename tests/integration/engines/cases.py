@@ -1,15 +1,16 @@
 """Inputs on which the batched engine must equal openai-whisper: every length, language, kind of sound and option."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 from transcription_api.spec import Clip, Decoding, LanguageDetection, TaskKind
-from transcription_worker.engines.protocol import Options, Samples
+from transcription_worker.engines.protocol import InMemory, Input, Options, Samples, Transcript
 
+from tests.support.parity import differences
 from tests.support.speech import SAMPLE_RATE, noise, speak
 
 GREEDY: dict[str, Any] = {"temperatures": (0.0,), "beam_size": 1}
@@ -161,3 +162,18 @@ def with_fallback(case: Case, **decoding: Any) -> Case:
     temperatures = Decoding().temperatures
     changed_decoding = dataclasses.replace(case.options.decoding, temperatures=temperatures, **decoding)
     return dataclasses.replace(case, options=dataclasses.replace(case.options, decoding=changed_decoding))
+
+
+def inputs(cases: list[Case]) -> Iterator[Input]:
+    for case in cases:
+        yield Input(case.name, lambda case=case: InMemory(case.samples()), case.options)  # type: ignore[misc]
+
+
+def transcripts(engine: Any, cases: list[Case]) -> dict[str, Transcript]:
+    return {outcome.id: outcome.value() for outcome in engine.transcribe(inputs(cases))}
+
+
+def told(expected: dict[str, Transcript], found: dict[str, Transcript]) -> list[str]:
+    """All differences of all inputs, for the failure's message."""
+    assert set(found) == set(expected)
+    return [f"{name}: {line}" for name, one in expected.items() for line in differences(one, found[name])]

@@ -22,6 +22,7 @@ from transcription_api.spec import (
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.engine import OPENED_AHEAD, BatchedEngine
 from transcription_worker.engines.batched.lane import Lane
+from transcription_worker.engines.batched.scheduler import Scheduler
 from transcription_worker.engines.protocol import InMemory, Input, Options, Outcome, Samples
 from transcription_worker.errors import WorkerError
 
@@ -114,9 +115,25 @@ def test_inputs_are_taken_as_there_is_room_for_them_and_the_rest_stays_when_nobo
     assert next(outcomes).value().text
     assert len(taken) <= 2 * batch + OPENED_AHEAD + 1
     outcomes.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("scheduler", "opening"))]
     opened = [audio for audio in taken if audio.closed.is_set()]  # type: ignore[attr-defined]
     # Those that were still to be opened never were.
     assert len(opened) >= len(taken) - OPENED_AHEAD
+
+
+def test_a_defect_of_a_scheduler_is_raised_where_outcomes_are_taken_and_all_end(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Scheduler) -> bool:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(Scheduler, "work", broken)
+    audio = Watched(spoken("en", 960, SHORT))
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        list(BatchedEngine(model).transcribe([Input("a", lambda: audio, options(GREEDY, language="en"))]))
+    assert threading.active_count() == before
+    assert audio.closed.is_set()  # type: ignore[attr-defined]
 
 
 def test_no_inputs_give_no_outcomes(model: Any) -> None:

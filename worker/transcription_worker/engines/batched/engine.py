@@ -1,6 +1,8 @@
 """The engine: many files side by side, each by openai-whisper's own algorithm."""
 
 import importlib.metadata
+import queue
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
@@ -12,12 +14,13 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from transcription_worker.engines.batched.asks import Ask, Together
 from transcription_worker.engines.batched.compute import Compute
+from transcription_worker.engines.batched.crew import Crew
 from transcription_worker.engines.batched.language import detect_language
 from transcription_worker.engines.batched.logmel import LogMel
 from transcription_worker.engines.batched.opening import Opened, Opening, Source
-from transcription_worker.engines.batched.scheduler import Ended, Scheduler
 from transcription_worker.engines.batched.sizes import window_count
 from transcription_worker.engines.batched.stream import Stream
+from transcription_worker.engines.batched.tasks import Ended, Tasks
 from transcription_worker.engines.loudness import Loudness
 from transcription_worker.engines.openai_whisper import refuse_language, transcribe_arguments
 from transcription_worker.engines.pieces import find_pieces
@@ -46,28 +49,35 @@ class BatchedEngine:
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
         """As protocol.Engine."""
-        scheduler, running = Scheduler(self._compute, self.batch), set[Opened]()
-        with Opening(inputs, self._open, OPENED_AHEAD) as opening:
-            try:
-                while not (opening.exhausted and scheduler.idle):
-                    yield from self._admit(opening, scheduler, running)
-                    # Not around the yields: who takes the outcomes is not in inference mode.
-                    with torch.inference_mode():
-                        ended = scheduler.work()
-                    yield from (self._outcome(one, running) for one in ended)
-            finally:
-                # Some are left where nobody takes the other outcomes.
-                for opened in running:
-                    opened.close()
+        running, events = set[Opened](), queue.SimpleQueue[Ended | Exception | None]()
+        opening = Opening(inputs, self._open, OPENED_AHEAD, lambda: events.put(None))
+        try:
+            with opening, Crew(self._compute, self.batch, events.put) as crew:
+                while True:
+                    yield from self._admit(opening, crew.tasks, running)
+                    if opening.exhausted and not running:
+                        return
+                    yield from self._outcomes(events.get(), running)
+        finally:
+            # Some are left where nobody takes the other outcomes.
+            for opened in running:
+                opened.close()
 
-    def _admit(self, opening: Opening, scheduler: Scheduler, running: set[Opened]) -> Iterator[Outcome]:
-        """Files that are ready, while there is room; waits for one where there is nothing else to do."""
-        while scheduler.room > 0 and (opened := opening.take(wait=scheduler.idle)) is not None:
+    def _admit(self, opening: Opening, tasks: Tasks, running: set[Opened]) -> Iterator[Outcome]:
+        """Files that are ready, while there is room."""
+        while tasks.room > 0 and (opened := opening.take()) is not None:
             if opened.source is None:
                 yield Outcome(opened.item.id, error=opened.error)
             else:
                 running.add(opened)
-                scheduler.add(self._file(opened.item, opened.source), opened)
+                tasks.add(self._file(opened.item, opened.source), opened)
+
+    def _outcomes(self, event: Ended | Exception | None, running: set[Opened]) -> Iterator[Outcome]:
+        """Of a file that has ended; nothing where there is only room for others."""
+        if isinstance(event, Exception):
+            raise event
+        if event is not None:
+            yield self._outcome(event, running)
 
     def _outcome(self, ended: Ended, running: set[Opened]) -> Outcome:
         opened: Opened = ended.key
@@ -182,17 +192,19 @@ def sum_counters(all_counters: list[Counters]) -> Counters:
 
 
 class Progress:
-    """Seconds done of pieces that are transcribed in no order."""
+    """Seconds done of pieces that are transcribed in no order, by several threads."""
 
     def __init__(self, tell: Callable[[float], None]) -> None:
         self._tell = tell
         self._done: dict[Clip, float] = {}
+        self._lock = threading.Lock()
 
     def of(self, piece: Clip) -> Callable[[float], None]:
         """To be told how far this piece is, in seconds of the file."""
 
         def advance(seconds: float) -> None:
-            self._done[piece] = seconds - piece[0] / FRAMES_PER_SECOND
-            self._tell(sum(self._done.values()))
+            with self._lock:
+                self._done[piece] = seconds - piece[0] / FRAMES_PER_SECOND
+                self._tell(sum(self._done.values()))
 
         return advance

@@ -1,8 +1,10 @@
 """openai-whisper's text decoder over caches of fixed size: the same weights and products, a batch of rows at any position."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
@@ -26,10 +28,17 @@ class Caches:
         layers, heads, width = dims.n_text_layer, dims.n_text_head, dims.n_text_state // dims.n_text_head
 
         def zeros(rows: int, context: int) -> Tensor:
-            return torch.zeros(layers, rows, heads, context, width, dtype=dtype, device=device)
+            return zeroed((layers, rows, heads, context, width), dtype, device)
 
         own, audio = (slots * group, dims.n_text_ctx), (slots, dims.n_audio_ctx)
         return Caches(zeros(*own), zeros(*own), zeros(*audio), zeros(*audio))
+
+
+def zeroed(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros. On a CPU they take memory only once they are written, as all that numpy allocates."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class Replays:
 
     def _record(self, key: Hashable, action: Callable[[], None]) -> None:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # Other threads open files meanwhile, and use the GPU for that.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             action()
         self._graphs[key] = graph
         graph.replay()

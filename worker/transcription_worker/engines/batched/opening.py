@@ -42,11 +42,21 @@ class Opened:
 
 
 class Opening:
-    """At most `ahead` inputs are opened before their turn, in as many threads; they come out in their order."""
+    """At most `ahead` inputs are opened before their turn, in as many threads; they come out in their order.
 
-    def __init__(self, inputs: Iterable[Input], open_source: Callable[[Input], Source], ahead: int) -> None:
+    `tell` is called whenever one is ready, in its thread, and must not block.
+    """
+
+    def __init__(
+        self,
+        inputs: Iterable[Input],
+        open_source: Callable[[Input], Source],
+        ahead: int,
+        tell: Callable[[], None],
+    ) -> None:
         self._inputs = iter(inputs)
         self._open_source = open_source
+        self._tell = tell
         self._ahead = ahead
         self._pool = concurrent.futures.ThreadPoolExecutor(ahead, thread_name_prefix="opening")
         self._pending: deque[concurrent.futures.Future[Opened]] = deque()
@@ -71,9 +81,9 @@ class Opening:
         """No input is left."""
         return not self._pending
 
-    def take(self, wait: bool) -> Opened | None:
-        """The next input; None where there is none, or none yet and it is not to be waited for."""
-        if not self._pending or not (wait or self._pending[0].done()):
+    def take(self) -> Opened | None:
+        """The next input, if there is one and it is ready."""
+        if not self._pending or not self._pending[0].done():
             return None
         opened = self._pending.popleft().result()
         self._fill()
@@ -81,7 +91,9 @@ class Opening:
 
     def _fill(self) -> None:
         while len(self._pending) < self._ahead and (item := next(self._inputs, None)) is not None:
-            self._pending.append(self._pool.submit(self._open, item))
+            future = self._pool.submit(self._open, item)
+            future.add_done_callback(lambda _: self._tell())
+            self._pending.append(future)
 
     def _open(self, item: Input) -> Opened:
         try:

@@ -4,13 +4,13 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from transcription_worker.engines.batched.asks import Align, Ask, Decode, Decoded, Encode, Languages, Stream, Together
+from transcription_worker.engines.batched.asks import Align, Ask, Decode, Decoded, Encode, Languages, Together
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.lane import Kind, Lane, Prepared, prepare
 from transcription_worker.engines.batched.opening import unexpected
+from transcription_worker.engines.batched.tasks import Task, Tasks
 from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.errors import WorkerError
 
@@ -18,40 +18,18 @@ A = TypeVar("A")
 
 log = logging.getLogger(__name__)
 
-# Windows wait for the encoder until so large a share of the running streams does: it is quicker for several.
-ENCODE_SHARE = 0.25
+# On a GPU windows wait for the encoder until so large a share of the running streams does: it is quicker for several.
+ENCODE_SHARE_ON_GPU = 0.25
 # Tokens between two looks at which windows are done: on a GPU a look waits for all that was launched.
 STEPS_ON_GPU = 4
 
 
-@dataclass(eq=False)
-class Task:
-    """A stream that runs. `key`: whose it is; a part of a parent fills its place in `parts`."""
-
-    stream: Stream
-    key: Any = None
-    parent: "Task | None" = None
-    place: int = 0
-    parts: list[Any] = field(default_factory=list)
-    missing: int = 0
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a stream returned, or why it failed."""
-
-    key: Any
-    value: Any = None
-    error: WorkerError | None = None
-
-
 class Scheduler:
-    """`batch` streams at most have an ask open at any time."""
+    """Runs in a thread of its own. `number`: among those that share the tasks; `batch`: windows decoded together at most."""
 
-    def __init__(self, compute: Compute, batch: int) -> None:
-        self._compute = compute
-        self._batch = batch
-        self._unstarted: deque[Task] = deque()
+    def __init__(self, compute: Compute, tasks: Tasks, number: int, batch: int) -> None:
+        self._compute, self._tasks, self._number = compute, tasks, number
+        self._batch, self._on_gpu = batch, compute.device.type == "cuda"
         self._running: set[Task] = set()
         self._encodes: list[tuple[Task, Encode]] = []
         self._languages: list[tuple[Task, Languages]] = []
@@ -59,32 +37,20 @@ class Scheduler:
         self._waiting: dict[Kind, deque[tuple[Prepared, Task]]] = {}
         self._lanes: dict[Kind, Lane[Task]] = {}
         self._fewer: dict[Kind, int] = {}  # windows at a time, where more of them failed
-        self._ended: list[Ended] = []
 
-    @property
-    def idle(self) -> bool:
-        return not self._running and not self._unstarted
-
-    @property
-    def room(self) -> int:
-        """Streams that may be added before any has to wait."""
-        return self._batch - len(self._running) - len(self._unstarted)
-
-    def add(self, stream: Stream, key: Any) -> None:
-        self._unstarted.append(Task(stream, key))
-
-    def work(self) -> list[Ended]:
-        """One round: whatever can be computed is computed once. Gives the streams that came to their end."""
-        while self._unstarted and len(self._running) < self._batch:
-            task = self._unstarted.popleft()
+    def work(self) -> bool:
+        """One round: whatever can be computed is computed once. False: no more is wanted."""
+        begun = self._tasks.take(self._number, len(self._running))
+        if begun is None:
+            return False
+        for task in begun:
             self._running.add(task)
             self._go_on(task, None)
         self._encode()
         self._answer(self._languages, lambda asks: self._compute.hear([ask.features for ask in asks]))
         self._answer(self._aligns, self._compute.align)
         self._decode()
-        ended, self._ended = self._ended, []
-        return ended
+        return True
 
     def _go_on(self, task: Task, answer: Any) -> None:
         """Runs the stream up to its next ask."""
@@ -114,41 +80,22 @@ class Scheduler:
         self._waiting.setdefault(prepared.kind, deque()).append((prepared, task))
 
     def _part(self, task: Task, ask: Together) -> None:
-        self._running.discard(task)
         if not ask.streams:
-            self._running.add(task)
             self._go_on(task, [])
             return
-        task.parts, task.missing = [None] * len(ask.streams), len(ask.streams)
-        # Before other files' streams: a file that has begun is finished first.
-        parts = [Task(stream, task.key, task, place) for place, stream in enumerate(ask.streams)]
-        self._unstarted.extendleft(reversed(parts))
+        self._running.discard(task)
+        self._tasks.part(task, ask.streams)
 
     def _end(self, task: Task, value: Any = None, error: WorkerError | None = None) -> None:
         self._running.discard(task)
-        parent = task.parent
-        if parent is None:
-            self._ended.append(Ended(task.key, value, error))
-        elif error is not None:
-            self._abandon(parent, error)
-        elif parent.missing > 0:
-            parent.parts[task.place] = value
-            parent.missing -= 1
-            if parent.missing == 0:
-                self._running.add(parent)
-                self._go_on(parent, parent.parts)
-
-    def _abandon(self, parent: Task, error: WorkerError) -> None:
-        """A part failed: its siblings are not begun, and those that run end unheard."""
-        self._unstarted = deque(task for task in self._unstarted if task.parent is not parent)
-        if parent.missing > 0:
-            parent.missing = 0
-            parent.stream.close()
-            self._end(parent, error=error)
+        parent = self._tasks.end(task, value, error)
+        if parent is not None:
+            self._running.add(parent)
+            self._go_on(parent, parent.parts)
 
     def _encode(self) -> None:
         """Where enough windows wait, or nothing else is left to do."""
-        due = max(1, round(len(self._running) * ENCODE_SHARE))
+        due = max(1, round(len(self._running) * (ENCODE_SHARE_ON_GPU if self._on_gpu else 0.0)))
         decoding = any(lane.busy for lane in self._lanes.values()) or any(self._waiting.values())
         if len(self._encodes) < due and decoding:
             return
@@ -230,14 +177,14 @@ class Scheduler:
         """The lane of this kind, grown where more windows wait than it has room for."""
         lane, most = self._lanes.get(kind), self._most(kind)
         if lane is None:
-            lane = self._lanes[kind] = Lane(self._compute, kind, min(most, wanted))
+            # On a CPU room that is not used takes no memory.
+            lane = self._lanes[kind] = Lane(self._compute, kind, min(most, wanted) if self._on_gpu else most)
         elif wanted > lane.room and lane.slots < most:
             lane = self._lanes[kind] = lane.grown(min(most, max(2 * lane.slots, lane.busy + wanted)))
         return lane
 
     def _step(self, kind: Kind) -> list[tuple[Task, Decoded]]:
-        on_gpu = self._compute.device.type == "cuda"
-        return self._lanes[kind].step(STEPS_ON_GPU if on_gpu else 1)
+        return self._lanes[kind].step(STEPS_ON_GPU if self._on_gpu else 1)
 
 
 def _chunks(items: list[A], size: int) -> Iterator[list[A]]:

@@ -1,6 +1,7 @@
 """Times of words: whisper.timing, with the alignment of many windows computed together."""
 
 import importlib
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,9 @@ from transcription_worker.engines.batched.cutting import Segment
 from transcription_worker.engines.batched.forward import Decoder
 
 MEDIAN_WIDTH = 7  # frames of 20 ms, the default of whisper.timing.find_alignment
+
+# The warping is compiled as parallel: numba's own pool of threads ends the program if two start work in it at once.
+_WARPING = threading.Lock()
 
 # `whisper.timing` is a module; its function looks the alignment up among its own globals.
 _timing: Any = importlib.import_module("whisper.timing")
@@ -90,7 +94,8 @@ def _token_times(ask: Align, weights: Tensor) -> np.ndarray[Any, Any]:
     std, mean = torch.std_mean(weights, dim=-2, keepdim=True, unbiased=False)
     matrix = median_filter((weights - mean) / std, MEDIAN_WIDTH).mean(axis=0)
     matrix = matrix[len(ask.tokenizer.sot_sequence) : -1]
-    places, times = dtw(-matrix)
+    with _WARPING:
+        places, times = dtw(-matrix)
     jumps = np.pad(np.diff(places), (1, 0), constant_values=1).astype(bool)
     seconds: np.ndarray[Any, Any] = times[jumps] / TOKENS_PER_SECOND
     return seconds

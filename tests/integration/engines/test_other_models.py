@@ -1,0 +1,44 @@
+"""The batched engine beside openai-whisper with other models, and above temperature 0."""
+
+from typing import Any
+
+import pytest
+import whisper
+from transcription_worker.engines.batched.engine import BatchedEngine
+from transcription_worker.engines.openai_whisper import OpenAIWhisper
+
+from hack.bench.engines.models import random_model
+from tests.integration.engines.cases import all_cases, told, transcripts, with_fallback, without_long
+from tests.support.testmodel import model_path
+
+# numpy's words on whisper's own argsort of a tensor
+pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
+
+# Tokens for each window of the models of random weights, which never end by themselves.
+RANDOM_TOKENS = 40
+
+
+@pytest.mark.parametrize("size", ["tiny", "base"])
+def test_models_of_random_weights_agree_too(size: str) -> None:
+    model, cases = random_model(size, RANDOM_TOKENS), without_long()
+    reference = transcripts(OpenAIWhisper(model), cases)
+    assert all(one.segments for one in reference.values())
+    for batch in (1, 3):
+        assert not told(reference, transcripts(BatchedEngine(model, batch=batch), cases))
+
+
+def test_samples_of_a_fallback_are_the_same_in_every_run_batch_and_order() -> None:
+    model: Any = whisper.load_model(str(model_path()), device="cpu")
+    wanted = ("2.0 s", "30.1 s", "noise", "clipped", "2.0 s, beams")
+    # No text is so probable: every window goes up to temperature 0.4.
+    cases = [
+        with_fallback(case, logprob_threshold=-0.0001, no_speech_threshold=1.0)
+        for case in all_cases()
+        if case.name in wanted
+    ]
+    first = transcripts(BatchedEngine(model, batch=1), cases)
+    assert sum(one.counters.fallbacks for one in first.values()) >= len(cases)
+    assert any(segment["temperature"] > 0 for one in first.values() for segment in one.segments)
+    for batch, order in ((1, cases), (3, cases[::-1]), (8, cases)):
+        found = transcripts(BatchedEngine(model, batch=batch), order)
+        assert not told(first, found)
