@@ -30,14 +30,13 @@ def compare(sides: Sequence[Side], recordings: Sequence[Recording], rounds: int)
     )
     for side in sides:
         side.run(recordings[: max(1, len(recordings) // 8)])
-    measured: dict[str, list[Measured]] = {side.name: [] for side in sides}
+    measured: list[list[Measured]] = [[] for _ in sides]
     for number in range(rounds):
-        for side in sides:
+        for side, its in zip(sides, measured, strict=True):
             found = side.run(recordings)
-            measured[side.name].append(found)
+            its.append(found)
             print(f"  round {number + 1}: {side.name}: {found.wall:.2f} s, {seconds / found.wall:.1f}x real time")
-    reference = measured[sides[0].name]
-    return [_result(side.name, measured[side.name], reference) for side in sides]
+    return [_result(side.name, its, measured[0]) for side, its in zip(sides, measured, strict=True)]
 
 
 def _result(name: str, rounds: list[Measured], reference: list[Measured]) -> Result:

@@ -1,7 +1,9 @@
 """The engines on a CPU: `make bench`."""
 
 import argparse
+import importlib.util
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import whisper
 from transcription_api.spec import Decoding, LanguageDetection, LongForm, TaskKind
 from transcription_worker.engines.protocol import Options
 
+from hack.bench.engines.apart import Apart
 from hack.bench.engines.compare import Result, compare, print_table, word_errors
 from hack.bench.engines.corpus import long_recording, noise_corpus, speech_corpus
 from hack.bench.engines.machine import describe_machine
@@ -60,24 +63,34 @@ def run_beams(folder: Path, chosen: argparse.Namespace) -> bool:
 
 def _run_speech(how: str, folder: Path, options: Options, chosen: argparse.Namespace) -> list[Result]:
     recordings = speech_corpus(folder, chosen.files)
-    path = str(model_path())
     sides: list[Side] = [
-        Reference(whisper.load_model(path, device="cpu"), options),
-        Batched(whisper.load_model(path, device="cpu"), options, chosen.batch),
-        *_others(path, options, chosen),
+        Apart(partial(shipped_reference, options), chosen.threads),
+        Apart(partial(shipped_batched, options, chosen.batch), chosen.threads),
     ]
+    if importlib.util.find_spec("faster_whisper") is None:
+        print("faster-whisper is not installed")
+    else:
+        sides.append(Apart(partial(shipped_faster, options, chosen.threads), chosen.threads))
     results = compare(sides, recordings, chosen.rounds)
     print_table(f"Test model, float32, {how}", results, recordings)
     return results
 
 
-def _others(path: str, options: Options, chosen: argparse.Namespace) -> list[Side]:
-    try:
-        from hack.bench.engines.faster import Faster
-    except ImportError:
-        print("faster-whisper is not installed")
-        return []
-    return [Faster(path, options, chosen.threads)]
+def shipped_reference(options: Options) -> Side:
+    """openai-whisper with the test model."""
+    return Reference(whisper.load_model(str(model_path()), device="cpu"), options)
+
+
+def shipped_batched(options: Options, batch: int) -> Side:
+    """The batched engine with it."""
+    return Batched(whisper.load_model(str(model_path()), device="cpu"), options, batch)
+
+
+def shipped_faster(options: Options, threads: int) -> Side:
+    """faster-whisper with its weights converted."""
+    from hack.bench.engines.faster import Faster
+
+    return Faster(str(model_path()), options, threads)
 
 
 def run_base(folder: Path, chosen: argparse.Namespace) -> bool:
@@ -85,29 +98,40 @@ def run_base(folder: Path, chosen: argparse.Namespace) -> bool:
     recordings = noise_corpus(folder, max(1, chosen.files // 2), 30.0)
     options = asked(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
     sides: list[Side] = [
-        Reference(random_model("base", TOKENS), options),
-        Batched(random_model("base", TOKENS), options, min(chosen.batch, 16)),
+        Apart(partial(base_reference, options), chosen.threads),
+        Apart(partial(base_batched, options, min(chosen.batch, 16)), chosen.threads),
     ]
     results = compare(sides, recordings, chosen.rounds)
     print_table(f"Random weights of base, float32, greedy, {TOKENS} tokens a window", results, recordings)
     return results[1].ratio >= BASE_WALL
 
 
+def base_reference(options: Options) -> Side:
+    """openai-whisper with random weights."""
+    return Reference(random_model("base", TOKENS), options)
+
+
+def base_batched(options: Options, batch: int) -> Side:
+    """The batched engine with them."""
+    return Batched(random_model("base", TOKENS), options, batch)
+
+
 def run_long(folder: Path, chosen: argparse.Namespace) -> bool:
     """One long file: window after window, or cut at silences into pieces that are decoded side by side."""
     recordings = [long_recording(folder, LONG_SECONDS)]
-    path = str(model_path())
-    ways = {form: asked(beam_size=1, long_form=form) for form in LongForm}
-    sides: list[Side] = []
-    for form, options in ways.items():
-        side = Batched(whisper.load_model(path, device="cpu"), options, chosen.batch)
-        side.name = form.value
-        sides.append(side)
+    sides: list[Side] = [Apart(partial(one_form, form, chosen.batch), chosen.threads) for form in LongForm]
     results = compare(sides, recordings, chosen.rounds)
     print_table(f"Test model, one file of {LONG_SECONDS / 60:.0f} minutes, greedy", results, recordings)
     for one in results:
         print(f"WER of {one.name} to what was spoken: {word_errors([recordings[0].text], one.texts):.2%}")
     return True
+
+
+def one_form(form: LongForm, batch: int) -> Side:
+    """The batched engine that reads long files in this way."""
+    side = shipped_batched(asked(beam_size=1, long_form=form), batch)
+    side.name = form.value
+    return side
 
 
 COMPARISONS = {"speech": run_greedy, "beams": run_beams, "base": run_base, "long": run_long}

@@ -51,8 +51,6 @@ class Faster:
         self._converted = Path(self._folder.name) / "model"
         ensure_converted(weights.read_checkpoint(Path(path)), None, self._converted)
         self._models = {workers: self._model(workers) for workers in {1, threads}}
-        # CTranslate2 sets the threads of the OpenMP that torch uses too: for the other sides of this thread they stay.
-        torch.set_num_threads(threads)
         self._way: Way | None = None
 
     def _model(self, workers: int) -> Any:

@@ -124,7 +124,7 @@ def test_inputs_are_taken_as_there_is_room_for_them_and_the_rest_stays_when_nobo
 def test_a_defect_of_a_scheduler_is_raised_where_outcomes_are_taken_and_all_end(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Scheduler) -> bool:
+    def broken(self: Scheduler, wait: bool) -> bool:
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(Scheduler, "work", broken)

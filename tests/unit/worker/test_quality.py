@@ -1,24 +1,18 @@
-"""What is flagged, what is not, and the verdict; with the decoder's real inventions."""
+"""What is flagged, what is not, and the verdict."""
 
 import itertools
 import math
-import re
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import whisper
 from transcription_api.report import QualityCounts
 from transcription_api.spec import Decoding, TaskKind
-from transcription_worker.engines import loops, quality
 from transcription_worker.engines.loudness import BLOCK_SECONDS, GATE, Loudness
 from transcription_worker.engines.protocol import SAMPLE_RATE, InMemory, Options, Samples
 from transcription_worker.engines.quality import (
-    FLAGS,
     IMPLAUSIBLE_RATE,
     LOW_CONFIDENCE,
     REPETITION_LOOP,
@@ -31,7 +25,6 @@ from transcription_worker.engines.quality import (
 from tests.support import provoking
 from tests.support.longaudio import LongAudio
 from tests.support.speech import Utterance, speak
-from tests.support.testmodel import model_path
 
 OPTIONS = Options(TaskKind.TRANSCRIBE, None, Decoding())
 HOUR = 3600  # seconds
@@ -300,100 +293,3 @@ def test_the_verdict_follows_the_share_of_seconds_where_that_is_more() -> None:
 def test_segments_without_text_count_for_nothing() -> None:
     empty = [segment(0, 30, "") for _ in range(100)]
     assert count_flags([*empty, segment(flags=[LOW_CONFIDENCE])]).verdict == "bad"
-
-
-# --- what the model really invents
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    torch.set_num_threads(1)
-    return whisper.load_model(str(model_path()), device="cpu")
-
-
-def invented(model: Any, samples: Samples, **settings: Any) -> list[dict[str, Any]]:
-    """The segments with text, flagged."""
-    torch.manual_seed(0)
-    result = model.transcribe(samples, fp16=False, **provoking.LENIENT, **settings)
-    flag_segments(result["segments"], InMemory(samples), OPTIONS)
-    return [one for one in result["segments"] if one["text"].strip()]
-
-
-GERMAN = "Der schnelle braune Fuchs springt über den faulen Hund und läuft dann in den Wald zurück, wo er schläft."
-
-
-def words_of(segments: list[dict[str, Any]]) -> float:
-    """In all of them."""
-    return sum(loops.count_words(loops.units(one["text"])) for one in segments)
-
-
-PROVOKED: dict[str, Callable[[], Samples]] = {
-    "one word": lambda: provoking.repeated("seven", "en-us"),
-    "three words": lambda: provoking.repeated("one two three", "en-us"),
-    "a sentence": lambda: provoking.repeated("the cat sees the dog", "en-us", gap=0.1),
-    "German": lambda: provoking.repeated(GERMAN, "de", gap=0.25),
-    "a melody": provoking.melody,
-    "a tone": provoking.tone,
-}
-
-
-@pytest.mark.parametrize("sound", PROVOKED)
-def test_loops_that_sound_provokes_are_flagged(model: Any, sound: str) -> None:
-    segments = invented(model, PROVOKED[sound]())
-    looped = [one for one in segments if REPETITION_LOOP in one.get("flags", ())]
-    assert words_of(looped) > 0.8 * words_of(segments) > 15
-    assert count_flags(segments).verdict == "bad"
-
-
-def test_text_that_noise_provokes_is_flagged(model: Any) -> None:
-    segments = invented(model, provoking.bursts())
-    assert segments
-    assert all(TEXT_OVER_SILENCE in one["flags"] for one in segments)
-
-
-def test_text_that_silence_provokes_is_flagged_and_the_speech_before_it_is_not(model: Any) -> None:
-    first, *rest = invented(model, provoking.speech_then_silence(), without_timestamps=True)
-    assert "flags" not in first
-    assert rest
-    assert all(TEXT_OVER_SILENCE in one["flags"] for one in rest)
-
-
-def test_text_that_a_prompt_provokes_from_silence_is_flagged(model: Any) -> None:
-    silence = np.zeros(30 * SAMPLE_RATE, np.float32)
-    prompt = "The cat sees the dog. The red river follows the house."
-    (only,) = invented(model, silence, initial_prompt=prompt, without_timestamps=True)
-    assert only["flags"] == [TEXT_OVER_SILENCE]
-
-
-# --- the page for people
-
-
-PAGE = (Path(__file__).parents[3] / "docs/quality.md").read_text()
-ENTRIES = dict(re.findall(r"^### `([\w-]+)`\n\n(.*?)(?=^#|\Z)", PAGE, re.M | re.S))
-NUMBERS = {
-    REPETITION_LOOP: (quality.COMPRESSION_RATIO, loops.LOOP_REPEATS, loops.LOOP_UNITS, loops.LONGEST_PERIOD),
-    TEXT_OVER_SILENCE: (GATE, quality.SOUND_A_WORD, quality.NO_SPEECH, quality.NO_SPEECH_LOG_PROBABILITY),
-    LOW_CONFIDENCE: (
-        quality.LOG_PROBABILITY,
-        quality.TRANSLATION_LOG_PROBABILITY,
-        quality.IMPROBABLE_WORD,
-        quality.IMPROBABLE_MIN,
-    ),
-    IMPLAUSIBLE_RATE: (quality.FASTEST, quality.FASTEST_SLACK, quality.SLOWEST, quality.SLOWEST_SECONDS),
-}
-
-
-def test_the_page_has_an_entry_for_each_flag() -> None:
-    assert tuple(ENTRIES) == FLAGS
-
-
-@pytest.mark.parametrize("flag", FLAGS)
-def test_an_entry_says_the_thresholds_of_the_code(flag: str) -> None:
-    said = {float(number.replace("−", "-")) for number in re.findall(r"[-−]?\d+(?:\.\d+)?", ENTRIES[flag])}
-    assert set(NUMBERS[flag]) <= said
-
-
-def test_the_page_says_the_shares_of_the_verdicts() -> None:
-    shares = dict(re.findall(r"^\| `(\w+)` \| .*?(\d+)%", PAGE, re.M))
-    assert shares == {"good": "2", "doubtful": "2", "bad": "25"}
-    assert (quality.DOUBTFUL_SHARE, quality.BAD_SHARE) == (0.02, 0.25)

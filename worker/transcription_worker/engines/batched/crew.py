@@ -1,4 +1,4 @@
-"""The threads that schedulers run in, and how the cores are shared among them."""
+"""The schedulers of one transcription, the threads that they run in, and how the cores are shared among them."""
 
 import threading
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.scheduler import Scheduler
 from transcription_worker.engines.batched.tasks import Ended, Tasks
 
-# On a CPU a step of few rows is hundreds of small products, which gain little or nothing from a second thread: two schedulers
-# with a core each were 1.6 times as fast as one with two. Fewer windows than these for each would cost more than that.
+# On a CPU a step of few rows is hundreds of small products, which gain little from a second core: two schedulers with one
+# each were 1.5 times as fast as one. Fewer windows than these for each would cost more than that.
 LEAST_WINDOWS = 8
 
 
@@ -21,17 +21,24 @@ def scheduler_count(batch: int, threads: int, device: torch.device) -> int:
 
 
 class Crew:
-    """`batch` windows in all. `tell` hears of streams that end, and of a defect; it must not block."""
+    """`batch` windows in all. `tell` hears of streams that end, and of a defect; it must not block.
+
+    The first scheduler runs in the thread that calls `work`, where torch's own threads are. Each thread that uses several
+    cores has a pool of its own in OpenMP; with more pools than cores it hands every product over by a system call, and one
+    file alone took twice its time.
+    """
 
     def __init__(self, compute: Compute, batch: int, tell: Callable[[Ended | Exception | None], None]) -> None:
         self._compute, self._tell = compute, tell
         self._cores = torch.get_num_threads()
-        count = scheduler_count(batch, self._cores, compute.device)
+        self._count = count = scheduler_count(batch, self._cores, compute.device)
         self._windows = -(-batch // count)
         self.tasks = Tasks(count, self._windows, tell)
+        self._first = Scheduler(compute, self.tasks, 0, self._windows)
+        self._shared = 1  # among how many schedulers this thread believes the cores to be shared
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"scheduler-{number}", daemon=True)
-            for number in range(count)
+            for number in range(1, count)
         ]
 
     def __enter__(self) -> "Crew":
@@ -46,21 +53,25 @@ class Crew:
         self.tasks.stop()
         for thread in self._threads:
             thread.join()
-        # Part of the setting is the whole program's.
         torch.set_num_threads(self._cores)
 
+    def work(self) -> bool:
+        """A round of the first scheduler; False where it has nothing to do."""
+        busy = self.tasks.busy
+        if busy != self._shared:
+            torch.set_num_threads(max(1, self._cores // busy))
+            self._shared = busy
+        # Here, since who takes the outcomes is not in inference mode.
+        with torch.inference_mode():
+            self._first.work(wait=False)
+        return not self._first.idle
+
     def _run(self, number: int) -> None:
+        torch.set_num_threads(max(1, self._cores // self._count))
         try:
             with torch.inference_mode():
-                scheduler, shared = Scheduler(self._compute, self.tasks, number, self._windows), 0
-                while scheduler.work():
-                    shared = self._share_cores(shared)
+                scheduler = Scheduler(self._compute, self.tasks, number, self._windows)
+                while scheduler.work(wait=True):
+                    pass
         except Exception as error:  # noqa: BLE001 - raised again where the outcomes are taken
             self._tell(error)
-
-    def _share_cores(self, shared: int) -> int:
-        """Among the schedulers that are busy; `shared`: among how many so far, as this thread knows."""
-        busy = self.tasks.busy
-        if busy != shared:
-            torch.set_num_threads(max(1, self._cores // busy))
-        return busy

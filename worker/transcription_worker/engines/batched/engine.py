@@ -4,7 +4,7 @@ import importlib.metadata
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ from transcription_worker.engines.pieces import find_pieces
 from transcription_worker.engines.precision import dtype_of, store
 from transcription_worker.engines.protocol import Counters, Input, Options, Outcome, Transcript
 from transcription_worker.engines.quality import flag_segments
+
+E = TypeVar("E")
 
 Clip = tuple[int, int]  # frames of 10 ms, start and end
 
@@ -57,7 +59,9 @@ class BatchedEngine:
                     yield from self._admit(opening, crew.tasks, running)
                     if opening.exhausted and not running:
                         return
-                    yield from self._outcomes(events.get(), running)
+                    idle = not crew.work()
+                    for event in taken(events, wait=idle):
+                        yield from self._outcomes(event, running)
         finally:
             # Some are left where nobody takes the other outcomes.
             for opened in running:
@@ -147,6 +151,14 @@ class BatchedEngine:
         return get_tokenizer(
             model.is_multilingual, num_languages=model.num_languages, language=language, task=task.value
         )
+
+
+def taken(events: "queue.SimpleQueue[E]", wait: bool) -> Iterator[E]:
+    """All that are there; with `wait` at least one."""
+    if wait:
+        yield events.get()
+    while not events.empty():
+        yield events.get()
 
 
 def make_source(options: Options, mel: LogMel) -> Source:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
+import torch
 from transcription_api import reasons
 
 from transcription_worker.engines.batched.logmel import LogMel
@@ -58,7 +59,10 @@ class Opening:
         self._open_source = open_source
         self._tell = tell
         self._ahead = ahead
-        self._pool = concurrent.futures.ThreadPoolExecutor(ahead, thread_name_prefix="opening")
+        # One core each: the schedulers' products need the others, see crew.Crew.
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            ahead, thread_name_prefix="opening", initializer=torch.set_num_threads, initargs=(1,)
+        )
         self._pending: deque[concurrent.futures.Future[Opened]] = deque()
         self._fill()
 

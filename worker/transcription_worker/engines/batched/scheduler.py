@@ -25,7 +25,7 @@ STEPS_ON_GPU = 4
 
 
 class Scheduler:
-    """Runs in a thread of its own. `number`: among those that share the tasks; `batch`: windows decoded together at most."""
+    """Runs in one thread. `number`: among those that share the tasks; `batch`: windows decoded together at most."""
 
     def __init__(self, compute: Compute, tasks: Tasks, number: int, batch: int) -> None:
         self._compute, self._tasks, self._number = compute, tasks, number
@@ -38,9 +38,17 @@ class Scheduler:
         self._lanes: dict[Kind, Lane[Task]] = {}
         self._fewer: dict[Kind, int] = {}  # windows at a time, where more of them failed
 
-    def work(self) -> bool:
-        """One round: whatever can be computed is computed once. False: no more is wanted."""
-        begun = self._tasks.take(self._number, len(self._running))
+    @property
+    def idle(self) -> bool:
+        """Nothing runs here."""
+        return not self._running
+
+    def work(self, wait: bool) -> bool:
+        """One round: whatever can be computed is computed once. False: no more is wanted.
+
+        `wait`: until there is something to compute.
+        """
+        begun = self._tasks.take(self._number, len(self._running), wait)
         if begun is None:
             return False
         for task in begun:

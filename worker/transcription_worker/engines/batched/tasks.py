@@ -35,7 +35,7 @@ class Tasks:
     """Safe for schedulers in several threads.
 
     `schedulers`: how many there are; `at_once`: streams that each of them runs at most. `tell` hears of every file that
-    ended, and None whenever there is more room; it must not block.
+    ended, and None whenever there is more room or more to begin; it must not block.
     """
 
     def __init__(self, schedulers: int, at_once: int, tell: Callable[[Ended | None], None]) -> None:
@@ -68,21 +68,28 @@ class Tasks:
             self._stopped = True
             self._changed.notify_all()
 
-    def take(self, scheduler: int, running: int) -> list[Task] | None:
+    def take(self, scheduler: int, running: int, wait: bool) -> list[Task] | None:
         """Streams to begin, for the scheduler of this number that runs so many; None: it is to stop.
 
-        Waits where it would otherwise have nothing to do. Streams go to who has the fewest.
+        Streams go to who has the fewest, and of those to the first. `wait`: until there is something to do.
         """
         with self._changed:
             freed, self._running[scheduler] = running < self._running[scheduler], running
             if freed:
                 self._tell(None)
-            self._changed.wait_for(lambda: self._stopped or running or self._unstarted)
+                self._changed.notify_all()  # another one may be the next in turn now
+            self._changed.wait_for(lambda: self._stopped or not wait or running or self._is_next(scheduler))
             taken: list[Task] = []
-            while self._unstarted and self._running[scheduler] < min(self._at_once, min(self._running) + 1):
+            while self._is_next(scheduler):
                 taken.append(self._unstarted.popleft())
                 self._running[scheduler] += 1
+            if taken:
+                self._changed.notify_all()
             return None if self._stopped else taken
+
+    def _is_next(self, scheduler: int) -> bool:
+        fewest = min(self._running)
+        return bool(self._unstarted) and fewest < self._at_once and self._running.index(fewest) == scheduler
 
     def part(self, task: Task, streams: list[Stream]) -> None:
         """The task goes on when all of these are done."""
@@ -92,6 +99,7 @@ class Tasks:
             # Before other files' streams: a file that has begun is finished first.
             self._unstarted.extendleft(reversed(parts))
             self._changed.notify_all()
+        self._tell(None)
 
     def end(self, task: Task, value: Any = None, error: WorkerError | None = None) -> Task | None:
         """Takes note of a stream's end; gives the parent that may go on now."""

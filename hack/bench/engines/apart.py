@@ -1,0 +1,41 @@
+"""A side in a process of its own: what one library sets for the threads of a process is not the other's.
+
+CTranslate2 brings an OpenMP library beside torch's; with both in one process openai-whisper took twice its time.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import torch
+
+from hack.bench.engines.corpus import Recording
+from hack.bench.engines.sides import Measured, Side
+
+_side: Side | None = None
+
+
+class Apart:
+    """A Side. `make` must be picklable: a function of a module, or a partial of one. `threads`: of torch."""
+
+    def __init__(self, make: Callable[[], Side], threads: int) -> None:
+        spawning = multiprocessing.get_context("spawn")
+        self._one = ProcessPoolExecutor(1, mp_context=spawning, initializer=_begin, initargs=(make, threads))
+        self.name = ""
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """As Side. The name is the side's own as it is after the run."""
+        self.name, measured = self._one.submit(_run, recordings).result()
+        return measured
+
+
+def _begin(make: Callable[[], Side], threads: int) -> None:
+    global _side  # noqa: PLW0603 - the process is there for it alone
+    torch.set_num_threads(threads)
+    _side = make()
+
+
+def _run(recordings: Sequence[Recording]) -> tuple[str, Measured]:
+    assert _side is not None
+    measured = _side.run(recordings)
+    return _side.name, measured
