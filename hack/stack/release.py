@@ -18,7 +18,8 @@ def release_values() -> dict[str, Any]:
         "image": _image(operator),
         "worker": {
             "image": _image(worker),
-            "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "3Gi"}},
+            # One core: threads that wait for each other on cores that others use too wait most of the time.
+            "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "3Gi"}},
         },
     }
 
