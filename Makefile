@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 RUN := uv run --frozen --all-packages --all-groups
-# A file of tests in each core, in their order: those that take long come early. A thread each, or torch's would fight.
+# A file of tests on each core, in their order: those that take long come early. With more threads torch's would fight.
 SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Test binaries on PATH, and the kubeconfig of the kind cluster unless CLUSTER=existing.
 WITH_CLUSTER := eval "$$(hack/cluster/env)" &&
@@ -18,14 +18,7 @@ demo: install ## From a fresh machine to a printed transcript
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) python -m hack.demo
 
-test: install ## Everything; what CI runs. The tests on a cluster mostly wait: the others run beside them
-	uv sync --frozen --all-packages --all-groups
-	$(MAKE) --no-print-directory -j2 test-e2e test-here
-
-test-here: # What needs no cluster, one after the other
-	$(MAKE) --no-print-directory lint 2>&1 | sed -u 's/^/here | /'
-	$(MAKE) --no-print-directory test-unit 2>&1 | sed -u 's/^/here | /'
-	$(MAKE) --no-print-directory test-integration 2>&1 | sed -u 's/^/here | /'
+test: install lint test-unit test-integration test-e2e ## Everything; what CI runs
 
 lint: ## ruff, mypy strict, import layers
 	$(RUN) ruff check .
@@ -67,4 +60,4 @@ bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.loa
 docs: ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test test-here lint test-unit test-integration test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs
+.PHONY: help install demo test lint test-unit test-integration test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs

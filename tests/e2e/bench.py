@@ -22,7 +22,7 @@ ENDED = ("Complete", "Failed")
 SPOKEN = {
     "english": ("en", 8_100_001, 75, 1),
     "portuguese": ("pt", 8_100_002, 75, 1),
-    "long": ("en", 8_100_003, 300, 4),
+    "long": ("en", 8_100_003, 300, 6),
 }
 # The worker's image is on the GPU node alone, so that a job for the CPU is sent there too.
 ON_GPU_NODE: dict[str, Any] = {
@@ -67,15 +67,15 @@ class Bench:
 
     def ensure(self) -> None:
         """The namespace, new, with the credentials, and nothing of an earlier run in S3: it would be found and reused."""
-        self.remove()
+        self.remove(wait=True)
         for item in self.written():
             self.client.delete_object(Bucket="transcripts", Key=item)
         ensure_namespace(self.namespace)
         s3.ensure_credentials(self.namespace)
 
-    def remove(self) -> None:
-        """The namespace and all in it."""
-        kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait", "--timeout=180s")
+    def remove(self, wait: bool) -> None:
+        """The namespace and all in it. `wait`: until it is gone."""
+        kubectl("delete", "namespace", self.namespace, "--ignore-not-found", f"--wait={wait}".lower(), "--timeout=180s")
 
     def written(self, name: str = "") -> list[str]:
         """Keys of what the namespace's jobs wrote, or one of them: at most 1,000, far more than a module writes."""

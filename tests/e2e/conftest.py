@@ -36,4 +36,4 @@ def bench(client: Any, request: pytest.FixtureRequest) -> Iterator[Bench]:
     bench = Bench(namespace, client)
     bench.ensure()
     yield bench
-    bench.remove()
+    bench.remove(wait=False)

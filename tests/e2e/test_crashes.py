@@ -117,5 +117,5 @@ def test_progress_is_seen_while_a_job_runs(bench: Bench) -> None:
         PATIENCE,
         "progress between 0 and 100 %",
     )
-    assert status["progress"]["secondsTotal"] == pytest.approx(1200, rel=0.1)
+    assert status["progress"]["secondsTotal"] == pytest.approx(1800, rel=0.1)
     kubectl("delete", "tj", "slow", "-n", bench.namespace)

@@ -79,7 +79,7 @@ def long_cases() -> list[Case]:
         Case("5 min of English", speech("en", 911, 300), options(GREEDY)),
         Case("5 min of Portuguese without conditioning", speech("pt", 912, 300), options(GREEDY | {"condition_on_previous_text": False})),
         Case("20 min of English with words", speech("en", 913, 1200), options(WORDS)),
-        Case("2 min, beams", speech("pt", 914, 120), options(BEAM)),
+        Case("3 windows, beams", speech("pt", 914, 65), options(BEAM)),
     ]  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def sound_cases() -> list[Case]:
 
 def option_cases() -> list[Case]:
     """Each option that whisper.transcribe has."""
-    two = speech("en", 950, 50)
+    two = speech("en", 950, 36)
     variants: dict[str, dict[str, Any]] = {
         "a prompt": GREEDY | {"initial_prompt": "The red house and the blue river."},
         "a prompt before every window": GREEDY | {"initial_prompt": "The red house.", "carry_initial_prompt": True},
@@ -143,7 +143,7 @@ def option_cases() -> list[Case]:
         Case("translation", speech("pt", 951, 31), options(GREEDY, task=TaskKind.TRANSLATE)),
         Case("one clip", two, options(GREEDY, clips=(Clip(12.3, 30.01),))),
         Case("two clips, the last open", two, options(WORDS, clips=(Clip(1.0, 14.5), Clip(33.0)))),
-        Case("a clip of more than a window", speech("en", 952, 90), options(BEAM, clips=(Clip(3.21, 80.0),))),
+        Case("a clip of more than a window", speech("en", 952, 50), options(BEAM, clips=(Clip(3.21, 40.0),))),
     ]
 
 

@@ -15,7 +15,7 @@ from tests.support.testmodel import model_path
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
 
 # Tokens for each window of the models of random weights, which never end by themselves.
-RANDOM_TOKENS = 40
+RANDOM_TOKENS = 20
 
 
 @pytest.mark.parametrize("size", ["tiny", "base"])
@@ -29,7 +29,7 @@ def test_models_of_random_weights_agree_too(size: str) -> None:
 
 def test_samples_of_a_fallback_are_the_same_in_every_run_batch_and_order() -> None:
     model: Any = whisper.load_model(str(model_path()), device="cpu")
-    wanted = ("2.0 s", "30.1 s", "noise", "clipped", "2.0 s, beams")
+    wanted = ("2.0 s", "noise", "clipped", "2.0 s, beams")
     # No text is so probable: every window goes up to temperature 0.4.
     cases = [
         with_fallback(case, logprob_threshold=-0.0001, no_speech_threshold=1.0)
@@ -37,8 +37,10 @@ def test_samples_of_a_fallback_are_the_same_in_every_run_batch_and_order() -> No
         if case.name in wanted
     ]
     first = transcripts(BatchedEngine(model, batch=1), cases)
+    again = transcripts(BatchedEngine(model, batch=1), cases[:1])
+    assert not told({cases[0].name: first[cases[0].name]}, again)
     assert sum(one.counters.fallbacks for one in first.values()) >= len(cases)
     assert any(segment["temperature"] > 0 for one in first.values() for segment in one.segments)
-    for batch, order in ((1, cases), (3, cases[::-1]), (8, cases)):
+    for batch, order in ((3, cases[::-1]), (8, cases)):
         found = transcripts(BatchedEngine(model, batch=batch), order)
         assert not told(first, found)
