@@ -1,6 +1,6 @@
 """A side in a process of its own: what one library sets for the threads of a process is not the other's.
 
-CTranslate2 brings an OpenMP library beside torch's; with both in one process openai-whisper took twice its time.
+To open a model of CTranslate2 with one thread a worker leaves torch with one thread too.
 """
 
 import multiprocessing

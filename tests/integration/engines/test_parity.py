@@ -44,8 +44,10 @@ def threads(count: int) -> Iterator[None]:
     """With more than one, schedulers share the files if the batch is large enough; however many cores there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8])

@@ -11,7 +11,7 @@ from transcription_worker.engines.batched.scheduler import Scheduler
 from transcription_worker.engines.batched.tasks import Ended, Tasks
 
 # On a CPU a step of few rows is hundreds of small products, which gain little from a second core: two schedulers with one
-# each were 1.5 times as fast as one. Fewer windows than these for each would cost more than that.
+# each were 1.5 times as fast as one. How few windows are too few for a scheduler was not measured.
 LEAST_WINDOWS = 8
 
 

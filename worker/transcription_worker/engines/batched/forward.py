@@ -1,7 +1,5 @@
 """openai-whisper's text decoder over caches of fixed size: the same weights and products, a batch of rows at any position."""
 
-import math
-import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,18 +26,10 @@ class Caches:
         layers, heads, width = dims.n_text_layer, dims.n_text_head, dims.n_text_state // dims.n_text_head
 
         def zeros(rows: int, context: int) -> Tensor:
-            return zeroed((layers, rows, heads, context, width), dtype, device)
+            return torch.zeros(layers, rows, heads, context, width, dtype=dtype, device=device)
 
         own, audio = (slots * group, dims.n_text_ctx), (slots, dims.n_audio_ctx)
         return Caches(zeros(*own), zeros(*own), zeros(*audio), zeros(*audio))
-
-
-def zeroed(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros. On a CPU they are pages of the kernel's, which take memory once they are written."""
-    if device.type != "cpu":
-        return torch.zeros(shape, dtype=dtype, device=device)
-    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
-    return torch.frombuffer(pages, dtype=dtype).view(shape)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class Scheduler:
 
     def _encode(self) -> None:
         """Where enough windows wait, or nothing else is left to do."""
-        due = max(1, round(len(self._running) * (ENCODE_SHARE_ON_GPU if self._on_gpu else 0.0)))
+        due = max(1, round(len(self._running) * ENCODE_SHARE_ON_GPU)) if self._on_gpu else 1
         decoding = any(lane.busy for lane in self._lanes.values()) or any(self._waiting.values())
         if len(self._encodes) < due and decoding:
             return
@@ -185,8 +185,7 @@ class Scheduler:
         """The lane of this kind, grown where more windows wait than it has room for."""
         lane, most = self._lanes.get(kind), self._most(kind)
         if lane is None:
-            # On a CPU room that is not used takes no memory.
-            lane = self._lanes[kind] = Lane(self._compute, kind, min(most, wanted) if self._on_gpu else most)
+            lane = self._lanes[kind] = Lane(self._compute, kind, min(most, wanted))
         elif wanted > lane.room and lane.slots < most:
             lane = self._lanes[kind] = lane.grown(min(most, max(2 * lane.slots, lane.busy + wanted)))
         return lane
