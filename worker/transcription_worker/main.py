@@ -18,6 +18,7 @@ from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import log_about, start_logging
 from transcription_worker.places import Places, observed_places, point_caches_at, progress_port
 from transcription_worker.progress import Board, serve_progress
+from transcription_worker.threads import wait_briefly
 
 # torch takes seconds to import: what needs it is imported inside the functions, after signals are watched.
 
@@ -28,6 +29,7 @@ def main() -> None:
     """Exits with 0 or the code of the failure's reason (transcription_api.exit_codes)."""
     arguments = make_parser().parse_args(spell_with_dashes(sys.argv[1:]))
     start_logging()
+    wait_briefly()
     commands: dict[str, Callable[[], int]] = {
         "run": run_task,
         "doctor": partial(_doctor, arguments),
