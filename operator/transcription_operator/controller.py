@@ -64,8 +64,10 @@ class Controller:
         """The kind of error, for the metrics; the key is tried again."""
         try:
             await work
-        except NotLeadingError:
-            return "NotLeading"  # the process is about to end
+        except NotLeadingError as error:
+            # The process is about to end; unless the lease, late as it is, can still be renewed: then this key is not lost.
+            logger.warning("not leading, %s; again in %.1f s", error, self.queue.retry(key))
+            return "NotLeading"
         except ApiError as error:
             return await self._api_error(key, error)
         except UnreachableError as error:
