@@ -7,8 +7,8 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 # Looks of an idle thread of OpenMP's at whether there is work, before it sleeps. By default it looks for milliseconds, and
-# beside another busy process both lose the cores to that: of two threads on two cores, one of them taken, 120 s of audio took
-# 22 s. With this many it took 4 s, and 4% longer than by default where nobody else was there.
+# beside another busy process both lose the cores to that: 120 s of audio took 26 s with two threads on two cores, and 3.7 s
+# with so few looks. Where nobody else was there it took 8% longer than by default (docs/performance.md).
 SPIN_COUNT = 10_000
 
 

@@ -11,8 +11,10 @@ import torch
 import whisper
 from transcription_api.spec import Decoding, LanguageDetection, LongForm, TaskKind
 from transcription_worker.engines.protocol import Options
+from transcription_worker.threads import SPIN_COUNT
 
 from hack.bench.engines.apart import Apart
+from hack.bench.engines.busy import busy_process
 from hack.bench.engines.compare import Result, compare, print_table, word_errors
 from hack.bench.engines.corpus import long_recording, noise_corpus, speech_corpus
 from hack.bench.engines.machine import describe_machine
@@ -22,7 +24,7 @@ from tests.support.testmodel import model_path
 
 # What the project promises: end to end and decoding alone with the test model, end to end with the size of `base`.
 WALL, DECODING, BASE_WALL = 3.0, 8.0, 2.0
-LONG_SECONDS = 600.0
+LONG_SECONDS, SHARED_SECONDS = 600.0, 120.0
 TOKENS = 100  # for each window of the random model
 EOT = 50257
 
@@ -134,7 +136,31 @@ def one_form(form: LongForm, batch: int) -> Side:
     return side
 
 
-COMPARISONS = {"speech": run_greedy, "beams": run_beams, "base": run_base, "long": run_long}
+def run_shared(folder: Path, chosen: argparse.Namespace) -> bool:
+    """One file on cores of which another process wants one, and on cores that nobody else wants."""
+    recordings = [long_recording(folder, SHARED_SECONDS)]
+    options = asked(beam_size=1)
+    briefly = {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
+    sides: list[Side] = [
+        Apart(partial(shipped_reference, options), chosen.threads),
+        Apart(partial(renamed, "batched, OpenMP as it is", options), chosen.threads),
+        Apart(partial(renamed, "batched, as the worker sets it", options), chosen.threads, briefly),
+    ]
+    title = f"Test model, one file of {SHARED_SECONDS:.0f} s, greedy, {chosen.threads} threads"
+    print_table(f"{title}, alone", compare(sides, recordings, chosen.rounds), recordings)
+    with busy_process():
+        print_table(f"{title}, beside a busy process", compare(sides, recordings, chosen.rounds), recordings)
+    return True
+
+
+def renamed(name: str, options: Options) -> Side:
+    """The batched engine with the test model, one file at a time."""
+    side = shipped_batched(options, batch=1)
+    side.name = name
+    return side
+
+
+COMPARISONS = {"speech": run_greedy, "beams": run_beams, "base": run_base, "long": run_long, "shared": run_shared}
 
 if __name__ == "__main__":
     raise SystemExit(main())

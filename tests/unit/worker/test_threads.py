@@ -1,9 +1,12 @@
 """CPU limits as the kernel shows them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from transcription_worker.threads import cpu_limit, thread_count
+from transcription_worker.threads import SPIN_COUNT, cpu_limit, thread_count
 
 
 def write(root: Path, **files: str) -> Path:
@@ -41,3 +44,22 @@ def test_no_cgroup_gives_none(tmp_path: Path) -> None:
 )
 def test_threads_are_the_smaller_of_limit_and_affinity(limit: float | None, allowed: int, count: int) -> None:
     assert thread_count(limit, allowed) == count
+
+
+PROGRAM = """
+import os, sys
+from transcription_worker import main
+main._doctor = lambda _: print(os.environ["GOMP_SPINCOUNT"], "torch" in sys.modules) or 0
+sys.argv[1:] = ["doctor"]
+main.main()
+"""
+
+
+@pytest.mark.parametrize(("given", "count"), [(None, str(SPIN_COUNT)), ("7", "7")])
+def test_idle_threads_wait_briefly_from_before_torch_is_there_unless_somebody_says_otherwise(
+    given: str | None, count: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    environment |= {} if given is None else {"GOMP_SPINCOUNT": given}
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == [count, "False"]

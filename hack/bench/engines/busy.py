@@ -1,0 +1,23 @@
+"""Another program on the same cores."""
+
+import contextlib
+import multiprocessing
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def busy_process() -> Iterator[None]:
+    """A process that wants one core, as long as the block runs."""
+    process = multiprocessing.get_context("spawn").Process(target=_count, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _count() -> None:
+    number = 0
+    while True:
+        number += 1
