@@ -1,10 +1,7 @@
 """What holds for every test, before torch or numba is imported."""
 
-import os
-
+# It keeps numba to one thread. Some tests import whisper, which imports numba, before anything of the engines.
+import transcription_worker.engines  # noqa: F401
 from transcription_worker.threads import wait_briefly
 
-# As transcription_worker.engines sets it; here, since some tests import whisper before that. Tests run side by side, and the
-# threads that numba leaves waiting after each word took the cores from all of them.
-os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 wait_briefly()

@@ -121,19 +121,15 @@ def base_batched(options: Options, batch: int) -> Side:
 def run_long(folder: Path, chosen: argparse.Namespace) -> bool:
     """One long file: window after window, or cut at silences into pieces that are decoded side by side."""
     recordings = [long_recording(folder, LONG_SECONDS)]
-    sides: list[Side] = [Apart(partial(one_form, form, chosen.batch), chosen.threads) for form in LongForm]
+    sides: list[Side] = [
+        Apart(partial(renamed, form.value, asked(beam_size=1, long_form=form), chosen.batch), chosen.threads)
+        for form in LongForm
+    ]
     results = compare(sides, recordings, chosen.rounds)
     print_table(f"Test model, one file of {LONG_SECONDS / 60:.0f} minutes, greedy", results, recordings)
     for one in results:
         print(f"WER of {one.name} to what was spoken: {word_errors([recordings[0].text], one.texts):.2%}")
     return True
-
-
-def one_form(form: LongForm, batch: int) -> Side:
-    """The batched engine that reads long files in this way."""
-    side = shipped_batched(asked(beam_size=1, long_form=form), batch)
-    side.name = form.value
-    return side
 
 
 def run_shared(folder: Path, chosen: argparse.Namespace) -> bool:
@@ -143,8 +139,8 @@ def run_shared(folder: Path, chosen: argparse.Namespace) -> bool:
     briefly = {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
     sides: list[Side] = [
         Apart(partial(shipped_reference, options), chosen.threads),
-        Apart(partial(renamed, "batched, OpenMP as it is", options), chosen.threads),
-        Apart(partial(renamed, "batched, as the worker sets it", options), chosen.threads, briefly),
+        Apart(partial(renamed, "batched, OpenMP as it is", options, 1), chosen.threads),
+        Apart(partial(renamed, "batched, as the worker sets it", options, 1), chosen.threads, briefly),
     ]
     title = f"Test model, one file of {SHARED_SECONDS:.0f} s, greedy, {chosen.threads} threads"
     print_table(f"{title}, alone", compare(sides, recordings, chosen.rounds), recordings)
@@ -153,9 +149,9 @@ def run_shared(folder: Path, chosen: argparse.Namespace) -> bool:
     return True
 
 
-def renamed(name: str, options: Options) -> Side:
-    """The batched engine with the test model, one file at a time."""
-    side = shipped_batched(options, batch=1)
+def renamed(name: str, options: Options, batch: int) -> Side:
+    """The batched engine with the test model, by the name of what sets it apart."""
+    side = shipped_batched(options, batch)
     side.name = name
     return side
 
