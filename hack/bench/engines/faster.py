@@ -6,6 +6,7 @@ every way on its files and keeps the fastest.
 
 import importlib
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ class Faster:
 
     def _run(self, way: Way, recordings: Sequence[Recording]) -> Measured:
         """Parts that run side by side take the clock's time once."""
-        model, times = self._models[way.workers], Times()
+        model, times = self._models[way.workers], Times(time.perf_counter)
         with _watched(model, times), ThreadPoolExecutor(way.workers) as pool:
             began = now(CPU)
             texts = list(pool.map(lambda one: self._text(model, way, one), recordings))
@@ -107,9 +108,9 @@ def _watched(model: Any, times: Times) -> Iterator[None]:
     originals: dict[str, Callable[..., Any]] = {name: getattr(module, name) for name in names}
     spectrogram = module.FeatureExtractor.__call__
     for name, original in originals.items():
-        setattr(module, name, times.timed("audio", original, CPU))
-    module.FeatureExtractor.__call__ = times.timed("audio", spectrogram, CPU)
-    model.encode = times.timed("encoder", model.encode, CPU)
+        setattr(module, name, times.timed("audio", original))
+    module.FeatureExtractor.__call__ = times.timed("audio", spectrogram)
+    model.encode = times.timed("encoder", model.encode)
     try:
         yield
     finally:

@@ -2,11 +2,14 @@
 
 import contextlib
 import importlib
+import os
+import resource
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,20 +27,21 @@ from hack.bench.engines.corpus import Recording
 
 @dataclass
 class Times:
-    """Seconds spent in named parts, by all threads."""
+    """Seconds spent in named parts, by all threads. `clock`: time.thread_time counts what a thread works, not what it waits."""
 
+    clock: Callable[[], float]
     parts: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def timed(self, name: str, function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, its time added to the part's."""
 
         def measured(*args: Any, **kwargs: Any) -> Any:
-            began = now(device)
+            began = self.clock()
             try:
                 return function(*args, **kwargs)
             finally:
-                seconds = now(device) - began
+                seconds = self.clock() - began
                 with self._lock:
                     self.parts[name] = self.parts.get(name, 0.0) + seconds
 
@@ -70,6 +74,12 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
+def _programs() -> float:
+    """Seconds that programs which this process started and that have ended have worked."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Reference:
     """openai-whisper's transcribe, one file after the other."""
 
@@ -82,8 +92,8 @@ class Reference:
         """As Side."""
         model, device = self._model, torch.device(self._model.device)
         arguments = transcribe_arguments(self._options, half=device.type == "cuda")
-        times = Times()
-        with _watched(model, times, device):
+        times = Times(partial(now, device))
+        with _watched(model, times):
             began = now(device)
             texts = [whisper.transcribe(model, str(one.path), **arguments)["text"] for one in recordings]
             wall = now(device) - began
@@ -91,11 +101,11 @@ class Reference:
 
 
 @contextlib.contextmanager
-def _watched(model: Any, times: Times, device: torch.device) -> Iterator[None]:
+def _watched(model: Any, times: Times) -> Iterator[None]:
     module: Any = importlib.import_module("whisper.transcribe")
     spectrogram, encode = module.log_mel_spectrogram, model.encoder.forward
-    module.log_mel_spectrogram = times.timed("audio", spectrogram, device)  # decodes the file too
-    model.encoder.forward = times.timed("encoder", encode, device)
+    module.log_mel_spectrogram = times.timed("audio", spectrogram)  # decodes the file too
+    model.encoder.forward = times.timed("encoder", encode)
     try:
         yield
     finally:
@@ -114,24 +124,34 @@ class Batched:
     def run(self, recordings: Sequence[Recording]) -> Measured:
         """As Side. Schedulers work side by side, so that the encoder's share of the wall is the mean of theirs.
 
-        Audio is read in other threads beside the model: what the model waits for counts as decoding.
+        Files are opened in threads and programs beside the model, on the same cores: their share of the wall is the time
+        that they work by the cores. Whatever a scheduler waits for counts as decoding.
         """
-        times = Times()
+        on_gpu = self._device.type == "cuda"
+        times = Times(partial(now, self._device) if on_gpu else time.thread_time)
+        opening = Times(time.thread_time)
         schedulers = scheduler_count(self._engine.batch, torch.get_num_threads(), self._device)
-        compute = self._engine._compute
-        encode, window = compute.encode, LogMel.window
+        before = _programs()
+        with self._watched(times, opening), tempfile.TemporaryDirectory() as scratch:
+            began = now(self._device)
+            texts = self._texts(recordings, Path(scratch))
+            wall = now(self._device) - began
+        opened = (sum(opening.parts.values()) + _programs() - before) / len(os.sched_getaffinity(0))
+        return Measured(wall, wall - sum(times.parts.values()) / schedulers - opened, texts)
+
+    @contextlib.contextmanager
+    def _watched(self, times: Times, opening: Times) -> Iterator[None]:
+        engine, compute = self._engine, self._engine._compute
+        window = LogMel.window
         # By setattr: a method that is replaced is no method to a type checker.
-        setattr(compute, "encode", times.timed("encoder", encode, self._device))  # noqa: B010
-        setattr(LogMel, "window", times.timed("audio", window, self._device))  # noqa: B010
+        setattr(engine, "_open", opening.timed("audio", engine._open))  # noqa: B010
+        setattr(compute, "encode", times.timed("encoder", compute.encode))  # noqa: B010
+        setattr(LogMel, "window", times.timed("audio", window))  # noqa: B010
         try:
-            with tempfile.TemporaryDirectory() as scratch:
-                began = now(self._device)
-                texts = self._texts(recordings, Path(scratch))
-                wall = now(self._device) - began
+            yield
         finally:
             setattr(LogMel, "window", window)  # noqa: B010
-            del compute.encode
-        return Measured(wall, wall - sum(times.parts.values()) / schedulers, texts)
+            del compute.encode, engine._open
 
     def _texts(self, recordings: Sequence[Recording], scratch: Path) -> list[str]:
         inputs = (self._input(number, one, scratch) for number, one in enumerate(recordings))

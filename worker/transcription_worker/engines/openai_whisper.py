@@ -111,14 +111,19 @@ def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
         "word_timestamps": decoding.word_timestamps,
         "task": options.task.value,
         "language": options.language,
-        "beam_size": decoding.beam_size or DEFAULT_BEAM_SIZE,
+        "beam_size": None if _greedy(decoding) else decoding.beam_size or DEFAULT_BEAM_SIZE,
         "best_of": decoding.best_of or DEFAULT_BEST_OF,
-        "patience": decoding.patience,
+        "patience": None if _greedy(decoding) else decoding.patience,
         "length_penalty": decoding.length_penalty,
         "suppress_tokens": list(decoding.suppress_tokens),
         "without_timestamps": decoding.without_timestamps,
         "fp16": half,
     }
+
+
+def _greedy(decoding: Decoding) -> bool:
+    """One beam ends with the tokens of the greedy decoder, which is quicker."""
+    return decoding.beam_size == 1 and round(decoding.patience or 1.0) == 1
 
 
 def clip_timestamps(clips: tuple[Clip, ...]) -> list[float]:

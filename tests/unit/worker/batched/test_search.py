@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from transcription_worker.engines.batched.choose import choose_sampled
+from transcription_worker.engines.batched.choose import choose_sampled, highest_candidates
 from transcription_worker.engines.batched.rules import Rules, Trace, apply_rules
 from transcription_worker.engines.batched.search import Beams, Rows, Sampling
 from whisper.decoding import BeamSearchDecoder, GreedyDecoder
@@ -56,7 +56,8 @@ def by_rows(search: Any, group: int, seeds: list[int], limit: int) -> list[tuple
         lengths = rows.trace.sampled.tolist()
         histories = [history[:length] for history, length in zip(rows.history.tolist(), lengths, strict=True)]
         logits = torch.stack([logits_of(tokens, seeds[row // group]) for row, tokens in enumerate(histories)])
-        search.advance(rows, apply_rules(logits, rows.trace, RULES), RULES, None)
+        allowed = apply_rules(logits, rows.trace, RULES)
+        search.advance(rows, *highest_candidates(allowed, search.wanted), RULES)
         if rows.finished.all():
             break
     candidates = [search.candidates(rows, slot, RULES) for slot in range(len(seeds))]
@@ -69,8 +70,8 @@ def by_rows(search: Any, group: int, seeds: list[int], limit: int) -> list[tuple
 @pytest.mark.parametrize("limit", [30, 4])
 def test_beams_end_with_the_candidates_of_whispers_beam_search(beams: int, patience: float, limit: int) -> None:
     seeds = list(range(12))
-    wanted = round(beams * patience)
-    found = by_rows(Beams(beams, wanted, len(seeds), LONGEST, CPU), beams, seeds, limit)
+    enough = round(beams * patience)
+    found = by_rows(Beams(beams, enough, len(seeds), LONGEST, CPU), beams, seeds, limit)
     for seed, (tokens, scores) in zip(seeds, found, strict=True):
         decoder = BeamSearchDecoder(beams, EOT, Cache(), patience)
         expected, sums = by_whisper(decoder, beams, seed, limit)

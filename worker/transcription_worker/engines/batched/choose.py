@@ -1,19 +1,42 @@
-"""The next token of each row at temperature 0 without beams, and above it: whisper.decoding.GreedyDecoder for a batch."""
+"""The tokens that each row may go on with: the likeliest ones, or one drawn above temperature 0."""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from transcription_worker.engines.batched.rules import BLOCK, MINUS_INFINITY, Allowed
+from transcription_worker.engines.batched.forward import Decoder
+from transcription_worker.engines.batched.rules import BLOCK, MINUS_INFINITY, Allowed, Rules, Trace, apply_rules
 
 
-def choose_highest(allowed: Allowed) -> tuple[Tensor, Tensor]:
-    """Tokens and their log probabilities, each (rows,). Of equals the lowest id, as argmax."""
-    values, tokens = _highest(allowed.best(lambda logits: logits.max(dim=-1)))
-    return tokens, values - allowed.log_sum
+class Vocabulary(Protocol):
+    """One way to look for them."""
+
+    def pick(self, hidden: Tensor, trace: Trace, temperatures: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Tokens and their log probabilities, each (rows, wanted), best first; with noise one token, drawn.
+
+        hidden: (rows, width), after the decoder's layers; temperatures: (rows,); noise: (rows, vocabulary).
+        """
+        ...
+
+
+class WholeVocabulary:
+    """All logits at once, on any device. `highest`: tokens wanted of each row."""
+
+    def __init__(self, decoder: Decoder, rules: Rules, highest: int) -> None:
+        self._decoder, self._rules, self._highest = decoder, rules, highest
+
+    def pick(self, hidden: Tensor, trace: Trace, temperatures: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As Vocabulary."""
+        allowed = apply_rules(self._decoder.logits(hidden), trace, self._rules)
+        if noise is None:
+            return highest_candidates(allowed, self._highest)
+        tokens, logprobs = choose_sampled(allowed, temperatures, noise)
+        return tokens[:, None], logprobs[:, None]
 
 
 def choose_sampled(allowed: Allowed, temperatures: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """As choose_highest, drawn from the distribution at each row's temperature.
+    """Tokens drawn from the distribution at each row's temperature, and their log probabilities; each (rows,).
 
     noise: (rows, vocabulary), exponentially distributed. The highest of logits / temperature - log(noise) is a sample of
     the softmax (the Gumbel-max trick), and depends on nothing but the row and its own noise.
@@ -41,15 +64,24 @@ def _highest(found: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def highest_candidates(allowed: Allowed, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` likeliest tokens of each row, best first, and their log probabilities; each (rows, count)."""
+    """The `count` likeliest tokens of each row, best first, and their log probabilities; each (rows, count).
+
+    Where one is wanted it is the lowest of equals, as argmax.
+    """
 
     def pick(logits: Tensor) -> tuple[Tensor, Tensor]:
+        if count == 1:
+            value, column = logits.max(dim=-1, keepdim=True)
+            return value, column
         if logits is allowed.text and logits.shape[1] > 4 * count * BLOCK:
             return _top(logits, allowed.peaks, count)
         values, columns = logits.topk(min(count, logits.shape[1]), dim=1)
         return values, columns
 
     found = allowed.best(pick)
+    if count == 1:
+        value, token = _highest([(values[:, 0], tokens[:, 0]) for values, tokens in found])
+        return token[:, None], (value - allowed.log_sum)[:, None]
     values, columns = torch.cat([v for v, _ in found], dim=1).topk(count, dim=1)
     tokens = torch.cat([t for _, t in found], dim=1).gather(1, columns)
     return tokens, values - allowed.log_sum[:, None]

@@ -7,88 +7,66 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
+from transcription_worker.engines.batched.hearing import Kept, by_head, hearing, joined, keeps_features, projected
+from transcription_worker.engines.batched.vocabulary_kernel import COLUMNS, FEW, ROWS, all_logits, padded
+
 
 @dataclass
 class Caches:
-    """Keys and values.
+    """Keys and values of the text, and what is kept of the audio.
 
-    `own_*`: (layers, rows, heads, n_text_ctx, head width); `audio_*`: (layers, slots, heads, n_audio_ctx, head width).
+    `keys`, `values`: (layers, rows, heads, n_text_ctx, head width); `audio`: see hearing.
     """
 
-    own_keys: Tensor
-    own_values: Tensor
-    audio_keys: Tensor
-    audio_values: Tensor
-
-    @staticmethod
-    def empty(dims: Any, slots: int, group: int, dtype: torch.dtype, device: torch.device) -> "Caches":
-        """Zeroed: what no row has written yet is masked, but must not be NaN."""
-        layers, heads, width = dims.n_text_layer, dims.n_text_head, dims.n_text_state // dims.n_text_head
-
-        def zeros(rows: int, context: int) -> Tensor:
-            return torch.zeros(layers, rows, heads, context, width, dtype=dtype, device=device)
-
-        own, audio = (slots * group, dims.n_text_ctx), (slots, dims.n_audio_ctx)
-        return Caches(zeros(*own), zeros(*own), zeros(*audio), zeros(*audio))
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A decoder block's weights: the three projections of self-attention in one, those of the audio's keys and values in one."""
-
-    block: Any
-    qkv: tuple[Tensor, Tensor]
-    audio_kv: tuple[Tensor, Tensor]
+    keys: Tensor
+    values: Tensor
+    audio: Kept
 
 
 class Decoder:
-    """Reads the model's own parameters; nothing of them is changed."""
+    """Reads the model's own parameters; nothing of them is changed.
+
+    `embedding`: of the vocabulary, (vocabulary, width); `padded_embedding`: as vocabulary_kernel takes it, where it is of use.
+    """
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         self._text = model.decoder
-        self._dtype = dtype
+        self._dtype, self._dims, self._device = dtype, model.dims, torch.device(model.device)
         self._heads = model.dims.n_text_head
-        self._layers = [self._layer(block) for block in model.decoder.blocks]
-        self._embedding = self._text.token_embedding.weight.to(dtype)
+        self._blocks = list(model.decoder.blocks)
+        self._qkv = [joined(dtype, block.attn.query, block.attn.key, block.attn.value) for block in self._blocks]
+        self._hearing = hearing(model, dtype)
+        self.embedding: Tensor = self._text.token_embedding.weight.detach().to(dtype)
+        # numpy asks for huge pages, with which the many rows are found faster.
+        self.padded_embedding = padded(self.embedding.numpy(), COLUMNS) if keeps_features(dtype, self._device) else None
 
-    def _layer(self, block: Any) -> _Layer:
-        own, audio = block.attn, block.cross_attn
-        return _Layer(block, self._joined(own.query, own.key, own.value), self._joined(audio.key, audio.value))
+    def caches(self, slots: int, group: int) -> Caches:
+        """For so many slots of `group` rows. Zeroed: what no row has written yet is masked, but must not be NaN."""
+        dims = self._dims
+        shape = (dims.n_text_layer, slots * group, self._heads, dims.n_text_ctx, dims.n_text_state // self._heads)
+        keys, values = (torch.zeros(shape, dtype=self._dtype, device=self._device) for _ in range(2))
+        return Caches(keys, values, self._hearing.empty(slots))
 
-    def _joined(self, *projections: Any) -> tuple[Tensor, Tensor]:
-        weight = torch.cat([one.weight for one in projections]).to(self._dtype)
-        biases = [torch.zeros_like(one.weight[:, 0]) if one.bias is None else one.bias for one in projections]
-        return weight, torch.cat([bias.to(self._dtype) for bias in biases])
+    def prefill(self, tokens: Tensor, features: Tensor, caches: Caches, slots: list[int]) -> Tensor:
+        """Hidden states of whole prompts, (slots, length, width); every row of a slot's group gets their keys and values.
 
-    def write_audio(self, features: Tensor, caches: Caches, slots: list[int]) -> None:
-        """Keys and values of the audio, computed once a window. features: (slots, n_audio_ctx, width)."""
-        index = torch.tensor(slots, device=features.device)
-        for number, layer in enumerate(self._layers):
-            keys, values = linear(features, *layer.audio_kv).chunk(2, dim=-1)
-            caches.audio_keys[number].index_copy_(0, index, self._by_head(keys))
-            caches.audio_values[number].index_copy_(0, index, self._by_head(values))
-
-    def prefill(self, tokens: Tensor, caches: Caches, slots: list[int], group: int) -> Tensor:
-        """Hidden states of whole prompts, shape (slots, length, width); every row of a slot's group gets their keys and values.
-
-        Prompts are padded at their end: what is written there is masked until the row overwrites it.
+        features: (slots, n_audio_ctx, width). Prompts are padded at their end: what is written there is masked until the row
+        overwrites it.
         """
         index = torch.tensor(slots, device=tokens.device)
+        group = caches.keys.shape[1] // caches.audio[0].shape[1]
         rows = (index[:, None] * group + torch.arange(group, device=tokens.device)).flatten()
         length = tokens.shape[1]
+        self._hearing.write(features, caches.audio, index)
         hidden = self._embedded(tokens, self._text.positional_embedding[:length])
-        for number, layer in enumerate(self._layers):
-            queries, keys, values = map(self._by_head, self._projected(layer, hidden))
-            caches.own_keys[number, rows, :, :length] = keys.repeat_interleave(group, dim=0)
-            caches.own_values[number, rows, :, :length] = values.repeat_interleave(group, dim=0)
+        for number, block in enumerate(self._blocks):
+            queries, keys, values = (by_head(x, self._heads) for x in self._projected(number, hidden))
+            caches.keys[number, rows, :, :length] = keys.repeat_interleave(group, dim=0)
+            caches.values[number, rows, :, :length] = values.repeat_interleave(group, dim=0)
             seen = scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
-            hidden = hidden + self._out(layer.block.attn, seen)
-            queries = self._by_head(self._query_audio(layer, hidden))
-            seen = scaled_dot_product_attention(
-                queries, caches.audio_keys[number][index], caches.audio_values[number][index]
-            )
-            hidden = hidden + self._out(layer.block.cross_attn, seen)
-            hidden = hidden + self._feed_forward(layer.block, hidden)
+            hidden = hidden + projected(block.attn, seen)
+            hidden = hidden + self._hearing.prompts(number, self._normed_for_audio(block, hidden), caches.audio, index)
+            hidden = hidden + self._feed_forward(block, hidden)
         return hidden
 
     def attend(self, tokens: Tensor, features: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,23 +78,28 @@ class Decoder:
         wanted = [tuple(pair) for pair in heads.T.tolist()]
         scores: dict[tuple[int, int], Tensor] = {}
         hidden = self._embedded(tokens, self._text.positional_embedding[: tokens.shape[1]])
-        for number, layer in enumerate(self._layers):
-            queries, keys, values = map(self._by_head, self._projected(layer, hidden))
+        for number, block in enumerate(self._blocks):
+            queries, keys, values = (by_head(x, self._heads) for x in self._projected(number, hidden))
             seen = scaled_dot_product_attention(queries, keys, values, is_causal=tokens.shape[1] > 1)
-            hidden = hidden + self._out(layer.block.attn, seen)
-            queries = self._by_head(self._query_audio(layer, hidden))
-            keys, values = map(self._by_head, linear(features, *layer.audio_kv).chunk(2, dim=-1))
-            for of, head in wanted:
-                if of == number:
-                    scale = queries.shape[-1] ** -0.5
-                    scores[of, head] = (queries[:, head] @ keys[:, head].transpose(1, 2)).float() * scale
-            hidden = hidden + self._out(layer.block.cross_attn, scaled_dot_product_attention(queries, keys, values))
-            hidden = hidden + self._feed_forward(layer.block, hidden)
+            hidden = hidden + projected(block.attn, seen)
+            normed = self._normed_for_audio(block, hidden)
+            scores |= self._scores(number, [pair for pair in wanted if pair[0] == number], normed, features)
+            hidden = hidden + self._hearing.texts(number, normed, features)
+            hidden = hidden + self._feed_forward(block, hidden)
         nothing = hidden.new_zeros(hidden.shape[0], 0, *hidden.shape[1:2], features.shape[1], dtype=torch.float32)
         return hidden, torch.stack([scores[key] for key in wanted], dim=1) if wanted else nothing
 
-    def step(self, tokens: Tensor, positions: Tensor, caches: Caches, slots: int, length: int, out: Tensor) -> None:
-        """Logits after one more token of each row to `out`, shape (rows, vocabulary), float32. tokens, positions: (rows,).
+    def _scores(
+        self, number: int, wanted: list[tuple[int, int]], hidden: Tensor, features: Tensor
+    ) -> dict[tuple[int, int], Tensor]:
+        if not wanted:
+            return {}
+        queries, (keys, _) = self._hearing.queries(number, hidden), self._hearing.keys_and_values(number, features)
+        scale = queries.shape[-1] ** -0.5
+        return {pair: (queries[:, pair[1]] @ keys[:, pair[1]].transpose(1, 2)).float() * scale for pair in wanted}
+
+    def step(self, tokens: Tensor, positions: Tensor, caches: Caches, slots: int, length: int) -> Tensor:
+        """Hidden states after one more token of each row, (rows, width). tokens, positions: (rows,).
 
         The first `slots` slots are run; `length` bounds every row's position from above.
         """
@@ -124,54 +107,45 @@ class Decoder:
         every = torch.arange(rows, device=tokens.device)
         mask = (torch.arange(length, device=tokens.device) <= positions[:, None])[:, None, None, :]
         hidden = self._embedded(tokens, self._text.positional_embedding[positions])
-        for number, layer in enumerate(self._layers):
-            queries, keys, values = (x.view(rows, self._heads, -1) for x in self._projected(layer, hidden))
-            own_keys, own_values = caches.own_keys[number, :rows], caches.own_values[number, :rows]
+        for number, block in enumerate(self._blocks):
+            queries, keys, values = (x.view(rows, self._heads, -1) for x in self._projected(number, hidden))
+            own_keys, own_values = caches.keys[number, :rows], caches.values[number, :rows]
             own_keys[every, :, positions] = keys
             own_values[every, :, positions] = values
             seen = scaled_dot_product_attention(
                 queries[:, :, None], own_keys[:, :, :length], own_values[:, :, :length], attn_mask=mask
             )
-            hidden = hidden + self._out(layer.block.attn, seen)[:, 0]
-            hidden = hidden + self._attend_audio(number, layer, hidden, caches, slots)
-            hidden = hidden + self._feed_forward(layer.block, hidden)
-        self.logits(hidden, out)
+            hidden = hidden + projected(block.attn, seen)[:, 0]
+            hidden = hidden + self._hearing.step(number, self._normed_for_audio(block, hidden), caches.audio, slots)
+            hidden = hidden + self._feed_forward(block, hidden)
+        return hidden
 
-    def _attend_audio(self, number: int, layer: _Layer, hidden: Tensor, caches: Caches, slots: int) -> Tensor:
-        queries = self._query_audio(layer, hidden).view(slots, -1, hidden.shape[-1])
-        keys, values = caches.audio_keys[number, :slots], caches.audio_values[number, :slots]
-        seen = scaled_dot_product_attention(self._by_head(queries), keys, values)
-        return self._out(layer.block.cross_attn, seen).flatten(0, 1)
+    def normed(self, hidden: Tensor) -> Tensor:
+        """What is multiplied with the embedding to be logits."""
+        return _normed(self._text.ln, hidden)
 
-    def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
-        """Of the whole vocabulary, float32; written to `out` where it is given, which on a CPU saves a pass over them."""
-        normed = _normed(self._text.ln, hidden)
-        if out is not None and self._dtype is torch.float32:
-            return torch.mm(normed, self._embedding.T, out=out)
-        found = linear(normed, self._embedding).float()
-        return found if out is None else out.copy_(found)
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Of the whole vocabulary, float32."""
+        normed = self.normed(hidden)
+        if self.padded_embedding is None or hidden.shape[0] > FEW:
+            return linear(normed, self.embedding).float()
+        logits = torch.empty(hidden.shape[0], self.embedding.shape[0])
+        all_logits(padded(normed.numpy(), ROWS), self.padded_embedding, logits.numpy())
+        return logits
 
     def _embedded(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return (self._text.token_embedding(tokens) + positions).to(self._dtype)
 
-    def _projected(self, layer: _Layer, hidden: Tensor) -> tuple[Tensor, ...]:
-        parts: tuple[Tensor, ...] = linear(_normed(layer.block.attn_ln, hidden), *layer.qkv).chunk(3, dim=-1)
+    def _projected(self, number: int, hidden: Tensor) -> tuple[Tensor, ...]:
+        normed = _normed(self._blocks[number].attn_ln, hidden)
+        parts: tuple[Tensor, ...] = linear(normed, *self._qkv[number]).chunk(3, dim=-1)
         return parts
 
-    def _query_audio(self, layer: _Layer, hidden: Tensor) -> Tensor:
-        return layer.block.cross_attn.query(_normed(layer.block.cross_attn_ln, hidden))
+    def _normed_for_audio(self, block: Any, hidden: Tensor) -> Tensor:
+        return _normed(block.cross_attn_ln, hidden)
 
     def _feed_forward(self, block: Any, hidden: Tensor) -> Tensor:
         return block.mlp(_normed(block.mlp_ln, hidden))
-
-    def _by_head(self, x: Tensor) -> Tensor:
-        """(batch, length, width) to (batch, heads, length, head width)."""
-        return x.view(*x.shape[:2], self._heads, -1).transpose(1, 2)
-
-    @staticmethod
-    def _out(attention: Any, seen: Tensor) -> Tensor:
-        """(batch, heads, length, head width) to (batch, length, width), projected."""
-        return attention.out(seen.transpose(1, 2).flatten(start_dim=2))
 
 
 def _normed(norm: Any, x: Tensor) -> Tensor:

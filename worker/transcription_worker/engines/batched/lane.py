@@ -11,10 +11,11 @@ from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask, Maxi
 from whisper.utils import compression_ratio
 
 from transcription_worker.engines.batched.asks import Decode, Decoded
+from transcription_worker.engines.batched.blocked import BlockedVocabulary
+from transcription_worker.engines.batched.choose import Vocabulary, WholeVocabulary
 from transcription_worker.engines.batched.compute import Compute
-from transcription_worker.engines.batched.forward import Caches
 from transcription_worker.engines.batched.graphs import Replays
-from transcription_worker.engines.batched.rules import Rules, apply_rules
+from transcription_worker.engines.batched.rules import Rules
 from transcription_worker.engines.batched.search import Beams, Rows, Sampling, Search
 
 # Self-attention reads the cache up to a multiple of so many positions, and on a GPU a multiple of so many slots is run:
@@ -94,18 +95,26 @@ class Lane(Generic[W]):
         self._compute, self._decoder, self._device = compute, compute.decoder, compute.device
         self._dims = dims = compute.model.dims
         rows, self._longest = slots * kind.group, dims.n_text_ctx // 2
-        self._caches = Caches.empty(dims, slots, kind.group, compute.dtype, self._device)
+        self._caches = self._decoder.caches(slots, kind.group)
         self._rows = Rows.empty(rows, self._longest, kind.rules, self._device)
-        self._logits = torch.zeros(rows, dims.n_vocab, device=self._device)
+        self._hidden = torch.zeros(rows, dims.n_text_state, dtype=compute.dtype, device=self._device)
         self._noise = torch.ones(rows, dims.n_vocab, device=self._device) if kind.drawn else None
         self._search: Search = (
             Beams(kind.group, kind.wanted, slots, self._longest, self._device) if kind.wanted else Sampling(kind.group)
         )
+        self._vocabulary = self._choose_vocabulary()
         self._held: list[_Held[W]] = []
         self._replays = Replays(self._device)
         on_gpu = self._device.type == "cuda"
         self._slot_step = SLOT_STEP_ON_GPU if on_gpu else 1
         self._length_step = LENGTH_STEP_ON_GPU if on_gpu else LENGTH_STEP_ON_CPU
+
+    def _choose_vocabulary(self) -> Vocabulary:
+        """A GPU has the memory's bandwidth for all logits, and noise is drawn for all of them."""
+        blocked = self._device.type == "cpu" and self._compute.dtype is torch.float32 and not self.kind.drawn
+        if blocked:
+            return BlockedVocabulary(self._decoder, self.kind.rules, self._search.wanted)
+        return WholeVocabulary(self._decoder, self.kind.rules, self._search.wanted)
 
     def grown(self, slots: int) -> "Lane[W]":
         """A lane with more room that goes on with the windows of this one."""
@@ -117,9 +126,8 @@ class Lane(Generic[W]):
 
     def _state(self) -> Iterator[Tensor]:
         """All that a window has here, as tensors; each grows with the slots along one of its first two dimensions."""
-        yield from (*self._rows.tensors(), self._logits, *self._search.tensors())
-        caches = self._caches
-        yield from (caches.own_keys, caches.own_values, caches.audio_keys, caches.audio_values)
+        yield from (*self._rows.tensors(), self._hidden, *self._search.tensors())
+        yield from (self._caches.keys, self._caches.values, *self._caches.audio)
 
     @property
     def held(self) -> list[tuple[Prepared, W]]:
@@ -135,17 +143,15 @@ class Lane(Generic[W]):
         group = self.kind.group
         slots = list(range(self.busy, self.busy + len(asked)))
         features = torch.stack([prepared.ask.features for prepared, _ in asked])
-        self._decoder.write_audio(features, self._caches, slots)
         lengths = [len(prepared.initial) for prepared, _ in asked]
-        hidden = self._decoder.prefill(
-            self._padded([prepared.initial for prepared, _ in asked]), self._caches, slots, group
-        )
+        prompts = self._padded([prepared.initial for prepared, _ in asked])
+        hidden = self._decoder.prefill(prompts, features, self._caches, slots)
         every = torch.arange(len(asked), device=self._device)
         last = hidden[every, torch.tensor(lengths, device=self._device) - 1]
         at_start = hidden[every, torch.tensor([p.task.sot_index for p, _ in asked], device=self._device)]
         silence = self._no_speech(at_start)
         rows = slice(slots[0] * group, (slots[-1] + 1) * group)
-        self._logits[rows] = self._decoder.logits(last).repeat_interleave(group, dim=0)
+        self._hidden[rows] = last.repeat_interleave(group, dim=0)
         for slot, (prepared, whom), length, no_speech in zip(slots, asked, lengths, silence, strict=True):
             self._begin(slot, prepared, length)
             self._held.append(_Held(prepared, whom, length, no_speech, self._generator(prepared)))
@@ -198,13 +204,15 @@ class Lane(Generic[W]):
         """One token more of the first slots. No value is looked at: a GPU replays it."""
         count = slots * self.kind.group
         rows, caches = self._rows, self._caches
-        allowed = apply_rules(self._logits[:count], rows.trace, self.kind.rules)
-        source = self._search.advance(rows, allowed, self.kind.rules, self._noise)
+        noise = None if self._noise is None else self._noise[:count]
+        tokens, logprobs = self._vocabulary.pick(self._hidden[:count], rows.trace, rows.temperature[:count], noise)
+        source = self._search.advance(rows, tokens, logprobs, self.kind.rules)
         if source is not None:
-            caches.own_keys[:, :count, :, :length] = caches.own_keys[:, source, :, :length]
-            caches.own_values[:, :count, :, :length] = caches.own_values[:, source, :, :length]
-        rows.position[:count] = (rows.position[:count] + 1).clamp(max=caches.own_keys.shape[3] - 1)
-        self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length, self._logits[:count])
+            caches.keys[:, :count, :, :length] = caches.keys[:, source, :, :length]
+            caches.values[:, :count, :, :length] = caches.values[:, source, :, :length]
+        rows.position[:count] = (rows.position[:count] + 1).clamp(max=caches.keys.shape[3] - 1)
+        hidden = self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length)
+        self._hidden[:count] = hidden
 
     def _collect(self) -> list[tuple[W, Decoded]]:
         finished = self._rows.finished[: self.busy * self.kind.group].view(self.busy, -1).all(dim=1).tolist()
@@ -219,14 +227,14 @@ class Lane(Generic[W]):
         last, group = self.busy - 1, self.kind.group
         if slot != last:
             here, there = slice(slot * group, (slot + 1) * group), slice(last * group, (last + 1) * group)
-            for state in (*self._rows.tensors(), self._logits):
+            for state in (*self._rows.tensors(), self._hidden):
                 state[here] = state[there]
             for state in self._search.tensors():
                 state[slot] = state[last]
             caches = self._caches
-            for cache in (caches.own_keys, caches.own_values):
+            for cache in (caches.keys, caches.values):
                 cache[:, here] = cache[:, there]
-            for cache in (caches.audio_keys, caches.audio_values):
+            for cache in caches.audio:
                 cache[:, slot] = cache[:, last]
             self._held[slot] = self._held[last]
         self._rows.finished[last * group : (last + 1) * group] = True

@@ -9,8 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from transcription_worker.engines.batched.choose import choose_highest, choose_sampled, highest_candidates
-from transcription_worker.engines.batched.rules import MINUS_INFINITY, Allowed, Rules, Trace
+from transcription_worker.engines.batched.rules import MINUS_INFINITY, Rules, Trace
 
 
 @dataclass
@@ -68,12 +67,16 @@ class Sequence:
 
 
 class Search(Protocol):
-    """One way to take tokens; `group` rows make a slot."""
+    """One way to take tokens; `group` rows make a slot. `wanted`: of how many tokens it takes a row's next one."""
 
     group: int
+    wanted: int
 
-    def advance(self, rows: Rows, allowed: Allowed, rules: Rules, noise: Tensor | None) -> Tensor | None:
-        """Takes one token for each row of `allowed`; returns the rows that each row goes on from, if they change places."""
+    def advance(self, rows: Rows, tokens: Tensor, logprobs: Tensor, rules: Rules) -> Tensor | None:
+        """Takes one of the tokens for each of the first rows; returns the rows that each goes on from, if they change places.
+
+        tokens, logprobs: (rows, wanted), best first.
+        """
         ...
 
     def candidates(self, rows: Rows, slot: int, rules: Rules) -> list[Sequence]:
@@ -90,21 +93,19 @@ class Search(Protocol):
 
 
 class Sampling:
-    """Each row on its own: the likeliest token, or one drawn at the row's temperature."""
+    """Each row on its own, with the token that was picked for it."""
+
+    wanted = 1
 
     def __init__(self, group: int) -> None:
         self.group = group
 
-    def advance(self, rows: Rows, allowed: Allowed, rules: Rules, noise: Tensor | None) -> Tensor | None:
+    def advance(self, rows: Rows, tokens: Tensor, logprobs: Tensor, rules: Rules) -> Tensor | None:
         """As Search."""
-        count = allowed.log_sum.shape[0]
-        if noise is None:
-            tokens, logprobs = choose_highest(allowed)
-        else:
-            tokens, logprobs = choose_sampled(allowed, rows.temperature[:count], noise[:count])
+        count, picked = tokens.shape[0], tokens[:, 0]
         active = ~rows.finished[:count]
-        rows.take(tokens, logprobs, active, rules)
-        ended = (tokens == rules.eot) | (rows.trace.sampled[:count] >= rows.limit[:count])
+        rows.take(picked, logprobs[:, 0], active, rules)
+        ended = (picked == rules.eot) | (rows.trace.sampled[:count] >= rows.limit[:count])
         rows.finished[:count] |= ended & active
         return None
 
@@ -127,13 +128,13 @@ class Sampling:
 
 
 class Beams:
-    """whisper.decoding.BeamSearchDecoder. `wanted`: finished candidates after which a slot is done."""
+    """whisper.decoding.BeamSearchDecoder. `enough`: finished candidates after which a slot is done."""
 
-    def __init__(self, group: int, wanted: int, slots: int, longest: int, device: torch.device) -> None:
-        self.group = group
-        self._wanted = wanted
-        # One column more than wanted: what is not to be kept is written there.
-        shape = (slots, wanted + 1)
+    def __init__(self, group: int, enough: int, slots: int, longest: int, device: torch.device) -> None:
+        self.group, self.wanted = group, group + 1
+        self._enough = enough
+        # One column more than enough: what is not to be kept is written there.
+        shape = (slots, enough + 1)
         self._count = torch.zeros(slots, dtype=torch.int64, device=device)
         self._scores = torch.zeros(shape, device=device)
         self._lengths = torch.zeros(shape, dtype=torch.int64, device=device)
@@ -147,11 +148,10 @@ class Beams:
         """As Search."""
         self._count[slot] = 0
 
-    def advance(self, rows: Rows, allowed: Allowed, rules: Rules, noise: Tensor | None) -> Tensor | None:  # noqa: ARG002
+    def advance(self, rows: Rows, tokens: Tensor, logprobs: Tensor, rules: Rules) -> Tensor | None:
         """As Search: each slot's best `group` sequences that go on; those that end before them are kept as finished."""
-        count, group = allowed.log_sum.shape[0], self.group
+        count, group = tokens.shape[0], self.group
         slots = count // group
-        tokens, logprobs = highest_candidates(allowed, group + 1)
         scores = (rows.score[:count, None] + logprobs).view(slots, group, group + 1)
         # All rows of a new slot are the same: the first speaks for them.
         new = (rows.trace.sampled[:count].view(slots, group) == 0).clone()
@@ -173,12 +173,12 @@ class Beams:
         """ended: (slots, candidates), which of the ranked ones end here."""
         slots, group = ended.shape[0], self.group
         index = self._count[:slots, None] + ended.cumsum(dim=1) - 1
-        kept = ended & active[:, None] & (index < self._wanted)
-        index = torch.where(kept, index, self._wanted)
+        kept = ended & active[:, None] & (index < self._enough)
+        index = torch.where(kept, index, self._enough)
         self._scores[:slots].scatter_(1, index, ranked.values)
         self._count[:slots] += kept.sum(dim=1)
         # A beam ends at most once a step: its row and the place of what it gave.
-        place = torch.full((slots, group), self._wanted, dtype=torch.int64, device=index.device)
+        place = torch.full((slots, group), self._enough, dtype=torch.int64, device=index.device)
         place.scatter_reduce_(1, ranked.indices // (group + 1), index, "amin", include_self=True)
         history = rows.history[: slots * group].view(slots, group, -1)
         self._tokens[:slots].scatter_(1, place[:, :, None].expand_as(history), history)
@@ -200,7 +200,7 @@ class Beams:
                 state[:count] = state[source]
         column = (chosen % (group + 1)).flatten()[:, None]
         rows.take(tokens.gather(1, column)[:, 0], logprobs.gather(1, column)[:, 0], active, rules)
-        full = (self._count[:slots] >= self._wanted).repeat_interleave(group)
+        full = (self._count[:slots] >= self._enough).repeat_interleave(group)
         rows.finished[:count] |= full | (rows.trace.sampled[:count] >= rows.limit[:count])
         return source
 

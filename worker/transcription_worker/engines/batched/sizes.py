@@ -5,8 +5,11 @@ from typing import Any
 
 import torch
 
-# More windows than these were not seen to be faster.
+from transcription_worker.engines.batched.hearing import keeps_features
+
+# More windows than these were not seen to be faster: 32 on one core and on two, and 16 for each of more.
 MOST_ON_CPU = 32
+MOST_ON_A_CORE = 16
 MOST_ON_GPU = 96
 # Share of the memory that is free once the model is loaded; the rest is for the encoder, logits and other work.
 SHARE_OF_CPU = 0.25
@@ -21,10 +24,11 @@ CGROUP_FILES = (
 )
 
 
-def window_bytes(dims: Any, group: int, dtype: torch.dtype) -> int:
-    """Keys and values of one window: of the audio once, of the text for each of its `group` rows."""
-    positions = dims.n_audio_ctx + group * dims.n_text_ctx
-    return int(2 * dims.n_text_layer * dims.n_text_state * positions * dtype.itemsize)
+def window_bytes(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
+    """What is kept of one window: of the audio once, of the text for each of its `group` rows."""
+    audio = 1 if keeps_features(dtype, device) else 2 * dims.n_text_layer
+    positions = audio * dims.n_audio_ctx + 2 * dims.n_text_layer * group * dims.n_text_ctx
+    return int(dims.n_text_state * positions * dtype.itemsize)
 
 
 def window_count(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
@@ -32,8 +36,8 @@ def window_count(dims: Any, group: int, dtype: torch.dtype, device: torch.device
     if device.type == "cuda":
         free, most = torch.cuda.mem_get_info(device)[0] * SHARE_OF_GPU, MOST_ON_GPU
     else:
-        free, most = free_host_bytes() * SHARE_OF_CPU, MOST_ON_CPU
-    return max(1, min(most, int(free) // (LANES * window_bytes(dims, group, dtype))))
+        free, most = free_host_bytes() * SHARE_OF_CPU, max(MOST_ON_CPU, MOST_ON_A_CORE * torch.get_num_threads())
+    return max(1, min(most, int(free) // (LANES * window_bytes(dims, group, dtype, device))))
 
 
 def free_host_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:

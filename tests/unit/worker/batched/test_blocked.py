@@ -1,0 +1,86 @@
+"""The blocks of the vocabulary give what whisper.decoding's filters and a softmax over all of it give."""
+
+import math
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from transcription_worker.engines.batched.blocked import BlockedVocabulary
+from transcription_worker.engines.batched.rules import Rules, Trace
+from transcription_worker.engines.batched.vocabulary_kernel import COLUMNS, padded
+
+from tests.unit.worker.batched.filtered import batches, expected, history, rules, traced
+
+
+@dataclass
+class Logits:
+    """Stands for a decoder: row number n of the batch has the logits of row n, since the hidden states are unit vectors."""
+
+    of: torch.Tensor
+
+    @property
+    def embedding(self) -> torch.Tensor:
+        return self.of.T.contiguous()
+
+    @property
+    def padded_embedding(self) -> Any:
+        return padded(self.embedding.numpy(), COLUMNS)
+
+    def normed(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden
+
+
+def picked(logits: torch.Tensor, trace: Trace, of: Rules, highest: int) -> tuple[torch.Tensor, torch.Tensor]:
+    decoder: Any = Logits(logits)
+    rows = logits.shape[0]
+    return BlockedVocabulary(decoder, of, highest).pick(torch.eye(rows), trace, torch.ones(rows), None)
+
+
+@pytest.mark.parametrize("timestamps", [True, False])
+@pytest.mark.parametrize("last_initial", [50, None])
+@pytest.mark.parametrize("highest", [1, 6])
+def test_the_highest_tokens_and_their_probabilities_are_those_of_the_whole_vocabulary(
+    timestamps: bool, last_initial: int | None, highest: int
+) -> None:
+    of = rules(timestamps, last_initial)
+    for rows, logits in batches():
+        best = expected(rows, logits, of).topk(highest, dim=-1)
+        tokens, chances = picked(logits, traced(rows, of), of, highest)
+        likely = best.values > -math.inf
+        assert torch.equal(tokens[likely], best.indices[likely])
+        torch.testing.assert_close(chances, best.values, rtol=0, atol=1e-5)
+
+
+def test_rows_of_different_lengths_in_one_batch_are_as_each_on_its_own() -> None:
+    of, chance = rules(), random.Random(6)
+    rows = [history(chance, length) for length in (1, 2, 3, 5, 9, 14)]
+    logits = torch.randn(len(rows), 51865, generator=torch.Generator().manual_seed(6))
+    tokens, chances = picked(logits, traced(rows, of), of, 1)
+    for row, given in enumerate(rows):
+        best = expected([given], logits[row : row + 1], of)[0].max(dim=-1)
+        assert int(tokens[row, 0]) == int(best.indices)
+        assert float(chances[row, 0]) == pytest.approx(float(best.values), abs=1e-5)
+
+
+def test_of_equals_the_lowest_token_is_taken_wherever_they_lie() -> None:
+    of = rules(timestamps=False)
+    logits = torch.full((3, 51865), -20.0)
+    allowed = [token for token in range(300, 51000, 1000) if token not in of.suppressed]
+    for row, some in enumerate((allowed[2:], allowed[20:], [allowed[7], 51800])):
+        logits[row, some] = 3.0
+    trace = traced([[400], [400], [400]], of)
+    tokens, _ = picked(logits, trace, of, 2)
+    assert tokens.tolist() == [[allowed[2], allowed[3]], [allowed[20], allowed[21]], [allowed[7], 51800]]
+
+
+def test_logits_far_apart_and_far_from_zero_lose_nothing() -> None:
+    of = rules(timestamps=False)
+    generator = torch.Generator().manual_seed(8)
+    logits = torch.randn(4, 51865, generator=generator) * 30 + torch.tensor([[0.0], [400.0], [-400.0], [90.0]])
+    rows = [[500], [500], [500], [500]]
+    best = expected(rows, logits, of).topk(3, dim=-1)
+    tokens, chances = picked(logits, traced(rows, of), of, 3)
+    assert torch.equal(tokens, best.indices)
+    torch.testing.assert_close(chances, best.values, rtol=0, atol=1e-4)
