@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import whisper
+from transcription_worker.engines.batched import forward, hearing, lane, sizes
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper import OpenAIWhisper
 from transcription_worker.engines.protocol import Transcript
@@ -62,6 +63,19 @@ def test_neither_order_nor_a_second_scheduler_changes_anything(model: Any, expec
     random.Random(3).shuffle(shuffled)
     with threads(2):
         assert not told(expected, transcripts(BatchedEngine(model, batch=32), shuffled))
+
+
+def test_what_a_gpu_computes_is_openai_whispers_too(
+    model: Any, expected: dict[str, Transcript], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys and values instead of features, all logits at once; in float32 on the CPU, where it can be compared."""
+    for module in (forward, hearing, lane, sizes):
+        monkeypatch.setattr(module, "has_loops", lambda *_: False)
+    short = [case for case in CASES if "min" not in case.name]
+    assert len(short) >= 40
+    assert not told(
+        {case.name: expected[case.name] for case in short}, transcripts(BatchedEngine(model, batch=8), short)
+    )
 
 
 def test_what_passes_at_temperature_0_is_the_same_with_all_temperatures_to_fall_back_on(

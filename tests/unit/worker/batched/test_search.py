@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from transcription_worker.engines.batched.choose import choose_sampled, highest_candidates
-from transcription_worker.engines.batched.rules import Rules, Trace, apply_rules
+from transcription_worker.engines.batched.rules import Columns, Rules, Trace, apply_rules
 from transcription_worker.engines.batched.search import Beams, Rows, Sampling
 from whisper.decoding import BeamSearchDecoder, GreedyDecoder
 
@@ -56,7 +56,7 @@ def by_rows(search: Any, group: int, seeds: list[int], limit: int) -> list[tuple
         lengths = rows.trace.sampled.tolist()
         histories = [history[:length] for history, length in zip(rows.history.tolist(), lengths, strict=True)]
         logits = torch.stack([logits_of(tokens, seeds[row // group]) for row, tokens in enumerate(histories)])
-        allowed = apply_rules(logits, rows.trace, RULES)
+        allowed = apply_rules(logits, rows.trace, RULES, Columns.of(RULES, CPU))
         search.advance(rows, *highest_candidates(allowed, search.wanted), RULES)
         if rows.finished.all():
             break
@@ -114,7 +114,7 @@ def test_samples_are_drawn_as_often_as_the_temperature_says(temperature: float) 
     likely = torch.tensor([2, 5, 11, EOT])
     logits[likely] = torch.tensor([2.0, 1.5, 1.0, 0.0])
     trace = Trace.empty(draws, RULES, CPU)
-    allowed = apply_rules(logits.repeat(draws, 1), trace, RULES)
+    allowed = apply_rules(logits.repeat(draws, 1), trace, RULES, Columns.of(RULES, CPU))
     noise = torch.empty(draws, VOCABULARY).exponential_(generator=generator)
     tokens, chances = choose_sampled(allowed, torch.full((draws,), temperature), noise)
     # The score is that of the distribution itself, whatever the temperature.

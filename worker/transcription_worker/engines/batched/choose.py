@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from transcription_worker.engines.batched.forward import Decoder
-from transcription_worker.engines.batched.rules import BLOCK, MINUS_INFINITY, Allowed, Rules, Trace, apply_rules
+from transcription_worker.engines.batched.rules import (
+    BLOCK,
+    MINUS_INFINITY,
+    Allowed,
+    Columns,
+    Rules,
+    Trace,
+    apply_rules,
+)
 
 
 class Vocabulary(Protocol):
@@ -25,10 +33,11 @@ class WholeVocabulary:
 
     def __init__(self, decoder: Decoder, rules: Rules, highest: int) -> None:
         self._decoder, self._rules, self._highest = decoder, rules, highest
+        self._columns = Columns.of(rules, decoder.embedding.device)
 
     def pick(self, hidden: Tensor, trace: Trace, temperatures: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """As Vocabulary."""
-        allowed = apply_rules(self._decoder.logits(hidden), trace, self._rules)
+        allowed = apply_rules(self._decoder.logits(hidden), trace, self._rules, self._columns)
         if noise is None:
             return highest_candidates(allowed, self._highest)
         tokens, logprobs = choose_sampled(allowed, temperatures, noise)

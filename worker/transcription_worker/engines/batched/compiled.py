@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+import torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,3 +22,8 @@ def compiled(function: F) -> F:
     except RuntimeError:  # no place to keep it in
         made = numba.njit(nogil=True, fastmath=MATH, error_model="numpy")(function)
     return made
+
+
+def has_loops(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether a decoder has such loops: in float32 on a CPU. A GPU, and a CPU in half precision, compute by torch alone."""
+    return device.type == "cpu" and dtype is torch.float32

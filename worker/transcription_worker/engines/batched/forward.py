@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
-from transcription_worker.engines.batched.hearing import Kept, by_head, hearing, joined, keeps_features, projected
+from transcription_worker.engines.batched.compiled import has_loops
+from transcription_worker.engines.batched.hearing import Kept, by_head, hearing, projected
 from transcription_worker.engines.batched.vocabulary_kernel import COLUMNS, FEW, ROWS, all_logits, padded
 
 
@@ -34,11 +35,11 @@ class Decoder:
         self._dtype, self._dims, self._device = dtype, model.dims, torch.device(model.device)
         self._heads = model.dims.n_text_head
         self._blocks = list(model.decoder.blocks)
-        self._qkv = [joined(dtype, block.attn.query, block.attn.key, block.attn.value) for block in self._blocks]
+        self._qkv = [_joined(dtype, block.attn.query, block.attn.key, block.attn.value) for block in self._blocks]
         self._hearing = hearing(model, dtype)
         self.embedding: Tensor = self._text.token_embedding.weight.detach().to(dtype)
         # numpy asks for huge pages, with which the many rows are found faster.
-        self.padded_embedding = padded(self.embedding.numpy(), COLUMNS) if keeps_features(dtype, self._device) else None
+        self.padded_embedding = padded(self.embedding.numpy(), COLUMNS) if has_loops(dtype, self._device) else None
 
     def caches(self, slots: int, group: int) -> Caches:
         """For so many slots of `group` rows. Zeroed: what no row has written yet is masked, but must not be NaN."""
@@ -146,6 +147,13 @@ class Decoder:
 
     def _feed_forward(self, block: Any, hidden: Tensor) -> Tensor:
         return block.mlp(_normed(block.mlp_ln, hidden))
+
+
+def _joined(dtype: torch.dtype, *projections: Any) -> tuple[Tensor, Tensor]:
+    """Weight and bias of projections that are computed as one."""
+    weight = torch.cat([one.weight for one in projections]).to(dtype)
+    biases = [torch.zeros_like(one.weight[:, 0]) if one.bias is None else one.bias for one in projections]
+    return weight, torch.cat([bias.to(dtype) for bias in biases])
 
 
 def _normed(norm: Any, x: Tensor) -> Tensor:

@@ -5,22 +5,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad, scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from transcription_worker.engines.batched.attention_kernel import attend
+from transcription_worker.engines.batched.compiled import has_loops
 
 # Up to so many queries of a slot the loops of attention_kernel are quicker than torch's products, which read the audio twice.
 FEW = 16
 
 # What is kept of the audio: tensors whose second dimension is the slots.
 Kept = tuple[Tensor, ...]
-
-
-def joined(dtype: torch.dtype, *projections: Any) -> tuple[Tensor, Tensor]:
-    """Weight and bias of projections that are computed as one."""
-    weight = torch.cat([one.weight for one in projections]).to(dtype)
-    biases = [torch.zeros_like(one.weight[:, 0]) if one.bias is None else one.bias for one in projections]
-    return weight, torch.cat([bias.to(dtype) for bias in biases])
 
 
 def by_head(x: Tensor, heads: int) -> Tensor:
@@ -44,7 +38,6 @@ class Hearing:
         self._dims, self._dtype, self._device = model.dims, dtype, torch.device(model.device)
         self._heads = model.dims.n_text_head
         self._blocks = [block.cross_attn for block in model.decoder.blocks]
-        self._projections = [joined(dtype, one.key, one.value) for one in self._blocks]
 
     def empty(self, slots: int) -> Kept:
         """Two of shape (layers, slots, heads, n_audio_ctx, head width)."""
@@ -77,8 +70,8 @@ class Hearing:
 
     def keys_and_values(self, number: int, features: Tensor) -> tuple[Tensor, Tensor]:
         """Each (slots, heads, n_audio_ctx, head width)."""
-        keys, values = linear(features, *self._projections[number]).chunk(2, dim=-1)
-        return by_head(keys, self._heads), by_head(values, self._heads)
+        block = self._blocks[number]
+        return by_head(block.key(features), self._heads), by_head(block.value(features), self._heads)
 
     def _attend(self, number: int, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         seen = scaled_dot_product_attention(self.queries(number, hidden), keys, values)
@@ -97,7 +90,7 @@ class FeaturesOnly(Hearing):
         super().__init__(model, torch.float32)
         shape = (self._heads, model.dims.n_text_state // self._heads, model.dims.n_text_state)
         self._scale = shape[1] ** -0.5
-        self._through_keys = [one.key.weight.view(shape) * self._scale for one in self._blocks]
+        self._through_keys = [one.key.weight.view(shape) for one in self._blocks]
         self._through_values = [one.value.weight.view(shape).transpose(1, 2) for one in self._blocks]
 
     def empty(self, slots: int) -> Kept:
@@ -127,7 +120,7 @@ class FeaturesOnly(Hearing):
     def _absorbed(self, number: int, hidden: Tensor, features: Tensor) -> Tensor:
         """hidden: (slots, length, width); features: (slots, n_audio_ctx, width)."""
         block, (slots, length, width) = self._blocks[number], hidden.shape
-        queries = block.query(hidden).view(slots * length, self._heads, -1).transpose(0, 1)
+        queries = (block.query(hidden) * self._scale).view(slots * length, self._heads, -1).transpose(0, 1)
         wide = torch.bmm(queries, self._through_keys[number])
         wide = wide.transpose(0, 1).reshape(slots, length * self._heads, width).contiguous()
         seen = _attended(wide, features)
@@ -148,11 +141,6 @@ def _attended(queries: Tensor, features: Tensor) -> Tensor:
     return seen[:, :count]
 
 
-def keeps_features(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether FeaturesOnly is the way: on a CPU, whose numbers of half precision have no loops of ours."""
-    return device.type == "cpu" and dtype is torch.float32
-
-
 def hearing(model: Any, dtype: torch.dtype) -> Hearing:
     """The one for the device that the model is on."""
-    return FeaturesOnly(model) if keeps_features(dtype, torch.device(model.device)) else Hearing(model, dtype)
+    return FeaturesOnly(model) if has_loops(dtype, torch.device(model.device)) else Hearing(model, dtype)

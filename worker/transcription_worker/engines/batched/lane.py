@@ -13,6 +13,7 @@ from whisper.utils import compression_ratio
 from transcription_worker.engines.batched.asks import Decode, Decoded
 from transcription_worker.engines.batched.blocked import BlockedVocabulary
 from transcription_worker.engines.batched.choose import Vocabulary, WholeVocabulary
+from transcription_worker.engines.batched.compiled import has_loops
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.graphs import Replays
 from transcription_worker.engines.batched.rules import Rules
@@ -111,8 +112,7 @@ class Lane(Generic[W]):
 
     def _choose_vocabulary(self) -> Vocabulary:
         """A GPU has the memory's bandwidth for all logits, and noise is drawn for all of them."""
-        blocked = self._device.type == "cpu" and self._compute.dtype is torch.float32 and not self.kind.drawn
-        if blocked:
+        if has_loops(self._compute.dtype, self._device) and not self.kind.drawn:
             return BlockedVocabulary(self._decoder, self.kind.rules, self._search.wanted)
         return WholeVocabulary(self._decoder, self.kind.rules, self._search.wanted)
 

@@ -28,6 +28,22 @@ class Rules:
     last_initial: int | None
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Token ids of the rules where the logits are: a step of a GPU is recorded, and no record may copy from the host."""
+
+    suppressed: Tensor
+    blank: Tensor
+
+    @staticmethod
+    def of(rules: Rules, device: torch.device) -> "Columns":
+        """Copies them there."""
+        suppressed, blank = (
+            torch.tensor(ids, dtype=torch.int64, device=device) for ids in (rules.suppressed, rules.blank)
+        )
+        return Columns(suppressed, blank)
+
+
 @dataclass
 class Trace:
     """What the rules need of each row's tokens so far; each of shape (rows,)."""
@@ -84,15 +100,14 @@ class Allowed:
         return found
 
 
-def apply_rules(logits: Tensor, trace: Trace, rules: Rules) -> Allowed:
+def apply_rules(logits: Tensor, trace: Trace, rules: Rules, columns: Columns) -> Allowed:
     """logits: (rows, vocabulary), masked in place. Source: SuppressBlank, SuppressTokens and ApplyTimestampRules."""
     rows = logits.shape[0]
     first = trace.sampled[:rows] == 0
-    logits[:, list(rules.suppressed)] = MINUS_INFINITY
+    logits.index_fill_(1, columns.suppressed, MINUS_INFINITY)
     text, special, stamps = _ranges(logits, rules)
     if not rules.timestamps:
-        blank = list(rules.blank)
-        logits[:, blank] = logits[:, blank].masked_fill(first[:, None], MINUS_INFINITY)
+        logits[:, columns.blank] = logits[:, columns.blank].masked_fill(first[:, None], MINUS_INFINITY)
         no_row = torch.zeros_like(first)
         peaks = block_peaks(text)
         return Allowed(text, special, stamps, (no_row, no_row, None), _log_sum(logits, logits.amax(dim=-1)), peaks)

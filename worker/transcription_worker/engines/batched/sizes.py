@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from transcription_worker.engines.batched.hearing import keeps_features
+from transcription_worker.engines.batched.compiled import has_loops
 
 # More windows than these were not seen to be faster: 32 on one core and on two, and 16 for each of more.
 MOST_ON_CPU = 32
@@ -26,7 +26,7 @@ CGROUP_FILES = (
 
 def window_bytes(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
     """What is kept of one window: of the audio once, of the text for each of its `group` rows."""
-    audio = 1 if keeps_features(dtype, device) else 2 * dims.n_text_layer
+    audio = 1 if has_loops(dtype, device) else 2 * dims.n_text_layer
     positions = audio * dims.n_audio_ctx + 2 * dims.n_text_layer * group * dims.n_text_ctx
     return int(dims.n_text_state * positions * dtype.itemsize)
 
