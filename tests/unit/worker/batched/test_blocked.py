@@ -5,11 +5,13 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transcription_worker.engines.batched.blocked import BlockedVocabulary
+from transcription_worker.engines.batched.compiled import widens
 from transcription_worker.engines.batched.rules import Rules, Trace
-from transcription_worker.engines.batched.vocabulary_kernel import COLUMNS, padded
+from transcription_worker.engines.batched.vocabulary_kernel import all_logits, packed
 
 from tests.unit.worker.batched.filtered import batches, expected, history, rules, traced
 
@@ -25,8 +27,8 @@ class Logits:
         return self.of.T.contiguous()
 
     @property
-    def padded_embedding(self) -> Any:
-        return padded(self.embedding.numpy(), COLUMNS)
+    def packed_embedding(self) -> Any:
+        return packed(self.embedding)
 
     def normed(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden
@@ -84,3 +86,19 @@ def test_logits_far_apart_and_far_from_zero_lose_nothing() -> None:
     tokens, chances = picked(logits, traced(rows, of), of, 3)
     assert torch.equal(tokens, best.indices)
     torch.testing.assert_close(chances, best.values, rtol=0, atol=1e-4)
+
+
+def test_half_precision_is_used_where_it_changes_no_number() -> None:
+    halves = torch.randn(3000, 64, generator=torch.Generator().manual_seed(9)).half()
+    halves[0, :4] = torch.tensor([0.0, 6e-8, -6e-8, 65504.0]).half()  # the least and the greatest
+    hidden = torch.randn(8, 64, generator=torch.Generator().manual_seed(10))
+    for embedding, kept in (
+        (halves.float(), np.uint16 if widens() else np.float32),
+        (halves.float() * 1.001, np.float32),
+    ):
+        weight = packed(embedding)
+        assert weight.dtype == kept
+        logits = torch.empty(7, 3000)
+        all_logits(hidden.numpy(), weight, logits.numpy())
+        exact = hidden[:7].double() @ embedding.double().T
+        torch.testing.assert_close(logits.double(), exact, rtol=1e-5, atol=1e-4)

@@ -25,7 +25,7 @@ GPU = torch.device("cuda")
 LOOKS = ("aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::masked_select", "aten::equal")
 
 
-class Watched(TorchDispatchMode):
+class Watched(TorchDispatchMode):  # type: ignore[misc]
     """Operations that a recording refuses. A number that is a tensor of no dimension is an argument, not a copy."""
 
     def __init__(self) -> None:

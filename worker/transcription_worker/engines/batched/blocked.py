@@ -54,7 +54,7 @@ class BlockedVocabulary:
 
     def _look(self, normed: Tensor, ends: Array, best: Array, tokens: Array, sums: Array) -> None:
         """As vocabulary_kernel.look, with products of the quicker kind."""
-        rows, weight = normed.shape[0], self._decoder.padded_embedding
+        rows, weight = normed.shape[0], self._decoder.packed_embedding
         if rows <= FEW and weight is not None:
             look(padded(normed.numpy(), ROWS), weight, ends, self._penalties, best, tokens, sums)
             return

@@ -9,7 +9,7 @@ from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
 from transcription_worker.engines.batched.compiled import has_loops
 from transcription_worker.engines.batched.hearing import Kept, by_head, hearing, projected
-from transcription_worker.engines.batched.vocabulary_kernel import COLUMNS, FEW, ROWS, all_logits, padded
+from transcription_worker.engines.batched.vocabulary_kernel import FEW, ROWS, all_logits, packed, padded
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Caches:
 class Decoder:
     """Reads the model's own parameters; nothing of them is changed.
 
-    `embedding`: of the vocabulary, (vocabulary, width); `padded_embedding`: as vocabulary_kernel takes it, where it is of use.
+    `embedding`: of the vocabulary, (vocabulary, width); `packed_embedding`: as vocabulary_kernel takes it, where it is of use.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
@@ -38,8 +38,7 @@ class Decoder:
         self._qkv = [_joined(dtype, block.attn.query, block.attn.key, block.attn.value) for block in self._blocks]
         self._hearing = hearing(model, dtype)
         self.embedding: Tensor = self._text.token_embedding.weight.detach().to(dtype)
-        # numpy asks for huge pages, with which the many rows are found faster.
-        self.padded_embedding = padded(self.embedding.numpy(), COLUMNS) if has_loops(dtype, self._device) else None
+        self.packed_embedding = packed(self.embedding) if has_loops(dtype, self._device) else None
 
     def caches(self, slots: int, group: int) -> Caches:
         """For so many slots of `group` rows. Zeroed: what no row has written yet is masked, but must not be NaN."""
@@ -128,10 +127,10 @@ class Decoder:
     def logits(self, hidden: Tensor) -> Tensor:
         """Of the whole vocabulary, float32."""
         normed = self.normed(hidden)
-        if self.padded_embedding is None or hidden.shape[0] > FEW:
+        if self.packed_embedding is None or hidden.shape[0] > FEW:
             return linear(normed, self.embedding).float()
         logits = torch.empty(hidden.shape[0], self.embedding.shape[0])
-        all_logits(padded(normed.numpy(), ROWS), self.padded_embedding, logits.numpy())
+        all_logits(padded(normed.numpy(), ROWS), self.packed_embedding, logits.numpy())
         return logits
 
     def _embedded(self, tokens: Tensor, positions: Tensor) -> Tensor:
