@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transcription_worker.engines.batched import sizes
 from transcription_worker.engines.batched.attention_kernel import attend, exponentials
+from transcription_worker.engines.batched.forward import Decoder
 from transcription_worker.engines.batched.hearing import FEW, FeaturesOnly, Hearing, hearing
+from transcription_worker.engines.batched.sizes import window_bytes
 from whisper.model import ModelDimensions, Whisper
 
 # Places that are no whole number of blocks, nor of fours.
@@ -87,3 +90,22 @@ def test_a_window_is_kept_once_for_all_blocks_where_keys_and_values_take_two_for
     kept = sum(one.numel() for one in hearing(model, torch.float32).empty(2))
     assert kept == 2 * PLACES * 48
     assert sum(one.numel() for one in hearing(model, torch.bfloat16).empty(2)) == 2 * 2 * kept
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("group", [1, 5])
+def test_the_memory_that_a_window_is_said_to_take_is_what_it_takes(dtype: torch.dtype, group: int) -> None:
+    model = random_model(4)
+    caches = Decoder(model, dtype).caches(1, group)
+    taken = sum(one.numel() * one.itemsize for one in (caches.keys, caches.values, *caches.audio))
+    assert window_bytes(model.dims, group, dtype, torch.device("cpu")) == taken
+
+
+def test_more_cores_decode_more_windows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    dims, cpu = random_model(4).dims, torch.device("cpu")
+    monkeypatch.setattr(sizes, "free_host_bytes", lambda: 1 << 40)
+    for threads, windows in ((1, 32), (2, 32), (8, 128)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert sizes.window_count(dims, 5, torch.float32, cpu) == windows
+    monkeypatch.setattr(sizes, "free_host_bytes", lambda: 0)
+    assert sizes.window_count(dims, 5, torch.float32, cpu) == 1
