@@ -1,6 +1,8 @@
 """Loops compiled by numba for the CPU at hand, where torch would go over memory several times."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import llvmlite.binding
@@ -15,15 +17,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 MATH = {"reassoc", "contract", "nsz", "arcp", "afn", "nnan"}
 
 
-def compiled(function: F) -> F:
-    """Numba's code of it, which runs without the interpreter's lock; kept beside the module where that can be written.
+# What loops are made of. numba looks at one file alone for whether what it kept is still right, and they call each other.
+SOURCES = ("compiled.py", "attention_kernel.py", "vocabulary_kernel.py", "blocked.py")
 
-    Its first call takes a second or two where nothing is kept, as in a pod with a read-only root.
+
+def edition(folder: Path) -> str:
+    """Another one with every change of one of the sources."""
+    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in SOURCES)).hexdigest()[:16]
+
+
+EDITION = edition(Path(__file__).parent)
+
+
+def compiled(function: F) -> F:
+    """Numba's code of it, which runs without the interpreter's lock; kept in NUMBA_CACHE_DIR, or else beside the module.
+
+    Its first call takes a second or two where nothing is kept, as in a pod that is new.
     """
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(Path(before or Path(__file__).parent / "__pycache__") / f"loops-{EDITION}")
     try:
         made: F = numba.njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")(function)
-    except RuntimeError:  # no place to keep it in
+    except RuntimeError:  # neither there nor anywhere else is a place that can be written
         made = numba.njit(nogil=True, fastmath=MATH, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
     return made
 
 
