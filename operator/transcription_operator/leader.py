@@ -65,7 +65,7 @@ class LeaderElection:
             async with asyncio.timeout(self._seconds * RENEW_SHARE / 2):
                 held = await self._try()
         except (ApiError, UnreachableError, TimeoutError) as error:
-            logger.warning("lease: %s", error or type(error).__name__)
+            logger.warning("lease: %s", str(error) or type(error).__name__)
             return False
         if held:
             self._renewed_at = began

@@ -22,7 +22,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 @pytest.fixture(scope="module")
 def operator(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     log = tmp_path_factory.mktemp("operator") / "operator.log"
-    options = {"allowed_endpoints": "*.amazonaws.com,s3.allowed", "worker_resources": '{"limits": {"memory": "4Gi"}}'}
+    options = {
+        "allowed_endpoints": "*.amazonaws.com,s3.allowed",
+        "worker_resources": '{"limits": {"memory": "4Gi"}}',
+        "lease_seconds": 15,  # as the chart has it: one that is lost ends the program, and nobody starts it again here
+    }
     with running_operator(plane, log, **options) as started:
         yield started
         text = log.read_text()
