@@ -8,8 +8,8 @@ CGROUP = Path("/sys/fs/cgroup")
 
 # Looks of an idle thread of OpenMP's at whether there is work, before it sleeps. By default it looks for milliseconds, and
 # beside another busy process both lose the cores to that: with two threads on two cores 120 s of audio took 3.5 s by default
-# and 2.2 s with so few looks (26 s and 3.7 s with slower steps of many more products). Alone the two are as quick
-# (docs/performance.md).
+# and 2.2 s with so few looks, and nothing was lost where nobody else was there (docs/performance.md). With slower steps, of
+# many more products, it was 26 s and 3.7 s on another machine.
 SPIN_COUNT = 10_000
 
 

@@ -14,8 +14,8 @@ import torch
 from transcription_worker.engines.checkpoint import Checkpoint
 from transcription_worker.engines.conversion import MAX_LENGTH, write_model
 from transcription_worker.engines.protocol import Samples
+from whisper.audio import CHUNK_LENGTH
 
-WINDOW_SECONDS = 30.0
 BATCHES = (16, 32, 64)
 
 
@@ -58,8 +58,7 @@ def _seconds(pipeline: Any, windows: Sequence[Samples], tokens: int, eot: int, b
             max_new_tokens=tokens,
             vad_filter=False,
             clip_timestamps=[
-                {"start": number * WINDOW_SECONDS, "end": (number + 1) * WINDOW_SECONDS}
-                for number in range(len(windows))
+                {"start": number * CHUNK_LENGTH, "end": (number + 1) * CHUNK_LENGTH} for number in range(len(windows))
             ],
             batch_size=batch,
         )

@@ -18,6 +18,7 @@ from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper import transcribe_arguments
 from transcription_worker.engines.protocol import InMemory, Input, Options, Samples
 from transcription_worker.engines.triton_link import use_prebuilt_link
+from whisper.audio import CHUNK_LENGTH
 
 from hack.bench.engines.machine import describe_machine
 from hack.bench.engines.models import SIZES, random_model
@@ -25,7 +26,6 @@ from hack.bench.engines.precision import print_equality
 from hack.bench.engines.roofline import Device, measure_device, window_cost
 from hack.bench.engines.sides import now
 
-WINDOW_SECONDS = 30.0
 TOKENS = 100
 EOT = 50257
 # Share of the roofline that the project promises, by size.
@@ -72,7 +72,7 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
         cost = window_cost(model.dims, chosen.tokens, batch, engine._dtype.itemsize)
         shares.append(cost.seconds(measured) / took)
         print(
-            f"| {batch} | {1 / took:.1f} | {WINDOW_SECONDS / took:.0f} | {shares[-1]:.0%} "
+            f"| {batch} | {1 / took:.1f} | {CHUNK_LENGTH / took:.0f} | {shares[-1]:.0%} "
             f"| {memory / 2**30:.1f} GiB | {reference / took:.1f} |"
         )
         del engine
@@ -93,7 +93,7 @@ def print_faster(model: Any, audio: Sequence[Samples], tokens: int, ours: float)
 
 def noise(windows: int) -> list[Samples]:
     chance = np.random.default_rng(3)
-    return [chance.normal(0, 0.05, round(WINDOW_SECONDS * 16_000)).astype(np.float32) for _ in range(windows)]
+    return [chance.normal(0, 0.05, round(CHUNK_LENGTH * 16_000)).astype(np.float32) for _ in range(windows)]
 
 
 def asked() -> Options:

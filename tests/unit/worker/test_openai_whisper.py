@@ -52,6 +52,24 @@ def test_temperatures_of_ones_own_stay_as_they_are() -> None:
     assert transcribe_arguments(options, half=True)["fp16"] is True
 
 
+@pytest.mark.parametrize(
+    ("beams", "patience", "given"),
+    [
+        (1, None, (None, None)),
+        (1, 1.0, (None, None)),
+        (1, 2.0, (1, 2.0)),
+        (2, None, (2, None)),
+        (None, None, (5, None)),
+    ],
+)
+def test_one_beam_is_whispers_greedy_decoder(
+    beams: int | None, patience: float | None, given: tuple[int | None, float | None]
+) -> None:
+    decoding = Decoding(beam_size=beams, patience=patience)
+    arguments = transcribe_arguments(dataclasses.replace(OPTIONS, decoding=decoding), half=False)
+    assert (arguments["beam_size"], arguments["patience"]) == given
+
+
 def test_every_option_of_the_spec_reaches_whisper() -> None:
     decoding = Decoding(
         temperatures=(0.4,),

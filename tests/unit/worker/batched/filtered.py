@@ -2,9 +2,12 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transcription_worker.engines.batched.rules import Rules, Trace
+from transcription_worker.engines.batched.vocabulary_kernel import packed
 from whisper.decoding import ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
@@ -66,3 +69,31 @@ def expected(rows: list[list[int]], logits: torch.Tensor, of: Rules) -> torch.Te
     for one in filters(of):
         one.apply(filtered, tokens)
     return filtered.log_softmax(dim=-1)
+
+
+def mixed() -> tuple[list[list[int]], torch.Tensor]:
+    """Rows of different lengths, and their logits."""
+    chance = random.Random(6)
+    rows = [history(chance, length) for length in (1, 2, 3, 5, 9, 14)]
+    return rows, torch.randn(len(rows), VOCABULARY, generator=torch.Generator().manual_seed(6))
+
+
+@dataclass
+class Logits:
+    """Stands for a decoder: row number n of the batch has the logits of row n, since the hidden states are unit vectors."""
+
+    of: torch.Tensor
+
+    @property
+    def embedding(self) -> torch.Tensor:
+        return self.of.T.contiguous()
+
+    @property
+    def packed_embedding(self) -> Any:
+        return packed(self.embedding)
+
+    def normed(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden @ self.of

@@ -88,6 +88,17 @@ def test_greedy_rows_end_with_whispers_own_tokens_and_score() -> None:
         assert scores == pytest.approx(sums, abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
+def test_one_beam_ends_with_the_tokens_and_the_score_of_the_greedy_decoder() -> None:
+    """What transcribe_arguments rests on, with whisper's own two decoders."""
+    for seed in range(12):
+        for limit in (30, 4):
+            beam, score = by_whisper(BeamSearchDecoder(1, EOT, Cache(), 1.0), 1, seed, limit)
+            greedy, sum_of_greedy = by_whisper(GreedyDecoder(0.0, EOT), 1, seed, limit)
+            assert beam == greedy
+            assert score == pytest.approx([float(one) for one in sum_of_greedy], abs=1e-5)
+
+
 def test_a_slot_that_is_done_stays_as_it_is_while_others_go_on() -> None:
     alone = by_rows(Beams(3, 3, 1, LONGEST, CPU), 3, [4], 30)
     among = by_rows(Beams(3, 3, 6, LONGEST, CPU), 3, [9, 4, 2, 7, 1, 8], 30)

@@ -28,6 +28,9 @@ class BlockedVocabulary:
 
     def __init__(self, decoder: Decoder, rules: Rules, highest: int) -> None:
         self._decoder, self._rules, self._highest = decoder, rules, highest
+        if decoder.packed_embedding is None:
+            raise ValueError("the decoder has no loops on this device and in this precision")
+        self._weight = decoder.packed_embedding
         self._ranges = (rules.eot, rules.timestamp_begin, decoder.embedding.shape[0])
         self._penalties = _penalties(rules, decoder.embedding.shape[0])
 
@@ -54,9 +57,9 @@ class BlockedVocabulary:
 
     def _look(self, normed: Tensor, ends: Array, best: Array, tokens: Array, sums: Array) -> None:
         """As vocabulary_kernel.look, with products of the quicker kind."""
-        rows, weight = normed.shape[0], self._decoder.packed_embedding
-        if rows <= FEW and weight is not None:
-            look(padded(normed.numpy(), ROWS), weight, ends, self._penalties, best, tokens, sums)
+        rows = normed.shape[0]
+        if rows <= FEW:
+            look(padded(normed.numpy(), ROWS), self._weight, ends, self._penalties, best, tokens, sums)
             return
         embedding, columns = self._decoder.embedding, BLOCK // rows
         for start in range(0, embedding.shape[0], columns):

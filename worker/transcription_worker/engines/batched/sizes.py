@@ -7,7 +7,7 @@ import torch
 
 from transcription_worker.engines.batched.compiled import has_loops
 
-# More windows than these were not seen to be faster: 32 on one core and on two, and 16 for each of more.
+# On two cores more windows were not seen to be faster; 16 for each of more cores, and a GPU's, were not measured.
 MOST_ON_CPU = 32
 MOST_ON_A_CORE = 16
 MOST_ON_GPU = 96

@@ -1,65 +1,62 @@
-"""The blocks of the vocabulary give what whisper.decoding's filters and a softmax over all of it give."""
+"""Both ways to look for the next tokens give what whisper.decoding's filters and a softmax give."""
 
 import math
-import random
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transcription_worker.engines.batched.blocked import BlockedVocabulary
+from transcription_worker.engines.batched.choose import Vocabulary, WholeVocabulary
 from transcription_worker.engines.batched.compiled import widens
 from transcription_worker.engines.batched.rules import Rules, Trace
 from transcription_worker.engines.batched.vocabulary_kernel import all_logits, packed
 
-from tests.unit.worker.batched.filtered import batches, expected, history, rules, traced
+from tests.unit.worker.batched.filtered import Logits, batches, expected, mixed, rules, traced
 
 
-@dataclass
-class Logits:
-    """Stands for a decoder: row number n of the batch has the logits of row n, since the hidden states are unit vectors."""
-
-    of: torch.Tensor
-
-    @property
-    def embedding(self) -> torch.Tensor:
-        return self.of.T.contiguous()
-
-    @property
-    def packed_embedding(self) -> Any:
-        return packed(self.embedding)
-
-    def normed(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden
+def blocked(decoder: Any, of: Rules, highest: int) -> Vocabulary:
+    return BlockedVocabulary(decoder, of, highest)
 
 
-def picked(logits: torch.Tensor, trace: Trace, of: Rules, highest: int) -> tuple[torch.Tensor, torch.Tensor]:
-    decoder: Any = Logits(logits)
+def whole(decoder: Any, of: Rules, highest: int) -> Vocabulary:
+    return WholeVocabulary(decoder, of, highest)
+
+
+Way = Callable[[Any, Rules, int], Vocabulary]
+
+
+def picked(
+    logits: torch.Tensor, trace: Trace, of: Rules, highest: int, way: Way = blocked
+) -> tuple[torch.Tensor, torch.Tensor]:
     rows = logits.shape[0]
-    return BlockedVocabulary(decoder, of, highest).pick(torch.eye(rows), trace, torch.ones(rows), None)
+    return way(Logits(logits), of, highest).pick(torch.eye(rows), trace, torch.ones(rows), None)
 
 
+both_ways = pytest.mark.parametrize("way", [blocked, whole])
+
+
+@both_ways
 @pytest.mark.parametrize("timestamps", [True, False])
 @pytest.mark.parametrize("last_initial", [50, None])
 @pytest.mark.parametrize("highest", [1, 6])
 def test_the_highest_tokens_and_their_probabilities_are_those_of_the_whole_vocabulary(
-    timestamps: bool, last_initial: int | None, highest: int
+    timestamps: bool, last_initial: int | None, highest: int, way: Way
 ) -> None:
     of = rules(timestamps, last_initial)
     for rows, logits in batches():
         best = expected(rows, logits, of).topk(highest, dim=-1)
-        tokens, chances = picked(logits, traced(rows, of), of, highest)
+        tokens, chances = picked(logits, traced(rows, of), of, highest, way)
         likely = best.values > -math.inf
         assert torch.equal(tokens[likely], best.indices[likely])
         torch.testing.assert_close(chances, best.values, rtol=0, atol=1e-5)
 
 
-def test_rows_of_different_lengths_in_one_batch_are_as_each_on_its_own() -> None:
-    of, chance = rules(), random.Random(6)
-    rows = [history(chance, length) for length in (1, 2, 3, 5, 9, 14)]
-    logits = torch.randn(len(rows), 51865, generator=torch.Generator().manual_seed(6))
-    tokens, chances = picked(logits, traced(rows, of), of, 1)
+@both_ways
+def test_rows_of_different_lengths_in_one_batch_are_as_each_on_its_own(way: Way) -> None:
+    of, (rows, logits) = rules(), mixed()
+    tokens, chances = picked(logits, traced(rows, of), of, 1, way)
     for row, given in enumerate(rows):
         best = expected([given], logits[row : row + 1], of)[0].max(dim=-1)
         assert int(tokens[row, 0]) == int(best.indices)
