@@ -47,13 +47,19 @@ def children(parent: int | None = None) -> list[int]:
     return found
 
 
-def field(process: int, name: str) -> str:
-    """Of /proc/PID/status; "" when the process is gone."""
+def fields(process: int) -> dict[str, str]:
+    """What /proc/PID/status says; nothing when the process is gone."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
-        return ""
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(f"{name}:")), "")
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def peak_memory(process: int) -> int:
+    """Bytes that an ffmpeg has held at most. 0 before it runs: until then the new process's memory is its parent's."""
+    said = fields(process)
+    return int(said["VmHWM"].split()[0]) << 10 if said.get("Name") == "ffmpeg" and "VmHWM" in said else 0
 
 
 def wait_until(probe: Callable[[], object], seconds: float = 60.0) -> None:
@@ -70,7 +76,7 @@ def failure_while(path: Path, scratch: Path, act: Callable[[int], None]) -> Work
         opening = pool.submit(open_audio, path, scratch)
         wait_until(lambda: [spool for spool in scratch.iterdir() if spool.stat().st_size])
         (process,) = children()
-        assert field(process, "Name") == "ffmpeg"
+        assert fields(process)["Name"] == "ffmpeg"
         act(process)
         error = opening.exception(timeout=60)
     assert isinstance(error, WorkerError)
@@ -160,7 +166,7 @@ def test_an_ffmpeg_that_needs_more_memory_than_allowed_is_refused(
     with ThreadPoolExecutor(1) as pool:
         opening = pool.submit(open_audio, greedy, scratch)
         while not opening.done():
-            peaks += [int(field(child, "VmHWM").split()[0]) << 10 for child in children() if field(child, "VmHWM")]
+            peaks += [peak_memory(child) for child in children()]
             time.sleep(0.005)
         error = opening.exception()
     assert isinstance(error, WorkerError)
@@ -212,9 +218,9 @@ def test_a_worker_that_is_killed_takes_its_ffmpeg_along(scratch: Path, long: Pat
     with subprocess.Popen([sys.executable, "-c", KILLED, long, scratch]) as worker:
         wait_until(lambda: [spool for spool in scratch.iterdir() if spool.stat().st_size])
         (process,) = children(worker.pid)
-        assert field(process, "Name") == "ffmpeg"
+        assert fields(process)["Name"] == "ffmpeg"
         worker.kill()
-    wait_until(lambda: field(process, "State") in ("", "Z (zombie)"), 5)
+    wait_until(lambda: fields(process).get("State") in (None, "Z (zombie)"), 5)
     for left in scratch.iterdir():  # a file stays, as nobody was there to delete it
         left.unlink()
 
