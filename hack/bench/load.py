@@ -2,7 +2,8 @@
 
 Each measurement is a process of its own, and does not count its imports. Cold: the file's pages were given back to the kernel
 first, and how many stayed is printed; below a virtual machine the host may still hold them. A model whose weights are mapped
-is not read when it is loaded, so every page is touched before the clock stops.
+is not read when it is loaded, so every page is touched before the clock stops. Weights that the file has in float16 take new
+memory in float32; how long the machine needs to give that much, with nothing written to it but zeros, is measured beside it.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from transcription_worker.engines import weights
 from transcription_worker.engines.building import build
 from whisper.model import ModelDimensions
 
-# What the project promises: seconds beyond the disk's own read, with the weights in the precision that the file has.
+# What the project promises: seconds beyond the disk's own read; where new memory is needed, beyond the machine's own time for it.
 BEYOND_READ = 1.5
 
 LARGE_V3 = ModelDimensions(
@@ -50,7 +51,7 @@ def main() -> int:
     """0 if the promise is kept, cold and warm."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--folder", help="where the file is written, 3.1 GB; the default is the system's folder for such"
+        "--folder", help="where the file is written, 6.2 GB at most; the default is the system's folder for such"
     )
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -58,24 +59,32 @@ def main() -> int:
         print(json.dumps(measure(*options.measure)))
         return 0
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        path = Path(folder) / "large-v3.pt"
-        write_checkpoint(path)
-        print(f"{path.stat().st_size / 1e9:.2f} GB, float16, with large-v3's dimensions\n")
-        results = {cold: measure_all(path, cold) for cold in (True, False)}
-    kept = [told(results[cold], cold) for cold in (True, False)]
+    kept = [told for dtype in MEASURED_OF for told in compare(dtype, options.folder)]
     return 0 if all(kept) else 1
 
 
-def write_checkpoint(path: Path) -> None:
-    """As openai-whisper's files: float16, `dims` and `model_state_dict`."""
-    with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in shell().items()}
-    drawn = (torch.randn(BLOCK) * 0.02).half()
-    tensors = {name: repeated(drawn, shape) for name, shape in shapes.items()}
+def compare(dtype: torch.dtype, folder: str | None) -> list[bool]:
+    """Prints the tables of a file with weights of this type; whether each promise is kept."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        path = Path(place) / "large-v3.pt"
+        write_checkpoint(path, dtype)
+        print(f"\nA file of {path.stat().st_size / 1e9:.2f} GB, {name_of(dtype)}, with large-v3's dimensions")
+        return [kept for cold in (True, False) for kept in told(measure_all(path, dtype, cold), cold)]
+
+
+def write_checkpoint(path: Path, dtype: torch.dtype) -> None:
+    """As openai-whisper's files: `dims` and `model_state_dict`."""
+    drawn = (torch.randn(BLOCK) * 0.02).to(dtype)
+    tensors = {name: repeated(drawn, shape) for name, shape in shapes().items()}
     torch.save({"dims": dataclasses.asdict(LARGE_V3), "model_state_dict": tensors}, path)
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def shapes() -> dict[str, torch.Size]:
+    """Of large-v3's tensors."""
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in shell().items()}
 
 
 def shell() -> dict[str, torch.Tensor]:
@@ -117,6 +126,12 @@ def loaded(path: Path, dtype: torch.dtype) -> None:
         parameter.detach().flatten().view(torch.uint8)[:: mmap.PAGESIZE].sum()
 
 
+def new_memory() -> None:
+    """As much as the weights take in float32, tensor by tensor as they are made."""
+    held = [torch.empty(shape).fill_(0.0) for shape in shapes().values()]
+    assert held
+
+
 def load_model(path: Path) -> None:
     """openai-whisper's own."""
     whisper.load_model(str(path), device="cpu")
@@ -125,10 +140,17 @@ def load_model(path: Path) -> None:
 MEASURED: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "read": ("the file read, nothing else", read),
     "digest": ("its SHA-256", digest),
-    "as_stored": ("ours, weights as stored (float16)", lambda path: loaded(path, torch.float16)),
+    "float16": ("ours, weights in float16", lambda path: loaded(path, torch.float16)),
+    "memory": ("new memory for float32, nothing else", lambda _: new_memory()),
     "float32": ("ours, weights in float32", lambda path: loaded(path, torch.float32)),
     "load_model": ("whisper.load_model (float32)", load_model),
 }
+# Of a file with weights of this type; what is not in it says nothing new.
+MEASURED_OF = {torch.float16: tuple(MEASURED), torch.float32: ("read", "float32", "load_model")}
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def measure(what: str, file: str) -> dict[str, float]:
@@ -150,9 +172,9 @@ def peak_resident() -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
-def measure_all(path: Path, cold: bool) -> dict[str, dict[str, float]]:
+def measure_all(path: Path, dtype: torch.dtype, cold: bool) -> dict[str, dict[str, float]]:
     found = {}
-    for what in MEASURED:
+    for what in MEASURED_OF[dtype]:
         if cold:
             drop(path)
         else:
@@ -183,22 +205,30 @@ def resident_share(path: Path) -> float:
     return sum(page & 1 for page in found) / pages
 
 
-def told(results: dict[str, dict[str, float]], cold: bool) -> bool:
-    """Prints one table; whether the promise is kept."""
-    print(f"{'cold' if cold else 'warm'}{'':36} clock      CPUs    memory   file cached before")
-    for what, (label, _) in MEASURED.items():
-        one = results[what]
-        print(f"  {label:36} {one['seconds']:7.2f} s {one['cpu']:7.2f} s {one['peak']:6.1f} GB {one['resident']:7.0%}")
-    beyond = results["as_stored"]["seconds"] - results["read"]["seconds"]
-    for what in ("as_stored", "float32"):
+def told(results: dict[str, dict[str, float]], cold: bool) -> list[bool]:
+    """Prints one table; whether each promise is kept."""
+    print(f"\n{'cold' if cold else 'warm'}{'':36} clock      CPUs    memory   file cached before")
+    for what, one in results.items():
         print(
-            f"  whisper.load_model takes {results['load_model']['seconds'] / results[what]['seconds']:.1f} times {MEASURED[what][0]}"
+            f"  {MEASURED[what][0]:36} {one['seconds']:7.2f} s {one['cpu']:7.2f} s {one['peak']:6.1f} GB {one['resident']:7.0%}"
         )
+    seconds = {what: one["seconds"] for what, one in results.items()}
+    ours = [what for what in ("float16", "float32") if what in seconds]
+    for what in ours:
+        print(f"  whisper.load_model takes {seconds['load_model'] / seconds[what]:.1f} times {MEASURED[what][0]}")
+    return [promised(seconds, what) for what in ours]
+
+
+def promised(seconds: dict[str, float], what: str) -> bool:
+    """Prints whether this way of ours is in time."""
+    own, machine = seconds["read"], "the read"
+    if what == "float32" and "memory" in seconds:
+        own, machine = own + seconds["memory"], f"the read, {seconds['memory']:.2f} s for new memory"
+    beyond = seconds[what] - own
     kept = beyond <= BEYOND_READ
     print(
-        f"  in float32, twice the file's size: {results['float32']['seconds'] - results['read']['seconds']:.2f} s beyond the read"
+        f"{'ok  ' if kept else 'MISS'} {MEASURED[what][0]}: {beyond:.2f} s beyond {machine} (promised: {BEYOND_READ:g})"
     )
-    print(f"{'ok  ' if kept else 'MISS'} as stored: {beyond:.2f} s beyond the read (promised: {BEYOND_READ:g})\n")
     return kept
 
 
