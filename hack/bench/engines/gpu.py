@@ -1,6 +1,6 @@
 """The engines on a GPU, with random weights and a fixed number of tokens for each window: `make bench-gpu`.
 
-With --device cpu and a small size it runs anywhere, to show that it runs; the numbers say nothing then.
+With --device cpu and a small size it runs anywhere; of a GPU its numbers say nothing then.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
     print("|---|---|---|---|---|---|")
     for batch in chosen.batch:
         engine = BatchedEngine(model, batch=batch)
-        took, memory = engine_seconds(engine, audio, device, chosen.rounds)
+        took, memory = engine_seconds(engine, audio, device, chosen)
         cost = window_cost(model.dims, chosen.tokens, batch, engine._dtype.itemsize)
         shares.append(cost.seconds(measured) / took)
         print(
@@ -103,17 +103,17 @@ def asked() -> Options:
 
 
 def engine_seconds(
-    engine: BatchedEngine, audio: Sequence[Samples], device: torch.device, rounds: int
+    engine: BatchedEngine, audio: Sequence[Samples], device: torch.device, chosen: argparse.Namespace
 ) -> tuple[float, int]:
     """For one window, the median of the rounds after one that records the graphs; and the peak of memory, bytes."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     walls = []
-    for _ in range(rounds + 1):
+    for _ in range(chosen.rounds + 1):
         began = now(device)
         for outcome in engine.transcribe(_inputs(audio)):
             steps = outcome.value().counters.steps
-            assert steps >= 1
+            assert steps == chosen.tokens, f"tokens of a window: got {steps}, wanted {chosen.tokens}"
         walls.append(now(device) - began)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     return statistics.median(walls[1:]) / len(audio), peak

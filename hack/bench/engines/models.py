@@ -17,18 +17,22 @@ AUDIO_CONTEXT = 1500
 SEED = 11
 
 
+def dimensions(size: str, text_context: int) -> Any:
+    """ModelDimensions of a size, with as long a text as asked for: the official ones have 448."""
+    mels, width, heads, audio_layers, text_layers, vocabulary = SIZES[size]
+    return ModelDimensions(
+        mels, AUDIO_CONTEXT, width, heads, audio_layers, vocabulary, text_context, width, heads, text_layers
+    )
+
+
 def random_model(size: str, tokens: int, device: str = "cpu") -> Any:
     """A Whisper that never ends by itself where `eot` is suppressed: it gives `tokens` tokens for every window.
 
     whisper.decoding stops after half of n_text_ctx, on both sides of a comparison alike.
     """
-    mels, width, heads, audio_layers, text_layers, vocabulary = SIZES[size]
     torch.manual_seed(SEED)
-    dims = ModelDimensions(
-        mels, AUDIO_CONTEXT, width, heads, audio_layers, vocabulary, 2 * tokens, width, heads, text_layers
-    )
     with torch.device(device):
-        model = Whisper(dims).eval()
+        model = Whisper(dimensions(size, 2 * tokens)).eval()
         # The constructor leaves the positions as they were in memory.
         torch.nn.init.normal_(model.decoder.positional_embedding, std=0.02)
     return model
