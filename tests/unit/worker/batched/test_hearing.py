@@ -8,8 +8,9 @@ import torch
 from transcription_worker.engines.batched import sizes
 from transcription_worker.engines.batched.attention_kernel import attend, exponentials
 from transcription_worker.engines.batched.forward import Decoder
-from transcription_worker.engines.batched.hearing import FEW, FeaturesOnly, Hearing, hearing
+from transcription_worker.engines.batched.hearing import FEW, FeaturesOnly, Hearing
 from transcription_worker.engines.batched.sizes import window_bytes
+from transcription_worker.engines.batched.ways import choose_ways
 from whisper.model import ModelDimensions, Whisper
 
 # Places that are no whole number of blocks, nor of fours.
@@ -61,7 +62,7 @@ def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int
     features = torch.randn(slots, PLACES, 48, generator=generator)
     hidden = torch.randn(slots * group, 48, generator=generator)
     added = []
-    for one in (Hearing(model, torch.float32), hearing(model, torch.float32)):
+    for one in (Hearing(model, torch.float32), FeaturesOnly(model)):
         kept = one.empty(slots + 1)
         one.write(features, kept, torch.arange(slots))
         added.append([one.step(number, hidden, kept, slots) for number in range(2)])
@@ -87,17 +88,20 @@ def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None
 
 def test_a_window_is_kept_once_for_all_blocks_where_keys_and_values_take_two_for_each() -> None:
     model = random_model(4)
-    kept = sum(one.numel() for one in hearing(model, torch.float32).empty(2))
+    kept = sum(one.numel() for one in choose_ways(model, torch.float32).hearing(model, torch.float32).empty(2))
     assert kept == 2 * PLACES * 48
-    assert sum(one.numel() for one in hearing(model, torch.bfloat16).empty(2)) == 2 * 2 * kept
+    assert (
+        sum(one.numel() for one in choose_ways(model, torch.bfloat16).hearing(model, torch.bfloat16).empty(2))
+        == 2 * 2 * kept
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("group", [1, 5])
 def test_the_memory_that_a_window_is_said_to_take_is_what_it_takes(dtype: torch.dtype, group: int) -> None:
     model = random_model(4)
-    caches = Decoder(model, dtype).caches(1, group)
-    taken = sum(one.numel() * one.itemsize for one in (caches.keys, caches.values, *caches.audio))
+    caches = Decoder(model, dtype, choose_ways(model, dtype)).caches(1, group)
+    taken = sum(one.numel() * one.itemsize for one in (*caches.text, *caches.audio))
     assert window_bytes(model.dims, group, dtype, torch.device("cpu")) == taken
 
 

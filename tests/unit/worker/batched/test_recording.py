@@ -16,6 +16,7 @@ from transcription_worker.engines.batched import lane
 from transcription_worker.engines.batched.forward import Decoder
 from transcription_worker.engines.batched.lane import Kind, Lane
 from transcription_worker.engines.batched.rules import Columns, Rules
+from transcription_worker.engines.batched.ways import choose_ways
 from whisper.model import ModelDimensions, TextDecoder
 
 DIMENSIONS = ModelDimensions(80, 1500, 128, 2, 2, 51865, 448, 128, 2, 2)
@@ -55,7 +56,7 @@ def compute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         with GPU:
             text = TextDecoder(DIMENSIONS.n_vocab, 448, 128, 2, 2)
         model = types.SimpleNamespace(decoder=text, dims=DIMENSIONS, device=GPU)
-        decoder = Decoder(model, torch.float32)
+        decoder = Decoder(model, torch.float32, choose_ways(model, torch.float32))
         yield types.SimpleNamespace(model=model, dtype=torch.float32, device=GPU, decoder=decoder)
 
 

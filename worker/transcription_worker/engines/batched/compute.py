@@ -8,7 +8,9 @@ from whisper.timing import WordTiming
 from whisper.tokenizer import get_tokenizer
 
 from transcription_worker.engines.batched.asks import Align, Heard
+from transcription_worker.engines.batched.encoding import Encoder
 from transcription_worker.engines.batched.forward import Decoder
+from transcription_worker.engines.batched.ways import choose_ways
 from transcription_worker.engines.batched.words import align
 
 # Windows in one run of the encoder. Larger ones were not faster; a GPU's activations of 16 take 0.25 GB at width 1280.
@@ -24,7 +26,8 @@ class Compute:
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         self.model, self.dtype = model, dtype
         self.device = torch.device(model.device)
-        self.decoder = Decoder(model, dtype)
+        ways = choose_ways(model, dtype)
+        self.decoder, self._encoder = Decoder(model, dtype, ways), Encoder(model, dtype, ways.add_and_norm)
         self.encoded_at_once = ENCODED_ON_GPU if self.device.type == "cuda" else ENCODED_ON_CPU
         self._heads = model.alignment_heads.to_dense().nonzero().T.cpu()
         self._tokenizer = tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
@@ -32,8 +35,7 @@ class Compute:
 
     def encode(self, mels: list[Tensor]) -> list[Tensor]:
         """Features of windows of log-mel, each of shape (1500, width)."""
-        features: Tensor = self.model.encoder(torch.stack(mels).to(self.dtype))
-        return list(features)
+        return list(self._encoder(torch.stack(mels)))
 
     def hear(self, features: list[Tensor]) -> list[Heard]:
         """Languages of windows: whisper.decoding.detect_language, and the probability of no speech beside it."""

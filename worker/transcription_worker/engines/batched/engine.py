@@ -52,7 +52,7 @@ class BatchedEngine:
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
         """As protocol.Engine."""
         running, events = set[Opened](), queue.SimpleQueue[Ended | Exception | None]()
-        opening = Opening(inputs, self._open, OPENED_AHEAD, lambda: events.put(None))
+        opening = Opening(inputs, self._open, OPENED_AHEAD, lambda: events.put(None), self._device)
         try:
             with opening, Crew(self._compute, self.batch, events.put) as crew:
                 while True:

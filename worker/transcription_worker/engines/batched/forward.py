@@ -5,22 +5,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 from transcription_worker.engines.batched.compiled import has_loops
-from transcription_worker.engines.batched.hearing import Kept, by_head, hearing, projected
+from transcription_worker.engines.batched.hearing import Kept, by_head, projected
+from transcription_worker.engines.batched.norms import normed
 from transcription_worker.engines.batched.vocabulary_kernel import FEW, ROWS, all_logits, packed, padded
+from transcription_worker.engines.batched.ways import Ways
 
 
 @dataclass
 class Caches:
-    """Keys and values of the text, and what is kept of the audio.
+    """What is kept of the text, see remembering, and of the audio, see hearing."""
 
-    `keys`, `values`: (layers, rows, heads, n_text_ctx, head width); `audio`: see hearing.
-    """
-
-    keys: Tensor
-    values: Tensor
+    text: Kept
     audio: Kept
 
 
@@ -30,22 +28,27 @@ class Decoder:
     `embedding`: of the vocabulary, (vocabulary, width); `packed_embedding`: as vocabulary_kernel takes it, where it is of use.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype, ways: Ways) -> None:
         self._text = model.decoder
-        self._dtype, self._dims, self._device = dtype, model.dims, torch.device(model.device)
+        self._dtype, self._device = dtype, torch.device(model.device)
         self._heads = model.dims.n_text_head
         self._blocks = list(model.decoder.blocks)
         self._qkv = [_joined(dtype, block.attn.query, block.attn.key, block.attn.value) for block in self._blocks]
-        self._hearing = hearing(model, dtype)
+        self._hearing, self._remembering = ways.hearing(model, dtype), ways.remembering(model, dtype)
+        self._add_and_norm = ways.add_and_norm
+        # The norm that follows each block: that of the next one, or the last.
+        self._following = [block.attn_ln for block in self._blocks[1:]] + [self._text.ln]
         self.embedding: Tensor = self._text.token_embedding.weight.detach().to(dtype)
         self.packed_embedding = packed(self.embedding) if has_loops(dtype, self._device) else None
 
+    @property
+    def length_step(self) -> int:
+        """A multiple of it bounds every row's position in a step."""
+        return self._remembering.length_step
+
     def caches(self, slots: int, group: int) -> Caches:
-        """For so many slots of `group` rows. Zeroed: what no row has written yet is masked, but must not be NaN."""
-        dims = self._dims
-        shape = (dims.n_text_layer, slots * group, self._heads, dims.n_text_ctx, dims.n_text_state // self._heads)
-        keys, values = (torch.zeros(shape, dtype=self._dtype, device=self._device) for _ in range(2))
-        return Caches(keys, values, self._hearing.empty(slots))
+        """For so many slots of `group` rows."""
+        return Caches(self._remembering.empty(slots * group), self._hearing.empty(slots))
 
     def prefill(self, tokens: Tensor, features: Tensor, caches: Caches, slots: list[int]) -> Tensor:
         """Hidden states of whole prompts, (slots, length, width); every row of a slot's group gets their keys and values.
@@ -54,15 +57,14 @@ class Decoder:
         overwrites it.
         """
         index = torch.tensor(slots, device=tokens.device)
-        group = caches.keys.shape[1] // caches.audio[0].shape[1]
+        group = caches.text[0].shape[1] // caches.audio[0].shape[1]
         rows = (index[:, None] * group + torch.arange(group, device=tokens.device)).flatten()
         length = tokens.shape[1]
         self._hearing.write(features, caches.audio, index)
         hidden = self._embedded(tokens, self._text.positional_embedding[:length])
         for number, block in enumerate(self._blocks):
-            queries, keys, values = (by_head(x, self._heads) for x in self._projected(number, hidden))
-            caches.keys[number, rows, :, :length] = keys.repeat_interleave(group, dim=0)
-            caches.values[number, rows, :, :length] = values.repeat_interleave(group, dim=0)
+            queries, keys, values = self._by_head(number, hidden)
+            self._remembering.write(number, keys, values, caches.text, rows)
             seen = scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
             hidden = hidden + projected(block.attn, seen)
             hidden = hidden + self._hearing.prompts(number, self._normed_for_audio(block, hidden), caches.audio, index)
@@ -79,12 +81,12 @@ class Decoder:
         scores: dict[tuple[int, int], Tensor] = {}
         hidden = self._embedded(tokens, self._text.positional_embedding[: tokens.shape[1]])
         for number, block in enumerate(self._blocks):
-            queries, keys, values = (by_head(x, self._heads) for x in self._projected(number, hidden))
+            queries, keys, values = self._by_head(number, hidden)
             seen = scaled_dot_product_attention(queries, keys, values, is_causal=tokens.shape[1] > 1)
             hidden = hidden + projected(block.attn, seen)
-            normed = self._normed_for_audio(block, hidden)
-            scores |= self._scores(number, [pair for pair in wanted if pair[0] == number], normed, features)
-            hidden = hidden + self._hearing.texts(number, normed, features)
+            asking = self._normed_for_audio(block, hidden)
+            scores |= self._scores(number, [pair for pair in wanted if pair[0] == number], asking, features)
+            hidden = hidden + self._hearing.texts(number, asking, features)
             hidden = hidden + self._feed_forward(block, hidden)
         nothing = hidden.new_zeros(hidden.shape[0], 0, *hidden.shape[1:2], features.shape[1], dtype=torch.float32)
         return hidden, torch.stack([scores[key] for key in wanted], dim=1) if wanted else nothing
@@ -103,49 +105,49 @@ class Decoder:
 
         The first `slots` slots are run; `length` bounds every row's position from above.
         """
-        rows = tokens.shape[0]
-        every = torch.arange(rows, device=tokens.device)
-        mask = (torch.arange(length, device=tokens.device) <= positions[:, None])[:, None, None, :]
-        hidden = self._embedded(tokens, self._text.positional_embedding[positions])
+        positioned = self._text.positional_embedding[positions]
+        reach = self._remembering.reach(positions, length)
+        hidden = self._embedded(tokens, positioned)
+        norm = normed(self._blocks[0].attn_ln, hidden)
         for number, block in enumerate(self._blocks):
-            queries, keys, values = (x.view(rows, self._heads, -1) for x in self._projected(number, hidden))
-            own_keys, own_values = caches.keys[number, :rows], caches.values[number, :rows]
-            own_keys[every, :, positions] = keys
-            own_values[every, :, positions] = values
-            seen = scaled_dot_product_attention(
-                queries[:, :, None], own_keys[:, :, :length], own_values[:, :, :length], attn_mask=mask
-            )
-            hidden = hidden + projected(block.attn, seen)[:, 0]
-            hidden = hidden + self._hearing.step(number, self._normed_for_audio(block, hidden), caches.audio, slots)
-            hidden = hidden + self._feed_forward(block, hidden)
+            projected = linear(norm, *self._qkv[number])
+            seen = self._remembering.step(number, projected, positions, reach, caches.text, tokens.shape[0] // slots)
+            hidden, norm = self._add_and_norm(hidden, block.attn.out(seen), block.cross_attn_ln)
+            heard = self._hearing.step(number, norm, caches.audio, slots)
+            hidden, norm = self._add_and_norm(hidden, heard, block.mlp_ln)
+            hidden, norm = self._add_and_norm(hidden, block.mlp(norm), self._following[number])
         return hidden
+
+    def follow(self, caches: Caches, source: Tensor, length: int) -> None:
+        """The first rows go on from others of their groups; source: (rows,), `length` as in `step`."""
+        self._remembering.follow(caches.text, source, length)
 
     def normed(self, hidden: Tensor) -> Tensor:
         """What is multiplied with the embedding to be logits."""
-        return _normed(self._text.ln, hidden)
+        return normed(self._text.ln, hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Of the whole vocabulary, float32."""
-        normed = self.normed(hidden)
+        looking = self.normed(hidden)
         if self.packed_embedding is None or hidden.shape[0] > FEW:
-            return linear(normed, self.embedding).float()
+            return linear(looking, self.embedding).float()
         logits = torch.empty(hidden.shape[0], self.embedding.shape[0])
-        all_logits(padded(normed.numpy(), ROWS), self.packed_embedding, logits.numpy())
+        all_logits(padded(looking.numpy(), ROWS), self.packed_embedding, logits.numpy())
         return logits
 
     def _embedded(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return (self._text.token_embedding(tokens) + positions).to(self._dtype)
 
-    def _projected(self, number: int, hidden: Tensor) -> tuple[Tensor, ...]:
-        normed = _normed(self._blocks[number].attn_ln, hidden)
-        parts: tuple[Tensor, ...] = linear(normed, *self._qkv[number]).chunk(3, dim=-1)
-        return parts
+    def _by_head(self, number: int, hidden: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of a block, each (batch, heads, length, head width)."""
+        together = linear(normed(self._blocks[number].attn_ln, hidden), *self._qkv[number])
+        return tuple(by_head(part, self._heads) for part in together.chunk(3, dim=-1))
 
     def _normed_for_audio(self, block: Any, hidden: Tensor) -> Tensor:
-        return _normed(block.cross_attn_ln, hidden)
+        return normed(block.cross_attn_ln, hidden)
 
     def _feed_forward(self, block: Any, hidden: Tensor) -> Tensor:
-        return block.mlp(_normed(block.mlp_ln, hidden))
+        return block.mlp(normed(block.mlp_ln, hidden))
 
 
 def _joined(dtype: torch.dtype, *projections: Any) -> tuple[Tensor, Tensor]:
@@ -153,8 +155,3 @@ def _joined(dtype: torch.dtype, *projections: Any) -> tuple[Tensor, Tensor]:
     weight = torch.cat([one.weight for one in projections]).to(dtype)
     biases = [torch.zeros_like(one.weight[:, 0]) if one.bias is None else one.bias for one in projections]
     return weight, torch.cat([bias.to(dtype) for bias in biases])
-
-
-def _normed(norm: Any, x: Tensor) -> Tensor:
-    """In float32, as openai-whisper's LayerNorm."""
-    return layer_norm(x.float(), norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(x.dtype)

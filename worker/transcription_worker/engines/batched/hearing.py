@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from transcription_worker.engines.batched.attention_kernel import attend
-from transcription_worker.engines.batched.compiled import has_loops
 
 # Up to so many queries of a slot the loops of attention_kernel are quicker than torch's products, which read the audio twice.
 FEW = 16
@@ -86,8 +85,8 @@ class FeaturesOnly(Hearing):
     for where it would wait for memory. DeepSeek-V2 absorbs its projections so (arXiv:2405.04434, section 2.1.2). In float32.
     """
 
-    def __init__(self, model: Any) -> None:
-        super().__init__(model, torch.float32)
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(model, dtype)
         shape = (self._heads, model.dims.n_text_state // self._heads, model.dims.n_text_state)
         self._scale = shape[1] ** -0.5
         self._through_keys = [one.key.weight.view(shape) for one in self._blocks]
@@ -139,8 +138,3 @@ def _attended(queries: Tensor, features: Tensor) -> Tensor:
     seen = torch.empty_like(even)
     attend(even.numpy(), features.numpy(), seen.numpy())
     return seen[:, :count]
-
-
-def hearing(model: Any, dtype: torch.dtype) -> Hearing:
-    """The one for the device that the model is on."""
-    return FeaturesOnly(model) if has_loops(dtype, torch.device(model.device)) else Hearing(model, dtype)

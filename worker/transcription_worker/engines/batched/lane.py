@@ -19,10 +19,7 @@ from transcription_worker.engines.batched.graphs import Replays
 from transcription_worker.engines.batched.rules import Rules
 from transcription_worker.engines.batched.search import Beams, Rows, Sampling, Search
 
-# Self-attention reads the cache up to a multiple of so many positions, and on a GPU a multiple of so many slots is run:
-# each pair of the two is a graph of its own there.
-LENGTH_STEP_ON_CPU = 32
-LENGTH_STEP_ON_GPU = 64
+# On a GPU a multiple of so many slots is run: each is a graph of its own.
 SLOT_STEP_ON_GPU = 8
 
 
@@ -106,9 +103,8 @@ class Lane(Generic[W]):
         self._vocabulary = self._choose_vocabulary()
         self._held: list[_Held[W]] = []
         self._replays = Replays(self._device)
-        on_gpu = self._device.type == "cuda"
-        self._slot_step = SLOT_STEP_ON_GPU if on_gpu else 1
-        self._length_step = LENGTH_STEP_ON_GPU if on_gpu else LENGTH_STEP_ON_CPU
+        self._slot_step = SLOT_STEP_ON_GPU if self._device.type == "cuda" else 1
+        self._length_step = self._decoder.length_step
 
     def _choose_vocabulary(self) -> Vocabulary:
         """A GPU has the memory's bandwidth for all logits, and noise is drawn for all of them."""
@@ -127,7 +123,7 @@ class Lane(Generic[W]):
     def _state(self) -> Iterator[Tensor]:
         """All that a window has here, as tensors; each grows with the slots along one of its first two dimensions."""
         yield from (*self._rows.tensors(), self._hidden, *self._search.tensors())
-        yield from (self._caches.keys, self._caches.values, *self._caches.audio)
+        yield from (*self._caches.text, *self._caches.audio)
 
     @property
     def held(self) -> list[tuple[Prepared, W]]:
@@ -208,9 +204,8 @@ class Lane(Generic[W]):
         tokens, logprobs = self._vocabulary.pick(self._hidden[:count], rows.trace, rows.temperature[:count], noise)
         source = self._search.advance(rows, tokens, logprobs, self.kind.rules)
         if source is not None:
-            caches.keys[:, :count, :, :length] = caches.keys[:, source, :, :length]
-            caches.values[:, :count, :, :length] = caches.values[:, source, :, :length]
-        rows.position[:count] = (rows.position[:count] + 1).clamp(max=caches.keys.shape[3] - 1)
+            self._decoder.follow(caches, source, length)
+        rows.position[:count] = (rows.position[:count] + 1).clamp(max=self._dims.n_text_ctx - 1)
         hidden = self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length)
         self._hidden[:count] = hidden
 
@@ -232,7 +227,7 @@ class Lane(Generic[W]):
             for state in self._search.tensors():
                 state[slot] = state[last]
             caches = self._caches
-            for cache in (caches.keys, caches.values):
+            for cache in caches.text:
                 cache[:, here] = cache[:, there]
             for cache in caches.audio:
                 cache[:, slot] = cache[:, last]

@@ -42,6 +42,7 @@ class LogMel:
         if size == 0:
             return torch.zeros(self._filters.shape[0], N_FRAMES, dtype=dtype, device=self._device)
         raw = self._raw(seek, size)
+        self._used_here(self._floor)
         scaled = (torch.maximum(raw, self._floor) + 4.0) / 4.0
         return pad(scaled, (0, N_FRAMES - scaled.shape[-1])).to(dtype)
 
@@ -63,12 +64,21 @@ class LogMel:
         if self._kept is None:  # a whole block: products of few columns differ in the last bit
             return self._transform(start, BLOCK_FRAMES)[:, :size]
         first, last = start // BLOCK_FRAMES, (start + size - 1) // BLOCK_FRAMES
-        joined = torch.cat(self._kept[first : last + 1], dim=-1)
+        blocks = self._kept[first : last + 1]
+        self._used_here(*blocks)
+        joined = torch.cat(blocks, dim=-1)
         offset = start - first * BLOCK_FRAMES
         return joined[:, offset : offset + size]
 
+    def _used_here(self, *tensors: torch.Tensor) -> None:
+        """They may be from another thread's stream: their memory is not given to anyone before what is launched here is done."""
+        if self._device.type == "cuda":
+            for one in tensors:
+                one.record_stream(torch.cuda.current_stream(self._device))
+
     def _transform(self, start: int, size: int) -> torch.Tensor:
         """log10 of the mel energies of frames [start, start + size), shape (n_mels, size)."""
+        self._used_here(self._hann)
         stft: Any = torch.stft(
             self._reached(start, size), N_FFT, HOP_LENGTH, window=self._hann, center=False, return_complex=True
         )

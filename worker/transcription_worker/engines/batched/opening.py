@@ -45,7 +45,7 @@ class Opened:
 class Opening:
     """At most `ahead` inputs are opened before their turn, in as many threads; they come out in their order.
 
-    `tell` is called whenever one is ready, in its thread, and must not block.
+    `tell` is called whenever one is ready, in its thread, and must not block. `device`: the one that the audio is heard on.
     """
 
     def __init__(
@@ -54,14 +54,15 @@ class Opening:
         open_source: Callable[[Input], Source],
         ahead: int,
         tell: Callable[[], None],
+        device: torch.device,
     ) -> None:
         self._inputs = iter(inputs)
         self._open_source = open_source
-        self._tell = tell
+        self._tell, self._device = tell, device
         self._ahead = ahead
         # One core each: the schedulers' products need the others, see crew.Crew.
         self._pool = concurrent.futures.ThreadPoolExecutor(
-            ahead, thread_name_prefix="opening", initializer=torch.set_num_threads, initargs=(1,)
+            ahead, thread_name_prefix="opening", initializer=_begin, initargs=(device,)
         )
         self._pending: deque[concurrent.futures.Future[Opened]] = deque()
         self._fill()
@@ -101,11 +102,23 @@ class Opening:
 
     def _open(self, item: Input) -> Opened:
         try:
-            return Opened(item, source=self._open_source(item))
+            source = self._open_source(item)
+            if self._device.type == "cuda":
+                torch.cuda.current_stream(self._device).synchronize()
+            return Opened(item, source=source)
         except WorkerError as error:
             return Opened(item, error=error)
         except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
             return Opened(item, error=unexpected(error))
+
+
+def _begin(device: torch.device) -> None:
+    """Of a thread. On the model's own stream every copy of audio to a GPU would wait for the steps that are launched there, and
+    behind them for its turn: a file's few small kernels go first.
+    """
+    torch.set_num_threads(1)
+    if device.type == "cuda":
+        torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
 
 
 def unexpected(error: Exception) -> WorkerError:

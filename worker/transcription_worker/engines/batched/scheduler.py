@@ -18,7 +18,8 @@ A = TypeVar("A")
 
 log = logging.getLogger(__name__)
 
-# On a GPU windows wait for the encoder until so large a share of the running streams does: it is quicker for several.
+# On a GPU windows wait for the encoder until so large a share of the running streams does, or as many as one run of it takes: it
+# is quicker for several.
 ENCODE_SHARE_ON_GPU = 0.25
 # Tokens between two looks at which windows are done: on a GPU a look waits for all that was launched.
 STEPS_ON_GPU = 4
@@ -103,7 +104,8 @@ class Scheduler:
 
     def _encode(self) -> None:
         """Where enough windows wait, or nothing else is left to do."""
-        due = max(1, round(len(self._running) * ENCODE_SHARE_ON_GPU)) if self._on_gpu else 1
+        share = min(round(len(self._running) * ENCODE_SHARE_ON_GPU), self._compute.encoded_at_once)
+        due = max(1, share) if self._on_gpu else 1
         decoding = any(lane.busy for lane in self._lanes.values()) or any(self._waiting.values())
         if len(self._encodes) < due and decoding:
             return

@@ -1,0 +1,113 @@
+"""A lane over our kernels for a GPU decodes what it decodes over torch's, in Triton's interpreter: see kernels.py beside this."""
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from transcription_worker.engines.batched import gpu_kernels, gpu_steps
+from transcription_worker.engines.batched.asks import Decode
+from transcription_worker.engines.batched.encoding import Encoder
+from transcription_worker.engines.batched.forward import Decoder
+from transcription_worker.engines.batched.hearing import Hearing
+from transcription_worker.engines.batched.lane import Lane, prepare
+from transcription_worker.engines.batched.norms import add_and_norm
+from transcription_worker.engines.batched.remembering import Remembering
+from transcription_worker.engines.batched.ways import Ways, try_kernels
+from whisper.decoding import DecodingOptions, DecodingResult
+from whisper.model import ModelDimensions, Whisper
+
+PLACES, WIDTH, HEADS = 70, 48, 3
+DIMENSIONS = ModelDimensions(80, PLACES, WIDTH, HEADS, 2, 51865, 40, WIDTH, HEADS, 2)
+OURS = Ways(gpu_steps.HearingOnGpu, gpu_steps.RememberingOnGpu, gpu_kernels.add_and_norm)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(5)
+    made = Whisper(DIMENSIONS).eval().requires_grad_(False)
+    # So that what comes next depends on the audio and the text before more than on the last token.
+    for weight in made.parameters():
+        if weight.ndim == 2:
+            torch.nn.init.normal_(weight, std=0.3)
+    return made
+
+
+def decoded(model: Any, ways: Ways, options: DecodingOptions, slots: int) -> list[DecodingResult]:
+    """Three windows, in a lane that has room for so many: the others come when one is done."""
+    decoder = Decoder(model, torch.float32, ways)
+    compute: Any = types.SimpleNamespace(
+        model=model, dtype=torch.float32, device=CPU, decoder=decoder, no_speech_token=50362
+    )
+    waiting = [
+        prepare(model, Decode(torch.randn(PLACES, WIDTH, generator=torch.Generator().manual_seed(seed)), options, seed))
+        for seed in range(3)
+    ]
+    lane: Lane[int] = Lane(compute, waiting[0].kind, slots)
+    found: dict[int, DecodingResult] = {}
+    todo = list(enumerate(waiting))
+    while todo or lane.busy:
+        if todo and lane.room:
+            number, prepared = todo.pop()
+            lane.admit([(prepared, number)])
+        found |= {number: one.result for number, one in lane.step()}
+    return [found[number] for number in range(3)]
+
+
+@pytest.mark.parametrize("beams", [None, 4])
+def test_windows_are_decoded_as_by_torch(model: Any, beams: int | None) -> None:
+    options = DecodingOptions(language="en", beam_size=beams, sample_len=12, fp16=False)
+    wanted = decoded(model, Ways(), options, slots=2)
+    found = decoded(model, OURS, options, slots=2)
+    assert [one.tokens for one in found] == [one.tokens for one in wanted]
+    assert [one.avg_logprob for one in found] == pytest.approx([one.avg_logprob for one in wanted], abs=1e-5)
+    assert len({tuple(one.tokens) for one in found}) == 3
+
+
+def test_beams_change_places_in_these_windows(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the test above would not see a row that reads its text from another."""
+    moved = []
+    follow = Remembering.follow
+
+    def watched(one: Remembering, kept: Any, source: torch.Tensor, length: int) -> None:
+        moved.append(bool((source != torch.arange(source.shape[0])).any()))
+        follow(one, kept, source, length)
+
+    monkeypatch.setattr(Remembering, "follow", watched)
+    decoded(model, Ways(), DecodingOptions(language="en", beam_size=4, sample_len=12, fp16=False), slots=2)
+    assert sum(moved) > 5
+
+
+def test_more_queries_than_a_tile_has_rows_go_torchs_way(model: Any) -> None:
+    group = gpu_kernels.QUERIES + 1
+    hidden = torch.randn(2 * group, WIDTH, generator=torch.Generator().manual_seed(1))
+    features = torch.randn(2, PLACES, WIDTH, generator=torch.Generator().manual_seed(2))
+    seen = []
+    for one in (Hearing(model, torch.float32), gpu_steps.HearingOnGpu(model, torch.float32)):
+        kept = one.empty(2)
+        one.write(features, kept, torch.arange(2))
+        seen.append(one.step(0, hidden, kept, 2))
+    assert torch.equal(seen[0], seen[1])
+
+
+def test_the_encoder_is_openai_whispers(model: Any) -> None:
+    mels = torch.randn(2, 80, 2 * PLACES, generator=torch.Generator().manual_seed(3))
+    wanted = model.encoder(mels)
+    for ways in (add_and_norm, gpu_kernels.add_and_norm):
+        torch.testing.assert_close(Encoder(model, torch.float32, ways)(mels), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("quicker", [True, False])
+def test_kernels_that_are_right_are_taken_where_they_are_quicker(quicker: bool) -> None:
+    clock = iter([1.0, 2.0] * 3 if quicker else [2.0, 1.0] * 3)
+    dims = ModelDimensions(80, PLACES, 64, 2, 2, 51865, 160, 64, 2, 2)
+    ways = try_kernels(dims, torch.float16, CPU, gpu_kernels, gpu_steps, lambda _: next(clock))
+    assert ways == (OURS if quicker else Ways())

@@ -1,0 +1,45 @@
+"""A kernel is taken only where it gives what torch's gives, and sooner; the log says which way was taken."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import torch
+from transcription_worker.engines.batched.trial import Contest, trusted
+
+HALF = torch.float16
+RIGHT = torch.arange(1, 5, dtype=HALF)
+
+
+def refused() -> torch.Tensor:
+    raise RuntimeError("no kernel image is available for execution on the device")
+
+
+@pytest.mark.parametrize(
+    ("ours", "seconds", "expected", "words"),
+    [
+        (RIGHT.clone, (1e-6, 2e-6), True, "attention: our kernel 1.0 µs, torch's 2.0 µs"),
+        (lambda: RIGHT * 1.001, (1e-6, 2e-6), True, "1.0 µs"),
+        (RIGHT.clone, (2e-6, 1e-6), False, "our kernel 2.0 µs, torch's 1.0 µs"),
+        (lambda: RIGHT * 1.1, (1e-6, 2e-6), False, "attention by torch: our kernel's results are off by 0.1"),
+        (lambda: RIGHT * float("nan"), (1e-6, 2e-6), False, "off by nan"),
+        (refused, (1e-6, 2e-6), False, "attention by torch: our kernel does not run here (RuntimeError)"),
+    ],
+)
+def test_ours_is_taken_where_it_is_right_and_quicker(
+    ours: Callable[[], torch.Tensor], seconds: tuple[float, float], expected: bool, words: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.INFO)
+    contest = Contest("attention", ours, lambda: RIGHT)
+    took = dict(zip((contest.ours, contest.torchs), seconds, strict=True))
+    assert trusted(contest, took.__getitem__) is expected
+    assert words in caplog.text
+
+
+def test_a_kernel_that_cannot_be_recorded_is_not_taken(caplog: pytest.LogCaptureFixture) -> None:
+    def clock(_: Callable[[], torch.Tensor]) -> float:
+        raise torch.AcceleratorError("operation not permitted when stream is capturing")
+
+    assert not trusted(Contest("attention", lambda: RIGHT, lambda: RIGHT), clock)
+    assert "does not run here" in caplog.text

@@ -1,0 +1,68 @@
+"""A kernel of ours is taken where it gives what torch's gives, and sooner: both are run on the GPU at hand, on the same numbers.
+
+Compilers, drivers and chips differ more than tests can know; and a kernel that was quick on one GPU need not be on the next.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+# How far ours may be from torch's, relative to the length of all of it as a vector; both are rounded to half precision.
+TOLERANCE = {torch.float16: 0.004, torch.bfloat16: 0.03}
+# Runs in one recording.
+RUNS = 20
+
+# Seconds of one run.
+Clock = Callable[[Callable[[], Tensor]], float]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two ways to one result."""
+
+    name: str
+    ours: Callable[[], Tensor]
+    torchs: Callable[[], Tensor]
+
+
+def trusted(contest: Contest, clock: Clock) -> bool:
+    """Whether ours is right and quicker; the log says so, or why not."""
+    try:
+        off = distance(contest.ours(), wanted := contest.torchs())
+        if not off <= TOLERANCE[wanted.dtype]:  # what is no number is not right either
+            log.warning("%s by torch: our kernel's results are off by %.2g", contest.name, off)
+            return False
+        ours, torchs = clock(contest.ours), clock(contest.torchs)
+    except Exception as error:  # whatever keeps it from running, torch's way is there
+        log.warning(
+            "%s by torch: our kernel does not run here (%s)", contest.name, type(error).__name__, exc_info=error
+        )
+        return False
+    log.info("%s: our kernel %.1f µs, torch's %.1f µs", contest.name, ours * 1e6, torchs * 1e6)
+    return ours < torchs
+
+
+def distance(ours: Tensor, wanted: Tensor) -> float:
+    """Relative, between vectors of all numbers."""
+    return float((ours.double() - wanted.double()).norm() / wanted.double().norm())
+
+
+def graph_seconds(action: Callable[[], Tensor]) -> float:
+    """On a GPU, without the host's part: recorded as a step is, and replayed."""
+    action()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        for _ in range(RUNS):
+            action()
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    graph.replay()
+    start.record()
+    graph.replay()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1000 / RUNS
