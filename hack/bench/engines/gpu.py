@@ -5,6 +5,7 @@ With --device cpu and a small size it runs anywhere; of a GPU its numbers say no
 
 import argparse
 import importlib.util
+import logging
 import statistics
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 import whisper
 from transcription_api.spec import Decoding, LanguageDetection, TaskKind
+from transcription_worker.engines.batched import trial
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper import transcribe_arguments
 from transcription_worker.engines.protocol import InMemory, Input, Options, Samples
@@ -37,15 +39,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--size", nargs="+", choices=list(SIZES), default=["large-v3", "turbo"])
-    parser.add_argument("--windows", type=int, default=512, help="of 30 s, one a file")
+    parser.add_argument("--windows", type=int, default=1024, help="of 30 s, one a file")
     parser.add_argument("--reference-windows", type=int, default=6, help="for openai-whisper, one after the other")
-    parser.add_argument("--batch", type=int, nargs="+", default=[64])
+    parser.add_argument("--batch", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=TOKENS, help="for each window")
     chosen = parser.parse_args()
     device = torch.device(chosen.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SystemExit(f"--device: got {chosen.device!r}, but torch sees no CUDA device here")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger(trial.__name__).setLevel(logging.INFO)  # which kernels are taken, and how long each takes
     describe_machine(torch.get_num_threads())
     use_prebuilt_link()
     dtype = torch.float16 if device.type == "cuda" else torch.float32
@@ -62,7 +66,7 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
     audio = noise(chosen.windows)
     model = random_model(size, chosen.tokens, str(device))
     reference = reference_seconds(model, audio[: chosen.reference_windows])
-    shares = []
+    shares, walls = [], []
     print(f"\n{size}: {chosen.windows} windows of 30 s, {chosen.tokens} tokens each, {chosen.rounds} rounds")
     print("| batch | windows/s | x real time | share of the roofline | peak memory | faster than openai-whisper |")
     print("|---|---|---|---|---|---|")
@@ -71,17 +75,18 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
         took, memory = engine_seconds(engine, audio, device, chosen)
         cost = window_cost(model.dims, chosen.tokens, batch, engine._dtype.itemsize)
         shares.append(cost.seconds(measured) / took)
+        walls.append(took)
         print(
             f"| {batch} | {1 / took:.1f} | {CHUNK_LENGTH / took:.0f} | {shares[-1]:.0%} "
             f"| {memory / 2**30:.1f} GiB | {reference / took:.1f} |"
         )
         del engine
-    print_faster(model, audio, chosen.tokens, took)
+    print_faster(model, audio, chosen.tokens, min(walls))
     return max(shares) >= GOALS.get(size, 0.0)
 
 
 def print_faster(model: Any, audio: Sequence[Samples], tokens: int, ours: float) -> None:
-    """How much quicker than faster-whisper the last batch was, where that is installed."""
+    """How much quicker than faster-whisper our best batch was, where that is installed."""
     if importlib.util.find_spec("faster_whisper") is None:
         print("faster-whisper is not installed")
         return

@@ -169,8 +169,8 @@ def test_windows_that_do_not_fit_together_into_memory_are_done_apart(
 ) -> None:
     inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(5)]
     expected = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
-    failures = dict.fromkeys(("encode", "step"), 0)
-    encode, step = Compute.encode, Lane.step
+    failures = dict.fromkeys(("encode", "launch"), 0)
+    encode, launch = Compute.encode, Lane.launch
 
     def encode_one(self: Compute, mels: list[torch.Tensor]) -> list[torch.Tensor]:
         if len(mels) > 1:
@@ -178,14 +178,14 @@ def test_windows_that_do_not_fit_together_into_memory_are_done_apart(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return encode(self, mels)
 
-    def step_two(self: Lane[Any], count: int = 1) -> Any:
+    def launch_two(self: Lane[Any], count: int = 1) -> None:
         if self.busy > 2:
-            failures["step"] += 1
+            failures["launch"] += 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return step(self, count)
+        launch(self, count)
 
     monkeypatch.setattr(Compute, "encode", encode_one)
-    monkeypatch.setattr(Lane, "step", step_two)
+    monkeypatch.setattr(Lane, "launch", launch_two)
     found = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
     assert all(failures.values()), failures
     assert {name: one.value().text for name, one in found.items()} == {
@@ -194,10 +194,10 @@ def test_windows_that_do_not_fit_together_into_memory_are_done_apart(
 
 
 def test_a_window_that_does_not_fit_alone_fails_its_own_file(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(self: Lane[Any], count: int = 1) -> Any:
+    def never(self: Lane[Any], count: int = 1) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(Lane, "step", never)
+    monkeypatch.setattr(Lane, "launch", never)
     inputs = [item(str(number), spoken("en", 970, SHORT)) for number in range(3)]
     found = by_id(BatchedEngine(model, batch=3).transcribe(inputs))
     assert len(found) == 3

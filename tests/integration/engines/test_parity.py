@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import whisper
-from transcription_worker.engines.batched import forward, hearing, lane, sizes
+from transcription_worker.engines.batched import crew, forward, lane, scheduler, sizes, ways
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper import OpenAIWhisper
 from transcription_worker.engines.protocol import Transcript
@@ -68,9 +68,13 @@ def test_neither_order_nor_a_second_scheduler_changes_anything(model: Any, expec
 def test_what_a_gpu_computes_is_openai_whispers_too(
     model: Any, expected: dict[str, Transcript], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys and values instead of features, all logits at once; in float32 on the CPU, where it can be compared."""
-    for module in (forward, hearing, lane, sizes):
+    """Keys and values instead of features, all logits at once, several steps at once before the streams go on; in float32 on the
+    CPU, where it can be compared.
+    """
+    for module in (forward, lane, sizes, ways):
         monkeypatch.setattr(module, "has_loops", lambda *_: False)
+    for module in (crew, scheduler):
+        monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
     short = [case for case in CASES if "min" not in case.name]
     assert len(short) >= 40
     assert not told(

@@ -42,16 +42,17 @@ class Watched(TorchDispatchMode):  # type: ignore[misc]
         return result
 
 
-class NoReplays:
-    """A recording itself needs a GPU."""
+class Nothing:
+    """A recording itself needs a GPU, and so does a look past it."""
 
     def __init__(self, device: torch.device) -> None:
-        """As Replays."""
+        """As Replays and Looking."""
 
 
 @pytest.fixture
 def compute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(lane, "Replays", NoReplays)
+    monkeypatch.setattr(lane, "Replays", Nothing)
+    monkeypatch.setattr(lane, "Looking", Nothing)
     with FakeTensorMode(allow_non_fake_inputs=False), torch.inference_mode():
         with GPU:
             text = TextDecoder(DIMENSIONS.n_vocab, 448, 128, 2, 2)

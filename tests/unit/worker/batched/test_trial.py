@@ -16,23 +16,23 @@ def refused() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("ours", "seconds", "expected", "words"),
+    ("other", "seconds", "expected", "words"),
     [
-        (RIGHT.clone, (1e-6, 2e-6), True, "attention: our kernel 1.0 µs, torch's 2.0 µs"),
+        (RIGHT.clone, (1e-6, 2e-6), True, "attention: 1.0 µs, torch's way 2.0 µs"),
         (lambda: RIGHT * 1.001, (1e-6, 2e-6), True, "1.0 µs"),
-        (RIGHT.clone, (2e-6, 1e-6), False, "our kernel 2.0 µs, torch's 1.0 µs"),
-        (lambda: RIGHT * 1.1, (1e-6, 2e-6), False, "attention by torch: our kernel's results are off by 0.1"),
+        (RIGHT.clone, (2e-6, 1e-6), False, "2.0 µs, torch's way 1.0 µs"),
+        (lambda: RIGHT * 1.1, (1e-6, 2e-6), False, "attention is off by 0.1: torch's way"),
         (lambda: RIGHT * float("nan"), (1e-6, 2e-6), False, "off by nan"),
-        (refused, (1e-6, 2e-6), False, "attention by torch: our kernel does not run here (RuntimeError)"),
+        (refused, (1e-6, 2e-6), False, "attention does not run here (RuntimeError): torch's way"),
     ],
 )
-def test_ours_is_taken_where_it_is_right_and_quicker(
-    ours: Callable[[], torch.Tensor], seconds: tuple[float, float], expected: bool, words: str,
+def test_it_is_taken_where_it_is_right_and_quicker(
+    other: Callable[[], torch.Tensor], seconds: tuple[float, float], expected: bool, words: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     caplog.set_level(logging.INFO)
-    contest = Contest("attention", ours, lambda: RIGHT)
-    took = dict(zip((contest.ours, contest.torchs), seconds, strict=True))
+    contest = Contest("attention", other, lambda: RIGHT)
+    took = dict(zip((contest.other, contest.torchs), seconds, strict=True))
     assert trusted(contest, took.__getitem__) is expected
     assert words in caplog.text
 

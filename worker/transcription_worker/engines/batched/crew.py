@@ -7,7 +7,7 @@ from types import TracebackType
 import torch
 
 from transcription_worker.engines.batched.compute import Compute
-from transcription_worker.engines.batched.scheduler import Scheduler
+from transcription_worker.engines.batched.scheduler import RUN_BY_THEMSELVES, Scheduler
 from transcription_worker.engines.batched.tasks import Ended, Tasks
 
 # On a CPU a step of few rows is hundreds of small products, which gain little from a second core: two schedulers with one
@@ -33,7 +33,9 @@ class Crew:
         self._cores = torch.get_num_threads()
         self._count = count = scheduler_count(batch, self._cores, compute.device)
         self._windows = -(-batch // count)
-        self.tasks = Tasks(count, self._windows, tell)
+        # On a GPU the encoder runs for several windows at once: as many are on their way to it while all slots are decoding.
+        ahead = compute.encoded_at_once if compute.device.type in RUN_BY_THEMSELVES else 0
+        self.tasks = Tasks(count, self._windows + ahead, tell)
         self._first = Scheduler(compute, self.tasks, 0, self._windows)
         self._shared = 1  # among how many schedulers this thread believes the cores to be shared
         self._threads = [

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from transcription_worker.engines.batched.norms import AddAndNorm, normed
+from transcription_worker.engines.batched.norms import normed
+from transcription_worker.engines.batched.ways import Ways
 
 
 class Encoder:
     """Of a whisper.model.Whisper."""
 
-    def __init__(self, model: Any, dtype: torch.dtype, add_and_norm: AddAndNorm) -> None:
-        self._audio, self._dtype, self._add_and_norm = model.encoder, dtype, add_and_norm
+    def __init__(self, model: Any, dtype: torch.dtype, ways: Ways) -> None:
+        self._audio, self._dtype, self._ways = model.encoder, dtype, ways
         self._blocks = list(model.encoder.blocks)
         # The norm that follows each block: that of the next one, or the last.
         self._following = [block.attn_ln for block in self._blocks[1:]] + [model.encoder.ln_post]
@@ -25,7 +26,8 @@ class Encoder:
         # In rows of a place each: the library goes on with columns, which every sum then reads across.
         hidden = (heard.transpose(1, 2) + audio.positional_embedding).to(self._dtype).contiguous()
         norm = normed(self._blocks[0].attn_ln, hidden)
-        for block, following in zip(self._blocks, self._following, strict=True):
-            hidden, norm = self._add_and_norm(hidden, block.attn(norm)[0], block.mlp_ln)
-            hidden, norm = self._add_and_norm(hidden, block.mlp(norm), following)
+        with self._ways.encoding():
+            for block, following in zip(self._blocks, self._following, strict=True):
+                hidden, norm = self._ways.add_and_norm(hidden, block.attn(norm)[0], block.mlp_ln)
+                hidden, norm = self._ways.add_and_norm(hidden, block.mlp(norm), following)
         return norm

@@ -10,6 +10,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from transcription_worker.engines.batched.compiled import has_loops
 from transcription_worker.engines.batched.hearing import Kept, by_head, projected
 from transcription_worker.engines.batched.norms import normed
+from transcription_worker.engines.batched.transfers import sent
 from transcription_worker.engines.batched.vocabulary_kernel import FEW, ROWS, all_logits, packed, padded
 from transcription_worker.engines.batched.ways import Ways
 
@@ -56,7 +57,7 @@ class Decoder:
         features: (slots, n_audio_ctx, width). Prompts are padded at their end: what is written there is masked until the row
         overwrites it.
         """
-        index = torch.tensor(slots, device=tokens.device)
+        index = sent(slots, tokens.device)
         group = caches.text[0].shape[1] // caches.audio[0].shape[1]
         rows = (index[:, None] * group + torch.arange(group, device=tokens.device)).flatten()
         length = tokens.shape[1]

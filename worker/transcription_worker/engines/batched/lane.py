@@ -18,6 +18,7 @@ from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.graphs import Replays
 from transcription_worker.engines.batched.rules import Rules
 from transcription_worker.engines.batched.search import Beams, Rows, Sampling, Search
+from transcription_worker.engines.batched.transfers import Looking, sent
 
 # On a GPU a multiple of so many slots is run: each is a graph of its own.
 SLOT_STEP_ON_GPU = 8
@@ -71,6 +72,12 @@ def prepare(model: Any, ask: Decode) -> Prepared:
     return Prepared(ask, task, Kind(task.n_group, wanted, options.temperature > 0, rules))
 
 
+def _padded(windows: list[Prepared]) -> list[list[int]]:
+    """Their prompts, all as long as the longest."""
+    longest = max(len(one.initial) for one in windows)
+    return [one.initial + [0] * (longest - len(one.initial)) for one in windows]
+
+
 def _suppressed(task: DecodingTask) -> tuple[int, ...]:
     tokens = task._get_suppress_tokens() if task.options.suppress_tokens else ()
     if task.options.without_timestamps or task.tokenizer.no_timestamps is None:
@@ -102,7 +109,7 @@ class Lane(Generic[W]):
         )
         self._vocabulary = self._choose_vocabulary()
         self._held: list[_Held[W]] = []
-        self._replays = Replays(self._device)
+        self._replays, self._looking = Replays(self._device), Looking(self._device)
         self._slot_step = SLOT_STEP_ON_GPU if self._device.type == "cuda" else 1
         self._length_step = self._decoder.length_step
 
@@ -136,50 +143,40 @@ class Lane(Generic[W]):
 
     def admit(self, asked: list[tuple[Prepared, W]]) -> None:
         """Takes windows in, with whom each is for; at most `room`. Their prompts are read in one go."""
-        group = self.kind.group
         slots = list(range(self.busy, self.busy + len(asked)))
-        features = torch.stack([prepared.ask.features for prepared, _ in asked])
-        lengths = [len(prepared.initial) for prepared, _ in asked]
-        prompts = self._padded([prepared.initial for prepared, _ in asked])
-        hidden = self._decoder.prefill(prompts, features, self._caches, slots)
+        windows = [prepared for prepared, _ in asked]
+        lengths = [len(one.initial) for one in windows]
+        features = torch.stack([one.ask.features for one in windows])
+        hidden = self._decoder.prefill(sent(_padded(windows), self._device), features, self._caches, slots)
         every = torch.arange(len(asked), device=self._device)
-        last = hidden[every, torch.tensor(lengths, device=self._device) - 1]
-        at_start = hidden[every, torch.tensor([p.task.sot_index for p, _ in asked], device=self._device)]
-        silence = self._no_speech(at_start)
-        rows = slice(slots[0] * group, (slots[-1] + 1) * group)
-        self._hidden[rows] = last.repeat_interleave(group, dim=0)
-        for slot, (prepared, whom), length, no_speech in zip(slots, asked, lengths, silence, strict=True):
-            self._begin(slot, prepared, length)
-            self._held.append(_Held(prepared, whom, length, no_speech, self._generator(prepared)))
+        last = hidden[every, sent([length - 1 for length in lengths], self._device)]
+        at_start = hidden[every, sent([one.task.sot_index for one in windows], self._device)]
+        silence = self._decoder.logits(at_start).softmax(dim=-1)[:, self._compute.no_speech_token]
+        self._begin(windows, last)
+        for slot, (prepared, whom), no_speech in zip(slots, asked, silence, strict=True):
+            self._search.clear(slot)
+            self._held.append(_Held(prepared, whom, len(prepared.initial), no_speech, self._generator(prepared)))
         self.busy += len(asked)
 
-    def _padded(self, prompts: list[list[int]]) -> torch.Tensor:
-        longest = max(map(len, prompts))
-        return torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=self._device)
-
-    def _no_speech(self, hidden: Tensor) -> list[float]:
-        """Of each window, from the hidden state at the start of the transcript."""
-        silence = self._decoder.logits(hidden).softmax(dim=-1)[:, self._compute.no_speech_token]
-        probabilities: list[float] = silence.tolist()
-        return probabilities
-
-    def _begin(self, slot: int, prepared: Prepared, length: int) -> None:
-        of = slice(slot * self.kind.group, (slot + 1) * self.kind.group)
-        rows = self._rows
-        fresh = Rows.empty(self.kind.group, self._longest, self.kind.rules, self._device)
-        for state, new in zip(rows.tensors(), fresh.tensors(), strict=True):
+    def _begin(self, windows: list[Prepared], last: Tensor) -> None:
+        """The rows of windows in the slots after those that are busy. last: (windows, width), what their prompts end with."""
+        group = self.kind.group
+        of = slice(self.busy * group, (self.busy + len(windows)) * group)
+        fresh = Rows.empty(group * len(windows), self._longest, self.kind.rules, self._device)
+        fresh.limit[:] = sent([one.limit for one in windows], self._device).repeat_interleave(group)
+        fresh.position[:] = sent([len(one.initial) - 1 for one in windows], self._device).repeat_interleave(group)
+        fresh.finished[:] = False
+        temperatures = [one.ask.options.temperature or 1.0 for one in windows]
+        fresh.temperature[:] = sent(temperatures, self._device, torch.float32).repeat_interleave(group)
+        for state, new in zip(self._rows.tensors(), fresh.tensors(), strict=True):
             state[of] = new
-        rows.limit[of] = prepared.limit
-        rows.position[of] = length - 1
-        rows.finished[of] = False
-        rows.temperature[of] = prepared.ask.options.temperature or 1.0
-        self._search.clear(slot)
+        self._hidden[of] = last.repeat_interleave(group, dim=0)
 
     def _generator(self, prepared: Prepared) -> torch.Generator | None:
         return torch.Generator(self._device).manual_seed(prepared.ask.seed) if self.kind.drawn else None
 
-    def step(self, count: int = 1) -> list[tuple[W, Decoded]]:
-        """`count` tokens more for every window; then a look at which are done."""
+    def launch(self, count: int = 1) -> None:
+        """`count` tokens more for every window; a GPU has them on its way."""
         slots = min(self.slots, -(-self.busy // self._slot_step) * self._slot_step)
         for _ in range(count):
             self._draw()
@@ -188,7 +185,7 @@ class Lane(Generic[W]):
             self._replays.run((slots, length), functools.partial(self._advance, slots, length))
             for held in self._held:
                 held.steps += 1
-        return self._collect()
+        self._looking.mark()
 
     def _draw(self) -> None:
         if self._noise is None:
@@ -209,10 +206,12 @@ class Lane(Generic[W]):
         hidden = self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length)
         self._hidden[:count] = hidden
 
-    def _collect(self) -> list[tuple[W, Decoded]]:
-        finished = self._rows.finished[: self.busy * self.kind.group].view(self.busy, -1).all(dim=1).tolist()
-        done = [slot for slot, ended in enumerate(finished) if ended]
-        results = [(self._held[slot].whom, self._result(slot)) for slot in done]
+    def collect(self) -> list[tuple[W, Decoded]]:
+        """The windows that are done after the last launch; others take their slots."""
+        with self._looking.up_to_mark():
+            finished = self._rows.finished[: self.busy * self.kind.group].view(self.busy, -1).all(dim=1).tolist()
+            done = [slot for slot, ended in enumerate(finished) if ended]
+            results = [(self._held[slot].whom, self._result(slot)) for slot in done]
         for slot in reversed(done):
             self._vacate(slot)
         return results
@@ -251,7 +250,7 @@ class Lane(Generic[W]):
             tokens=best.tokens,
             text=text,
             avg_logprob=best.score / (len(best.tokens) + 1),
-            no_speech_prob=held.no_speech,
+            no_speech_prob=float(held.no_speech),
             temperature=options.temperature,
             compression_ratio=compression_ratio(text),
         )
@@ -260,11 +259,11 @@ class Lane(Generic[W]):
 
 @dataclass(eq=False)
 class _Held(Generic[W]):
-    """A window in a slot. `length`: of its prompt; `steps`: taken so far."""
+    """A window in a slot. `length`: of its prompt; `no_speech`: a number where the model is; `steps`: taken so far."""
 
     prepared: Prepared
     whom: W
     length: int
-    no_speech: float
+    no_speech: Tensor
     generator: torch.Generator | None
     steps: int = 0

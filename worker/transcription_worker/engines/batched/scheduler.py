@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 ENCODE_SHARE_ON_GPU = 0.25
 # Tokens between two looks at which windows are done: on a GPU a look waits for all that was launched.
 STEPS_ON_GPU = 4
+# Devices that go on by themselves with what was launched. Steps are launched there before the streams go on, which do so
+# meanwhile; a CPU would be a step late for each window.
+RUN_BY_THEMSELVES = ("cuda",)
 
 
 class Scheduler:
@@ -30,13 +33,14 @@ class Scheduler:
 
     def __init__(self, compute: Compute, tasks: Tasks, number: int, batch: int) -> None:
         self._compute, self._tasks, self._number = compute, tasks, number
-        self._batch, self._on_gpu = batch, compute.device.type == "cuda"
+        self._batch, self._on_gpu = batch, compute.device.type in RUN_BY_THEMSELVES
         self._running: set[Task] = set()
         self._encodes: list[tuple[Task, Encode]] = []
         self._languages: list[tuple[Task, Languages]] = []
         self._aligns: list[tuple[Task, Align]] = []
         self._waiting: dict[Kind, deque[tuple[Prepared, Task]]] = {}
         self._lanes: dict[Kind, Lane[Task]] = {}
+        self._decoded: list[tuple[Task, Decoded]] = []  # windows of which their streams have not heard
         self._fewer: dict[Kind, int] = {}  # windows at a time, where more of them failed
 
     @property
@@ -52,14 +56,27 @@ class Scheduler:
         begun = self._tasks.take(self._number, len(self._running), wait)
         if begun is None:
             return False
-        for task in begun:
-            self._running.add(task)
-            self._go_on(task, None)
+        if self._on_gpu:
+            self._launch()
+        self._go_on_all(begun)
         self._encode()
         self._answer(self._languages, lambda asks: self._compute.hear([ask.features for ask in asks]))
         self._answer(self._aligns, self._compute.align)
-        self._decode()
+        if not self._on_gpu:
+            self._launch()
+        for kind, lane in list(self._lanes.items()):
+            if lane.busy:
+                self._decoded += self._attempt(kind, self._collect) or ()
         return True
+
+    def _go_on_all(self, begun: list[Task]) -> None:
+        """Those whose windows are decoded, and new ones."""
+        decoded, self._decoded = self._decoded, []
+        for task, window in decoded:
+            self._go_on(task, window)
+        for task in begun:
+            self._running.add(task)
+            self._go_on(task, None)
 
     def _go_on(self, task: Task, answer: Any) -> None:
         """Runs the stream up to its next ask."""
@@ -138,14 +155,14 @@ class Scheduler:
         for one in batch:
             self._answer([one], compute)
 
-    def _decode(self) -> None:
+    def _launch(self) -> None:
+        """Takes windows that wait into their lanes, and decodes on in all of them."""
         for kind, waiting in list(self._waiting.items()):
             if waiting:
                 self._attempt(kind, self._admit)
         for kind, lane in list(self._lanes.items()):
             if lane.busy:
-                for task, decoded in self._attempt(kind, self._step) or ():
-                    self._go_on(task, decoded)
+                self._attempt(kind, self._advance)
 
     def _attempt(self, kind: Kind, action: Callable[[Kind], A]) -> A | None:
         """The action; where it fails, what it worked on is decoded again, fewer windows at a time."""
@@ -192,8 +209,11 @@ class Scheduler:
             lane = self._lanes[kind] = lane.grown(min(most, max(2 * lane.slots, lane.busy + wanted)))
         return lane
 
-    def _step(self, kind: Kind) -> list[tuple[Task, Decoded]]:
-        return self._lanes[kind].step(STEPS_ON_GPU if self._on_gpu else 1)
+    def _advance(self, kind: Kind) -> None:
+        self._lanes[kind].launch(STEPS_ON_GPU if self._on_gpu else 1)
+
+    def _collect(self, kind: Kind) -> list[tuple[Task, Decoded]]:
+        return self._lanes[kind].collect()
 
 
 def _chunks(items: list[A], size: int) -> Iterator[list[A]]:

@@ -1,4 +1,5 @@
-"""A kernel of ours is taken where it gives what torch's gives, and sooner: both are run on the GPU at hand, on the same numbers.
+"""A kernel other than torch's is taken where it gives what torch's gives, and sooner: both are run on the GPU at hand, on the same
+numbers.
 
 Compilers, drivers and chips differ more than tests can know; and a kernel that was quick on one GPU need not be on the next.
 """
@@ -12,7 +13,7 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-# How far ours may be from torch's, relative to the length of all of it as a vector; both are rounded to half precision.
+# How far the other may be from torch's, relative to the length of all of it as a vector; both are rounded to half precision.
 TOLERANCE = {torch.float16: 0.004, torch.bfloat16: 0.03}
 # Runs in one recording.
 RUNS = 20
@@ -26,30 +27,28 @@ class Contest:
     """Two ways to one result."""
 
     name: str
-    ours: Callable[[], Tensor]
+    other: Callable[[], Tensor]
     torchs: Callable[[], Tensor]
 
 
 def trusted(contest: Contest, clock: Clock) -> bool:
-    """Whether ours is right and quicker; the log says so, or why not."""
+    """Whether the other way is right and quicker; the log says so, or why not."""
     try:
-        off = distance(contest.ours(), wanted := contest.torchs())
+        off = distance(contest.other(), wanted := contest.torchs())
         if not off <= TOLERANCE[wanted.dtype]:  # what is no number is not right either
-            log.warning("%s by torch: our kernel's results are off by %.2g", contest.name, off)
+            log.warning("%s is off by %.2g: torch's way", contest.name, off)
             return False
-        ours, torchs = clock(contest.ours), clock(contest.torchs)
+        other, torchs = clock(contest.other), clock(contest.torchs)
     except Exception as error:  # whatever keeps it from running, torch's way is there
-        log.warning(
-            "%s by torch: our kernel does not run here (%s)", contest.name, type(error).__name__, exc_info=error
-        )
+        log.warning("%s does not run here (%s): torch's way", contest.name, type(error).__name__, exc_info=error)
         return False
-    log.info("%s: our kernel %.1f µs, torch's %.1f µs", contest.name, ours * 1e6, torchs * 1e6)
-    return ours < torchs
+    log.info("%s: %.1f µs, torch's way %.1f µs", contest.name, other * 1e6, torchs * 1e6)
+    return other < torchs
 
 
-def distance(ours: Tensor, wanted: Tensor) -> float:
+def distance(other: Tensor, wanted: Tensor) -> float:
     """Relative, between vectors of all numbers."""
-    return float((ours.double() - wanted.double()).norm() / wanted.double().norm())
+    return float((other.double() - wanted.double()).norm() / wanted.double().norm())
 
 
 def graph_seconds(action: Callable[[], Tensor]) -> float:

@@ -1,14 +1,17 @@
 """Which ways a decoder takes on the device at hand: loops on a CPU, kernels of ours on a GPU where they are trusted, or torch."""
 
+import contextlib
 import dataclasses
 import logging
 import types
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from transcription_worker.engines.batched.compiled import has_loops
@@ -25,11 +28,14 @@ SLOTS, POSITION, LENGTH = 32, 100, 128
 
 @dataclass(frozen=True)
 class Ways:
-    """To hear the audio, to remember the text, and to add what a block makes of both; the first two for a model and a type."""
+    """To hear the audio and to remember the text, for a model and a type; to add what a block makes of both; and a context in which
+    the encoder attends to its own.
+    """
 
     hearing: Callable[[Any, torch.dtype], Hearing] = Hearing
     remembering: Callable[[Any, torch.dtype], Remembering] = Remembering
     add_and_norm: AddAndNorm = add_and_norm
+    encoding: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
 
 def choose_ways(model: Any, dtype: torch.dtype) -> Ways:
@@ -44,7 +50,10 @@ def choose_ways(model: Any, dtype: torch.dtype) -> Ways:
     except ImportError as error:
         log.warning("decoding by torch's kernels: %s", error)
         return Ways()
-    return try_kernels(model.dims, dtype, device, gpu_kernels, gpu_steps, graph_seconds)
+    with torch.inference_mode():
+        ways = try_kernels(model.dims, dtype, device, gpu_kernels, gpu_steps, graph_seconds)
+    torch.cuda.empty_cache()  # what the trial took counts as free when the windows are counted
+    return ways
 
 
 def try_kernels(dims: Any, dtype: torch.dtype, device: torch.device, kernels: Any, steps: Any, clock: Clock) -> Ways:
@@ -57,13 +66,22 @@ def try_kernels(dims: Any, dtype: torch.dtype, device: torch.device, kernels: An
         audio_contest(dims, draw, kernels),
         text_contest(dims, dtype, device, draw, steps),
         norm_contest(dims, device, draw, kernels),
+        encoder_contest(dims, draw),
     )
-    audio, text, norm = (trusted(contest, clock) for contest in contests)
+    audio, text, norm, encoder = (trusted(contest, clock) for contest in contests)
     return Ways(
         steps.HearingOnGpu if audio else Hearing,
         steps.RememberingOnGpu if text else Remembering,
         kernels.add_and_norm if norm else add_and_norm,
+        cudnn_first if encoder else contextlib.nullcontext,
     )
+
+
+def cudnn_first() -> AbstractContextManager[None]:
+    """torch takes cuDNN's attention only where it is told to, or not at all, by its version and the GPU."""
+    others = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
+    first: AbstractContextManager[None] = sdpa_kernel([SDPBackend.CUDNN_ATTENTION, *others], set_priority=True)
+    return first
 
 
 def audio_contest(dims: Any, draw: Callable[..., Tensor], kernels: Any) -> Contest:
@@ -75,7 +93,7 @@ def audio_contest(dims: Any, draw: Callable[..., Tensor], kernels: Any) -> Conte
     def torchs() -> Tensor:
         return scaled_dot_product_attention(by_head(queries, heads), keys, values).transpose(1, 2).flatten(2)
 
-    return Contest("attention to the audio", lambda: kernels.attend_audio(queries, keys, values), torchs)
+    return Contest("attention to the audio by our kernel", lambda: kernels.attend_audio(queries, keys, values), torchs)
 
 
 def text_contest(
@@ -96,7 +114,11 @@ def text_contest(
         reach = one.reach(positions, LENGTH)
         return lambda: one.step(0, projected, positions, reach, kept, group=1)
 
-    return Contest("attention to the text", side(steps.RememberingOnGpu(model, dtype)), side(Remembering(model, dtype)))
+    return Contest(
+        "attention to the text by our kernel",
+        side(steps.RememberingOnGpu(model, dtype)),
+        side(Remembering(model, dtype)),
+    )
 
 
 def norm_contest(dims: Any, device: torch.device, draw: Callable[..., Tensor], kernels: Any) -> Contest:
@@ -104,7 +126,18 @@ def norm_contest(dims: Any, device: torch.device, draw: Callable[..., Tensor], k
     hidden, more = draw(SLOTS, dims.n_text_state), draw(SLOTS, dims.n_text_state)
     norm = torch.nn.LayerNorm(dims.n_text_state, device=device)
     return Contest(
-        "sums and norms",
+        "sums and norms by our kernel",
         lambda: torch.stack(kernels.add_and_norm(hidden, more, norm)),
         lambda: torch.stack(add_and_norm(hidden, more, norm)),
     )
+
+
+def encoder_contest(dims: Any, draw: Callable[..., Tensor]) -> Contest:
+    """All places of SLOTS windows to all of them. Both sides are libraries': which is quicker is another one on each GPU."""
+    of_windows = [by_head(draw(SLOTS, dims.n_audio_ctx, dims.n_audio_state), dims.n_audio_head) for _ in range(3)]
+
+    def cudnns() -> Tensor:
+        with cudnn_first():
+            return scaled_dot_product_attention(*of_windows)
+
+    return Contest("attention in the encoder by cuDNN", cudnns, lambda: scaled_dot_product_attention(*of_windows))
