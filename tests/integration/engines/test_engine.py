@@ -19,6 +19,8 @@ from transcription_api.spec import (
     QualityPolicy,
     UncertainLanguage,
 )
+from transcription_worker.engines.batched import scheduler
+from transcription_worker.engines.batched.asks import Decoded
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.engine import OPENED_AHEAD, BatchedEngine
 from transcription_worker.engines.batched.lane import Lane
@@ -134,6 +136,40 @@ def test_a_defect_of_a_scheduler_is_raised_where_outcomes_are_taken_and_all_end(
         list(BatchedEngine(model).transcribe([Input("a", lambda: audio, options(GREEDY, language="en"))]))
     assert threading.active_count() == before
     assert audio.closed.is_set()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("by_themselves", "expected"), [(("cpu",), {"launched, heard"}), (("cuda",), {"heard, launched"})]
+)
+def test_a_gpu_has_steps_to_run_while_the_host_hears_of_windows_that_are_done(
+    model: Any, monkeypatch: pytest.MonkeyPatch, by_themselves: tuple[str, ...], expected: set[str]
+) -> None:
+    monkeypatch.setattr(scheduler, "RUN_BY_THEMSELVES", by_themselves)
+    events: list[str] = []
+    launch, collect, go_on = Lane.launch, Lane.collect, Scheduler._go_on
+
+    def launched(self: Lane[Any], count: int = 1) -> None:
+        events.append("launched")
+        launch(self, count)
+
+    def collected(self: Lane[Any]) -> Any:
+        found = collect(self)
+        # Where no other window is being decoded there is nothing to launch.
+        events.extend(["collected"] if found and self.busy else [])
+        return found
+
+    def heard(self: Scheduler, task: Any, answer: Any) -> None:
+        events.extend(["heard"] if isinstance(answer, Decoded) else [])
+        go_on(self, task, answer)
+
+    monkeypatch.setattr(Lane, "launch", launched)
+    monkeypatch.setattr(Lane, "collect", collected)
+    monkeypatch.setattr(Scheduler, "_go_on", heard)
+    inputs = [item(str(number), spoken("en", 940 + number, SHORT + 3 * number)) for number in range(5)]
+    list(BatchedEngine(model, batch=3).transcribe(inputs))
+    orders = [", ".join(events[at + 1 : at + 3]) for at, event in enumerate(events) if event == "collected"]
+    assert orders
+    assert set(orders) == expected
 
 
 def test_no_inputs_give_no_outcomes(model: Any) -> None:
