@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--reference-windows", type=int, default=6, help="for openai-whisper, one after the other")
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=TOKENS, help="for each window")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="for each window; a GPU takes a multiple of 4")
     chosen = parser.parse_args()
     device = torch.device(chosen.device)
     if device.type == "cuda" and not torch.cuda.is_available():

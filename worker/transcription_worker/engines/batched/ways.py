@@ -99,10 +99,11 @@ def audio_contest(dims: Any, draw: Callable[..., Tensor], kernels: Any) -> Conte
 def text_contest(
     dims: Any, dtype: torch.dtype, device: torch.device, draw: Callable[..., Tensor], steps: Any
 ) -> Contest:
-    """One token of each of SLOTS rows, all at POSITION."""
+    """One token of each of SLOTS rows, all at POSITION or at the end of the context."""
     model = types.SimpleNamespace(dims=dataclasses.replace(dims, n_text_layer=1), device=device)
     projected = draw(SLOTS, 3 * dims.n_text_state)
-    positions = torch.full((SLOTS,), POSITION, device=device)
+    length = min(LENGTH, dims.n_text_ctx)
+    positions = torch.full((SLOTS,), min(POSITION, length - 1), device=device)
     before = None
 
     def side(one: Remembering) -> Callable[[], Tensor]:
@@ -111,7 +112,7 @@ def text_contest(
         before = before or [draw(*whole.shape) for whole in kept[:2]]
         for whole, drawn in zip(kept, before, strict=False):
             whole.copy_(drawn)
-        reach = one.reach(positions, LENGTH)
+        reach = one.reach(positions, length)
         return lambda: one.step(0, projected, positions, reach, kept, group=1)
 
     return Contest(
