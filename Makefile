@@ -39,6 +39,9 @@ test-integration: ## Operator on a bare apiserver and etcd, worker on a real S3 
 test-here: ## Unit and integration tests in one run
 	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/unit tests/integration $(SAID)
 
+test-gpu: install ## On a machine with a GPU: our kernels beside torch's, recorded steps, the engine beside openai-whisper
+	$(RUN) pytest tests/unit/worker/batched/on_gpu/kernels.py tests/unit/worker/batched/on_gpu/steps.py tests/integration/engines/on_gpu.py
+
 test-e2e: ## kind, both images, Helm
 	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) $(RUN) pytest tests/e2e; } $(SAID)
 
@@ -66,4 +69,4 @@ bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.loa
 docs: ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs

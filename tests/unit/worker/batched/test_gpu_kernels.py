@@ -15,14 +15,14 @@ from triton.compiler import ASTSource
 
 # Ampere, Ada, Hopper, Blackwell in the data centre and at the desk.
 CAPABILITIES = (80, 86, 89, 90, 100, 120)
-INTERPRETED = Path(__file__).parent / "interpreted"
+ON_GPU = Path(__file__).parent / "on_gpu"
 
 
-@pytest.mark.parametrize("tests", sorted(path.name for path in INTERPRETED.glob("*.py")))
+@pytest.mark.parametrize("tests", sorted(path.name for path in ON_GPU.glob("*.py")))
 def test_kernels_give_what_torch_gives_in_tritons_interpreter(tests: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", INTERPRETED / tests],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ON_GPU / tests],
         env=environment | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr

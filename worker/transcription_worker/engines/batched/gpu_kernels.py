@@ -42,18 +42,18 @@ def _attend_audio(
         inside = start + place < places
         there = start_of + (start + place) * width
         key = tl.load(keys + there[None, :] + column[:, None], mask=inside[None, :], other=0.0)
-        scores = tl.dot(asked, key) * scale + tl.where(inside, 0.0, float("-inf"))[None, :]
+        scores = tl.dot(asked, key, input_precision="ieee") * scale + tl.where(inside, 0.0, float("-inf"))[None, :]
         top = tl.maximum(highest, tl.max(scores, 1))
         weights, fade = tl.exp2(scores - top[:, None]), tl.exp2(highest - top)
         value = tl.load(values + there[:, None] + column[None, :], mask=inside[:, None], other=0.0)
         total = total * fade + tl.sum(weights, 1)
-        sums = tl.dot(weights.to(value.dtype), value, sums * fade[:, None])
+        sums = tl.dot(weights.to(value.dtype), value, sums * fade[:, None], input_precision="ieee")
         highest = top
     tl.store(seen + at, (sums / total[:, None]).to(seen.dtype.element_ty), mask=row[:, None] < group)
 
 
 def attend_audio(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """softmax(queries @ keys.T) @ values of each slot and head. Half precision alone: float32 products would be TF32.
+    """softmax(queries @ keys.T) @ values of each slot and head.
 
     queries: (slots, queries, heads * head width), QUERIES of a slot at most; keys, values: (slots, heads, places, head width).
     """

@@ -1,8 +1,10 @@
-"""Kernels for a GPU in Triton's interpreter, a program after the other on tensors of the CPU: they give what torch gives.
+"""Kernels for a GPU give what torch gives.
 
-Run by test_gpu_kernels, in a process that has TRITON_INTERPRET: Triton decides once, when it is imported.
+test_gpu_kernels runs this in Triton's interpreter, a program after the other on tensors of the CPU, in a process that has
+TRITON_INTERPRET: Triton decides once, when it is imported. `make test-gpu` runs it on a GPU.
 """
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +16,7 @@ from transcription_worker.engines.batched.norms import add_and_norm
 from transcription_worker.engines.batched.remembering import Remembering
 from whisper.model import ModelDimensions
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 HALF = torch.float16
 # Of half precision's rounding, in numbers of about 1.
 ROUNDING = 2e-3
@@ -22,8 +25,14 @@ HEADS, WIDTH = 3, 64
 PLACES = (203, 20)
 
 
+@pytest.fixture(autouse=True)
+def _there() -> Iterator[None]:
+    with torch.inference_mode(), DEVICE:
+        yield
+
+
 def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = HALF) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), device="cpu").to(DEVICE, dtype)
 
 
 @pytest.mark.parametrize("places", PLACES)
@@ -51,7 +60,7 @@ def test_high_scores_do_not_overflow() -> None:
 def test_a_token_sees_its_text_and_is_kept(position: int, dtype: torch.dtype) -> None:
     rows, context = 4, 100
     dims = ModelDimensions(80, 203, HEADS * WIDTH, HEADS, 1, 51865, context, HEADS * WIDTH, HEADS, 1)
-    torchs = Remembering(SimpleNamespace(dims=dims, device="cpu"), dtype)
+    torchs = Remembering(SimpleNamespace(dims=dims, device=DEVICE), dtype)
     projected, positions = drawn(rows, 3 * HEADS * WIDTH, seed=1, dtype=dtype), torch.full((rows,), position)
     positions[0] = 0
     kept = tuple(drawn(rows, HEADS, context, WIDTH, seed=seed, dtype=dtype) for seed in (2, 3))
@@ -70,7 +79,7 @@ def test_a_row_reads_from_where_its_text_is_kept() -> None:
     group, context, position = 3, 40, 37
     projected = drawn(2 * group, 3 * HEADS * WIDTH, seed=1, dtype=torch.float32)
     keys, values = (drawn(2 * group, HEADS, context, WIDTH, seed=seed, dtype=torch.float32) for seed in (2, 3))
-    sources = torch.randint(0, group, (2 * group, context), generator=torch.Generator().manual_seed(4)).to(torch.int8)
+    sources = drawn(2 * group, context, seed=4).abs().mul(10).to(torch.int8) % group
     positions = torch.full((2 * group,), position)
     place = torch.arange(context)
     own = (torch.arange(2 * group) // group * group)[:, None] + sources.long()
