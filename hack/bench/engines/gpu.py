@@ -81,6 +81,8 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
             f"| {memory / 2**30:.1f} GiB | {reference / took:.1f} |"
         )
         del engine
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # for the next one, and for CTranslate2
     print_faster(model, audio, chosen.tokens, min(walls))
     return max(shares) >= GOALS.get(size, 0.0)
 
@@ -110,7 +112,7 @@ def asked() -> Options:
 def engine_seconds(
     engine: BatchedEngine, audio: Sequence[Samples], device: torch.device, chosen: argparse.Namespace
 ) -> tuple[float, int]:
-    """For one window, the median of the rounds after one that records the graphs; and the peak of memory, bytes."""
+    """For one window, the median of the rounds after one in which steps are recorded; and the peak of memory, bytes."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     walls = []

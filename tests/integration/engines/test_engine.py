@@ -19,7 +19,7 @@ from transcription_api.spec import (
     QualityPolicy,
     UncertainLanguage,
 )
-from transcription_worker.engines.batched import scheduler
+from transcription_worker.engines.batched import crew, engine, scheduler
 from transcription_worker.engines.batched.asks import Decoded
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.engine import OPENED_AHEAD, BatchedEngine
@@ -170,6 +170,47 @@ def test_a_gpu_has_steps_to_run_while_the_host_hears_of_windows_that_are_done(
     orders = [", ".join(events[at + 1 : at + 3]) for at, event in enumerate(events) if event == "collected"]
     assert orders
     assert set(orders) == expected
+
+
+def test_a_gpu_keeps_the_lanes_whose_steps_it_has_recorded_for_later_transcriptions(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (crew, engine, scheduler):
+        monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
+    batched = BatchedEngine(model, batch=3)
+    inputs = [item(str(number), spoken("en", 940 + number, SHORT)) for number in range(4)]
+    first = by_id(batched.transcribe(inputs))
+    (lane,) = kept = list(batched._lanes.values())
+    assert lane.slots == 3
+    second = by_id(batched.transcribe(inputs))
+    assert list(batched._lanes.values()) == kept
+    assert {name: one.value().text for name, one in second.items()} == {
+        name: one.value().text for name, one in first.items()
+    }
+    # A lane in which windows were left is not taken again.
+    left = batched.transcribe([item("long", spoken("en", 964, 65)), *inputs])
+    next(left)
+    assert not batched._lanes
+    left.close()  # type: ignore[attr-defined]
+    assert not batched._lanes
+    assert by_id(batched.transcribe(inputs)).keys() == first.keys()
+
+
+def test_a_lane_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(6)]
+    expected = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
+    refused = []
+
+    def grown(self: Lane[Any], slots: int) -> Any:
+        refused.append(slots)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Lane, "grown", grown)
+    found = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
+    assert len(refused) == 1
+    assert {name: one.value().text for name, one in found.items()} == {
+        name: one.value().text for name, one in expected.items()
+    }
 
 
 def test_no_inputs_give_no_outcomes(model: Any) -> None:

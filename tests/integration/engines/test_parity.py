@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import whisper
-from transcription_worker.engines.batched import crew, forward, lane, scheduler, sizes, ways
+from transcription_worker.engines.batched import crew, engine, forward, lane, scheduler, sizes, ways
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper import OpenAIWhisper
 from transcription_worker.engines.protocol import Transcript
@@ -73,7 +73,7 @@ def test_what_a_gpu_computes_is_openai_whispers_too(
     """
     for module in (forward, lane, sizes, ways):
         monkeypatch.setattr(module, "has_loops", lambda *_: False)
-    for module in (crew, scheduler):
+    for module in (crew, engine, scheduler):
         monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
     short = [case for case in CASES if "min" not in case.name]
     assert len(short) >= 40

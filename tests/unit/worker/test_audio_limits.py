@@ -84,8 +84,12 @@ def failure_while(path: Path, scratch: Path, act: Callable[[int], None]) -> Work
 
 
 def test_a_stopped_ffmpeg_is_a_stall_and_is_killed(scratch: Path, long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ffmpeg, "STALL_SECONDS", 1.0)
-    error = failure_while(long, scratch, lambda process: os.kill(process, signal.SIGSTOP))
+    def stop(process: int) -> None:
+        os.kill(process, signal.SIGSTOP)
+        # Not before: on a busy machine an ffmpeg may need longer than that for its first sample.
+        monkeypatch.setattr(ffmpeg, "STALL_SECONDS", 1.0)
+
+    error = failure_while(long, scratch, stop)
     assert error.reason is reasons.UNSUPPORTED_MEDIA
     assert error.message == "cannot decode the source: ffmpeg gave nothing for 1 s"
 

@@ -64,7 +64,7 @@ def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int
     added = []
     for one in (Hearing(model, torch.float32), FeaturesOnly(model)):
         kept = one.empty(slots + 1)
-        one.write(features, kept, torch.arange(slots))
+        one.write(features, kept, slice(0, slots))
         added.append([one.step(number, hidden, kept, slots) for number in range(2)])
     for number in range(2):
         torch.testing.assert_close(added[1][number], added[0][number], rtol=0, atol=1e-5)
@@ -77,7 +77,7 @@ def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None
     features = torch.randn(2, PLACES, 48, generator=generator)
     hidden = torch.randn(2, length, 48, generator=generator)
     plain, features_only = Hearing(model, torch.float32), FeaturesOnly(model)
-    slots = torch.tensor([2, 0])
+    slots = slice(1, 3)
     for number in range(2):
         wanted = plain.texts(number, hidden, features)
         kept = features_only.empty(3)

@@ -28,6 +28,7 @@ class Compute:
         self.device = torch.device(model.device)
         ways = choose_ways(model, dtype)
         self.decoder, self._encoder = Decoder(model, dtype, ways), Encoder(model, dtype, ways)
+        self.attending = ways.attending
         self.encoded_at_once = ENCODED_ON_GPU if self.device.type == "cuda" else ENCODED_ON_CPU
         self._heads = model.alignment_heads.to_dense().nonzero().T.cpu()
         self._tokenizer = tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)

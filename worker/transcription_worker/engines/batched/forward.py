@@ -10,7 +10,6 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from transcription_worker.engines.batched.compiled import has_loops
 from transcription_worker.engines.batched.hearing import Kept, by_head, projected
 from transcription_worker.engines.batched.norms import normed
-from transcription_worker.engines.batched.transfers import sent
 from transcription_worker.engines.batched.vocabulary_kernel import FEW, ROWS, all_logits, packed, padded
 from transcription_worker.engines.batched.ways import Ways
 
@@ -51,24 +50,23 @@ class Decoder:
         """For so many slots of `group` rows."""
         return Caches(self._remembering.empty(slots * group), self._hearing.empty(slots))
 
-    def prefill(self, tokens: Tensor, features: Tensor, caches: Caches, slots: list[int]) -> Tensor:
+    def prefill(self, tokens: Tensor, features: Tensor, caches: Caches, slots: slice) -> Tensor:
         """Hidden states of whole prompts, (slots, length, width); every row of a slot's group gets their keys and values.
 
         features: (slots, n_audio_ctx, width). Prompts are padded at their end: what is written there is masked until the row
         overwrites it.
         """
-        index = sent(slots, tokens.device)
         group = caches.text[0].shape[1] // caches.audio[0].shape[1]
-        rows = (index[:, None] * group + torch.arange(group, device=tokens.device)).flatten()
+        rows = slice(slots.start * group, slots.stop * group)
         length = tokens.shape[1]
-        self._hearing.write(features, caches.audio, index)
+        self._hearing.write(features, caches.audio, slots)
         hidden = self._embedded(tokens, self._text.positional_embedding[:length])
         for number, block in enumerate(self._blocks):
             queries, keys, values = self._by_head(number, hidden)
             self._remembering.write(number, keys, values, caches.text, rows)
             seen = scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
             hidden = hidden + projected(block.attn, seen)
-            hidden = hidden + self._hearing.prompts(number, self._normed_for_audio(block, hidden), caches.audio, index)
+            hidden = hidden + self._hearing.prompts(number, self._normed_for_audio(block, hidden), caches.audio, slots)
             hidden = hidden + self._feed_forward(block, hidden)
         return hidden
 
@@ -122,6 +120,14 @@ class Decoder:
     def follow(self, caches: Caches, source: Tensor, length: int) -> None:
         """The first rows go on from others of their groups; source: (rows,), `length` as in `step`."""
         self._remembering.follow(caches.text, source, length)
+
+    def move(self, caches: Caches, slots: tuple[int, int], group: int, length: int) -> None:
+        """A window from the first slot to the second; its rows have come to `length` at most."""
+        before, after = slots
+        there, here = (slice(slot * group, (slot + 1) * group) for slot in slots)
+        self._remembering.move(caches.text, there, here, length)
+        for one in caches.audio:
+            one[:, after] = one[:, before]
 
     def normed(self, hidden: Tensor) -> Tensor:
         """What is multiplied with the embedding to be logits."""

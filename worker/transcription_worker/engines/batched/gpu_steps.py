@@ -53,3 +53,8 @@ class RememberingOnGpu(Remembering):
     def follow(self, kept: Kept, source: Tensor, length: int) -> None:  # noqa: ARG002
         """As Remembering."""
         kept[2][0, : source.shape[0]] = kept[2][0, source]
+
+    def move(self, kept: Kept, before: slice, after: slice, length: int) -> None:
+        """As Remembering."""
+        super().move(kept[:2], before, after, length)
+        kept[2][:, after] = kept[2][:, before]

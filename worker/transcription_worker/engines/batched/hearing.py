@@ -44,15 +44,15 @@ class Hearing:
         shape = (dims.n_text_layer, slots, self._heads, dims.n_audio_ctx, dims.n_text_state // self._heads)
         return tuple(torch.zeros(shape, dtype=self._dtype, device=self._device) for _ in range(2))
 
-    def write(self, features: Tensor, kept: Kept, slots: Tensor) -> None:
+    def write(self, features: Tensor, kept: Kept, slots: slice) -> None:
         """Windows, (slots, n_audio_ctx, width), as they are admitted."""
         for number in range(len(self._blocks)):
             for whole, new in zip(kept, self.keys_and_values(number, features), strict=True):
-                whole[number].index_copy_(0, slots, new)
+                whole[number, slots] = new
 
-    def prompts(self, number: int, hidden: Tensor, kept: Kept, slots: Tensor) -> Tensor:
+    def prompts(self, number: int, hidden: Tensor, kept: Kept, slots: slice) -> Tensor:
         """What the block adds to whole prompts, (slots, length, width)."""
-        return self._attend(number, hidden, *(one[number][slots] for one in kept))
+        return self._attend(number, hidden, *(one[number, slots] for one in kept))
 
     def step(self, number: int, hidden: Tensor, kept: Kept, slots: int) -> Tensor:
         """As `prompts`, for one token of each row of the first slots: (rows, width)."""
@@ -98,11 +98,11 @@ class FeaturesOnly(Hearing):
             torch.from_numpy(np.zeros((1, slots, self._dims.n_audio_ctx, self._dims.n_text_state), dtype=np.float32)),
         )
 
-    def write(self, features: Tensor, kept: Kept, slots: Tensor) -> None:
+    def write(self, features: Tensor, kept: Kept, slots: slice) -> None:
         """As Hearing."""
-        kept[0][0].index_copy_(0, slots, features)
+        kept[0][0, slots] = features
 
-    def prompts(self, number: int, hidden: Tensor, kept: Kept, slots: Tensor) -> Tensor:
+    def prompts(self, number: int, hidden: Tensor, kept: Kept, slots: slice) -> Tensor:
         """As Hearing."""
         return self.texts(number, hidden, kept[0][0, slots])
 

@@ -109,6 +109,7 @@ class Lane(Generic[W]):
         )
         self._vocabulary = self._choose_vocabulary()
         self._held: list[_Held[W]] = []
+        self._launched = 0  # the first slots, whose windows have steps on their way
         self._replays, self._looking = Replays(self._device), Looking(self._device)
         self._slot_step = SLOT_STEP_ON_GPU if self._device.type == "cuda" else 1
         self._length_step = self._decoder.length_step
@@ -143,7 +144,7 @@ class Lane(Generic[W]):
 
     def admit(self, asked: list[tuple[Prepared, W]]) -> None:
         """Takes windows in, with whom each is for; at most `room`. Their prompts are read in one go."""
-        slots = list(range(self.busy, self.busy + len(asked)))
+        slots = slice(self.busy, self.busy + len(asked))
         windows = [prepared for prepared, _ in asked]
         lengths = [len(one.initial) for one in windows]
         features = torch.stack([one.ask.features for one in windows])
@@ -153,8 +154,8 @@ class Lane(Generic[W]):
         at_start = hidden[every, sent([one.task.sot_index for one in windows], self._device)]
         silence = self._decoder.logits(at_start).softmax(dim=-1)[:, self._compute.no_speech_token]
         self._begin(windows, last)
-        for slot, (prepared, whom), no_speech in zip(slots, asked, silence, strict=True):
-            self._search.clear(slot)
+        for (prepared, whom), no_speech in zip(asked, silence, strict=True):
+            self._search.clear(len(self._held))
             self._held.append(_Held(prepared, whom, len(prepared.initial), no_speech, self._generator(prepared)))
         self.busy += len(asked)
 
@@ -185,6 +186,7 @@ class Lane(Generic[W]):
             self._replays.run((slots, length), functools.partial(self._advance, slots, length))
             for held in self._held:
                 held.steps += 1
+        self._launched = self.busy
         self._looking.mark()
 
     def _draw(self) -> None:
@@ -207,9 +209,12 @@ class Lane(Generic[W]):
         self._hidden[:count] = hidden
 
     def collect(self) -> list[tuple[W, Decoded]]:
-        """The windows that are done after the last launch; others take their slots."""
+        """The windows that are done after the last launch; others take their slots. Those admitted since are not looked at."""
+        launched, self._launched = self._launched, 0
+        if not launched:
+            return []
         with self._looking.up_to_mark():
-            finished = self._rows.finished[: self.busy * self.kind.group].view(self.busy, -1).all(dim=1).tolist()
+            finished = self._rows.finished[: launched * self.kind.group].view(launched, -1).all(dim=1).tolist()
             done = [slot for slot, ended in enumerate(finished) if ended]
             results = [(self._held[slot].whom, self._result(slot)) for slot in done]
         for slot in reversed(done):
@@ -225,11 +230,8 @@ class Lane(Generic[W]):
                 state[here] = state[there]
             for state in self._search.tensors():
                 state[slot] = state[last]
-            caches = self._caches
-            for cache in caches.text:
-                cache[:, here] = cache[:, there]
-            for cache in caches.audio:
-                cache[:, slot] = cache[:, last]
+            held = self._held[last]
+            self._decoder.move(self._caches, (last, slot), group, held.length + held.steps)
             self._held[slot] = self._held[last]
         self._rows.finished[last * group : (last + 1) * group] = True
         self._held.pop()

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import pad
 from whisper.audio import HOP_LENGTH, N_FFT, N_FRAMES, N_SAMPLES, mel_filters
 
+from transcription_worker.engines.batched.transfers import moved
 from transcription_worker.engines.protocol import Audio
 
 # Frames of the first pass's blocks, 30 s each: the transform of one takes some 10 MB.
@@ -90,6 +91,6 @@ class LogMel:
         half = N_FFT // 2
         first, last = start * HOP_LENGTH - half, (start + size - 1) * HOP_LENGTH + half
         last = max(last, half + 1)  # as much as there must be to be mirrored
-        taken = torch.from_numpy(self.audio.read(max(first, 0), last - max(first, 0))).to(self._device)
+        taken = moved(torch.from_numpy(self.audio.read(max(first, 0), last - max(first, 0))), self._device)
         taken = pad(taken, (0, last - max(first, 0) - taken.shape[0]))
         return pad(taken[None], (-first, 0), mode="reflect")[0] if first < 0 else taken

@@ -12,10 +12,14 @@ from transcription_api import reasons
 
 from transcription_worker.engines.batched.logmel import LogMel
 from transcription_worker.engines.loudness import Loudness
+from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.engines.protocol import Input
 from transcription_worker.errors import WorkerError
 
 log = logging.getLogger(__name__)
+
+# Inputs that are opened side by side.
+THREADS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class Opened:
 
 
 class Opening:
-    """At most `ahead` inputs are opened before their turn, in as many threads; they come out in their order.
+    """At most `ahead` inputs are opened before their turn, in THREADS; they come out in their order.
 
     `tell` is called whenever one is ready, in its thread, and must not block. `device`: the one that the audio is heard on.
     """
@@ -62,7 +66,7 @@ class Opening:
         self._ahead = ahead
         # One core each: the schedulers' products need the others, see crew.Crew.
         self._pool = concurrent.futures.ThreadPoolExecutor(
-            ahead, thread_name_prefix="opening", initializer=_begin, initargs=(device,)
+            THREADS, thread_name_prefix="opening", initializer=_begin, initargs=(device,)
         )
         self._pending: deque[concurrent.futures.Future[Opened]] = deque()
         self._fill()
@@ -102,7 +106,8 @@ class Opening:
 
     def _open(self, item: Input) -> Opened:
         try:
-            source = self._open_source(item)
+            with host_or_device_memory("opening the audio"):
+                source = self._open_source(item)
             if self._device.type == "cuda":
                 torch.cuda.current_stream(self._device).synchronize()
             return Opened(item, source=source)

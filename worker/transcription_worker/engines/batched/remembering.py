@@ -29,9 +29,9 @@ class Remembering:
         shape = (dims.n_text_layer, rows, dims.n_text_head, dims.n_text_ctx, dims.n_text_state // dims.n_text_head)
         return tuple(torch.zeros(shape, dtype=self._dtype, device=self._device) for _ in range(2))
 
-    def write(self, number: int, keys: Tensor, values: Tensor, kept: Kept, rows: Tensor) -> None:
-        """Of whole prompts, each (slots, heads, length, head width): to the rows of each slot's group, rows (slots * group,)."""
-        group, length = rows.shape[0] // keys.shape[0], keys.shape[2]
+    def write(self, number: int, keys: Tensor, values: Tensor, kept: Kept, rows: slice) -> None:
+        """Of whole prompts, each (slots, heads, length, head width): to the rows of the slots' groups."""
+        group, length = (rows.stop - rows.start) // keys.shape[0], keys.shape[2]
         for whole, new in zip(kept, (keys, values), strict=False):
             whole[number, rows, :, :length] = new.repeat_interleave(group, dim=0)
 
@@ -59,3 +59,8 @@ class Remembering:
         """The first rows go on from others of their groups, source (rows,), from so many positions at most."""
         for one in kept:
             one[:, : source.shape[0], :, :length] = one[:, source, :, :length]
+
+    def move(self, kept: Kept, before: slice, after: slice, length: int) -> None:
+        """A slot's rows to another's, as far as they have come."""
+        for one in kept:
+            one[:, after, :, :length] = one[:, before, :, :length]

@@ -29,9 +29,12 @@ RUN_BY_THEMSELVES = ("cuda",)
 
 
 class Scheduler:
-    """Runs in one thread. `number`: among those that share the tasks; `batch`: windows decoded together at most."""
+    """Runs in one thread. `number`: among those that share the tasks; `batch`: windows decoded together at most.
 
-    def __init__(self, compute: Compute, tasks: Tasks, number: int, batch: int) -> None:
+    `lanes`: empty ones from before; what it makes and drops is made and dropped there.
+    """
+
+    def __init__(self, compute: Compute, tasks: Tasks, number: int, batch: int, lanes: dict[Kind, Lane[Task]]) -> None:
         self._compute, self._tasks, self._number = compute, tasks, number
         self._batch, self._on_gpu = batch, compute.device.type in RUN_BY_THEMSELVES
         self._running: set[Task] = set()
@@ -39,7 +42,7 @@ class Scheduler:
         self._languages: list[tuple[Task, Languages]] = []
         self._aligns: list[tuple[Task, Align]] = []
         self._waiting: dict[Kind, deque[tuple[Prepared, Task]]] = {}
-        self._lanes: dict[Kind, Lane[Task]] = {}
+        self._lanes = lanes
         self._decoded: list[tuple[Task, Decoded]] = []  # windows of which their streams have not heard
         self._fewer: dict[Kind, int] = {}  # windows at a time, where more of them failed
 
@@ -57,16 +60,15 @@ class Scheduler:
         if begun is None:
             return False
         if self._on_gpu:
-            self._launch()
+            self._advance_all()
         self._go_on_all(begun)
         self._encode()
         self._answer(self._languages, lambda asks: self._compute.hear([ask.features for ask in asks]))
         self._answer(self._aligns, self._compute.align)
+        self._admit_all()
         if not self._on_gpu:
-            self._launch()
-        for kind, lane in list(self._lanes.items()):
-            if lane.busy:
-                self._decoded += self._attempt(kind, self._collect) or ()
+            self._advance_all()
+        self._collect_all()
         return True
 
     def _go_on_all(self, begun: list[Task]) -> None:
@@ -81,7 +83,9 @@ class Scheduler:
     def _go_on(self, task: Task, answer: Any) -> None:
         """Runs the stream up to its next ask."""
         try:
-            self._take(task, task.stream.send(answer))
+            with host_or_device_memory("transcribing"):
+                ask = task.stream.send(answer)
+            self._take(task, ask)
         except StopIteration as stop:
             self._end(task, value=stop.value)
         except WorkerError as error:
@@ -155,14 +159,20 @@ class Scheduler:
         for one in batch:
             self._answer([one], compute)
 
-    def _launch(self) -> None:
-        """Takes windows that wait into their lanes, and decodes on in all of them."""
+    def _admit_all(self) -> None:
         for kind, waiting in list(self._waiting.items()):
             if waiting:
                 self._attempt(kind, self._admit)
+
+    def _advance_all(self) -> None:
         for kind, lane in list(self._lanes.items()):
             if lane.busy:
                 self._attempt(kind, self._advance)
+
+    def _collect_all(self) -> None:
+        for kind, lane in list(self._lanes.items()):
+            if lane.busy:
+                self._decoded += self._attempt(kind, self._collect) or ()
 
     def _attempt(self, kind: Kind, action: Callable[[Kind], A]) -> A | None:
         """The action; where it fails, what it worked on is decoded again, fewer windows at a time."""
@@ -201,13 +211,26 @@ class Scheduler:
                 waiting.popleft()
 
     def _lane(self, kind: Kind, wanted: int) -> Lane[Task]:
-        """The lane of this kind, grown where more windows wait than it has room for."""
+        """The lane of this kind. On a GPU it has all its room at once: its steps are recorded, and another lane's would be anew.
+
+        On a CPU it grows where more windows wait than it has room for.
+        """
         lane, most = self._lanes.get(kind), self._most(kind)
         if lane is None:
-            lane = self._lanes[kind] = Lane(self._compute, kind, min(most, wanted))
+            lane = self._lanes[kind] = Lane(self._compute, kind, most if self._on_gpu else min(most, wanted))
         elif wanted > lane.room and lane.slots < most:
-            lane = self._lanes[kind] = lane.grown(min(most, max(2 * lane.slots, lane.busy + wanted)))
+            lane = self._lanes[kind] = self._grown(kind, lane, min(most, max(2 * lane.slots, lane.busy + wanted)))
         return lane
+
+    def _grown(self, kind: Kind, lane: Lane[Task], slots: int) -> Lane[Task]:
+        """Or the lane as it is, where there is no memory for more."""
+        try:
+            with host_or_device_memory("transcribing"):
+                return lane.grown(slots)
+        except WorkerError as error:
+            log.warning("no room for %d windows at a time (%s): going on with %d", slots, error.reason.name, lane.slots)
+            self._fewer[kind] = lane.slots
+            return lane
 
     def _advance(self, kind: Kind) -> None:
         self._lanes[kind].launch(STEPS_ON_GPU if self._on_gpu else 1)

@@ -9,9 +9,13 @@ from torch import Tensor
 
 
 def sent(values: Sequence[Any], device: torch.device, dtype: torch.dtype = torch.int64) -> Tensor:
-    """Numbers to where the model is. To a GPU from locked memory: a copy from any other waits for all that was launched."""
-    made = torch.tensor(values, dtype=dtype)
-    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made
+    """Numbers to where the model is."""
+    return moved(torch.tensor(values, dtype=dtype, device="cpu"), device)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """From the host to where the model is. To a GPU by locked memory: a copy from any other waits for all that was launched."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class Looking:

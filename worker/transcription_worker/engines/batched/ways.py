@@ -28,13 +28,14 @@ SLOTS, POSITION, LENGTH = 32, 100, 128
 
 @dataclass(frozen=True)
 class Ways:
-    """To hear the audio and to remember the text, for a model and a type; to add what a block makes of both; and a context in which
-    the encoder attends to its own.
+    """To hear the audio and to remember the text, for a model and a type; to add what a block makes of both; and contexts in which
+    all attention is computed, and the encoder's inside it.
     """
 
     hearing: Callable[[Any, torch.dtype], Hearing] = Hearing
     remembering: Callable[[Any, torch.dtype], Remembering] = Remembering
     add_and_norm: AddAndNorm = add_and_norm
+    attending: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     encoding: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
 
@@ -43,13 +44,16 @@ def choose_ways(model: Any, dtype: torch.dtype) -> Ways:
     device = torch.device(model.device)
     if has_loops(dtype, device):
         return Ways(hearing=FeaturesOnly)
-    if device.type != "cuda" or dtype is torch.float32:
+    if device.type != "cuda":
         return Ways()
+    plain = Ways(attending=without_cudnn)
+    if dtype is torch.float32:
+        return plain
     try:
         from transcription_worker.engines.batched import gpu_kernels, gpu_steps
     except ImportError as error:
         log.warning("decoding by torch's kernels: %s", error)
-        return Ways()
+        return plain
     with torch.inference_mode():
         ways = try_kernels(model.dims, dtype, device, gpu_kernels, gpu_steps, graph_seconds)
     torch.cuda.empty_cache()  # what the trial took counts as free when the windows are counted
@@ -73,14 +77,24 @@ def try_kernels(dims: Any, dtype: torch.dtype, device: torch.device, kernels: An
         steps.HearingOnGpu if audio else Hearing,
         steps.RememberingOnGpu if text else Remembering,
         kernels.add_and_norm if norm else add_and_norm,
+        without_cudnn,
         cudnn_first if encoder else contextlib.nullcontext,
     )
 
 
+# Attention by torch's own kernels, the first that can.
+TORCHS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def without_cudnn() -> AbstractContextManager[None]:
+    """For shapes that change: cuDNN makes a plan for each new one, which takes the host longer than a step takes the GPU."""
+    others: AbstractContextManager[None] = sdpa_kernel(TORCHS)
+    return others
+
+
 def cudnn_first() -> AbstractContextManager[None]:
-    """torch takes cuDNN's attention only where it is told to, or not at all, by its version and the GPU."""
-    others = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
-    first: AbstractContextManager[None] = sdpa_kernel([SDPBackend.CUDNN_ATTENTION, *others], set_priority=True)
+    """For the encoder, whose windows all have one length; whether torch takes it by itself depends on the version and the GPU."""
+    first: AbstractContextManager[None] = sdpa_kernel([SDPBackend.CUDNN_ATTENTION, *TORCHS], set_priority=True)
     return first
 
 
@@ -137,8 +151,8 @@ def encoder_contest(dims: Any, draw: Callable[..., Tensor]) -> Contest:
     """All places of SLOTS windows to all of them. Both sides are libraries': which is quicker is another one on each GPU."""
     of_windows = [by_head(draw(SLOTS, dims.n_audio_ctx, dims.n_audio_state), dims.n_audio_head) for _ in range(3)]
 
-    def cudnns() -> Tensor:
-        with cudnn_first():
+    def within(context: Callable[[], AbstractContextManager[None]]) -> Tensor:
+        with context():
             return scaled_dot_product_attention(*of_windows)
 
-    return Contest("attention in the encoder by cuDNN", cudnns, lambda: scaled_dot_product_attention(*of_windows))
+    return Contest("attention in the encoder by cuDNN", lambda: within(cudnn_first), lambda: within(without_cudnn))

@@ -16,6 +16,7 @@ from whisper.tokenizer import Tokenizer
 from transcription_worker.engines.batched.asks import Align
 from transcription_worker.engines.batched.cutting import Segment
 from transcription_worker.engines.batched.forward import Decoder
+from transcription_worker.engines.batched.transfers import sent
 
 MEDIAN_WIDTH = 7  # frames of 20 ms, the default of whisper.timing.find_alignment
 
@@ -57,8 +58,7 @@ def align(decoder: Decoder, heads: Tensor, asks: list[Align]) -> list[list[WordT
     """Words of each window with their times in it. heads: (2, n), layers and heads that follow the sound."""
     rows = [[*ask.tokenizer.sot_sequence, ask.tokenizer.no_timestamps, *ask.tokens, ask.tokenizer.eot] for ask in asks]
     longest = max(map(len, rows))
-    device = asks[0].features.device
-    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
+    tokens = sent([row + [0] * (longest - len(row)) for row in rows], asks[0].features.device)
     hidden, weights = decoder.attend(tokens, torch.stack([ask.features for ask in asks]), heads)
     found = []
     for index, (ask, row) in enumerate(zip(asks, rows, strict=True)):
