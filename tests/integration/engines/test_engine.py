@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ from transcription_worker.engines.batched.scheduler import Scheduler
 from transcription_worker.engines.protocol import InMemory, Input, Options, Outcome, Samples
 from transcription_worker.errors import WorkerError
 
-from tests.integration.engines.cases import GREEDY, options, spoken
+from tests.integration.engines.cases import BEAM, GREEDY, options, spoken
 from tests.support.provoking import repeated
 from tests.support.speech import speak, spoken_text, word_error_rate
 from tests.support.testmodel import model_path
@@ -211,6 +212,30 @@ def test_a_lane_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pytes
     assert {name: one.value().text for name, one in found.items()} == {
         name: one.value().text for name, one in expected.items()
     }
+
+
+def test_a_lane_that_nobody_uses_makes_room_for_one_of_another_kind(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (crew, engine, scheduler):
+        monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
+    living: weakref.WeakSet[Lane[Any]] = weakref.WeakSet()
+    begin = Lane.__init__
+
+    def begun(self: Lane[Any], *given: Any) -> None:
+        if living:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        begin(self, *given)
+        living.add(self)
+
+    monkeypatch.setattr(Lane, "__init__", begun)
+    batched = BatchedEngine(model, batch=3)
+    audio = spoken("en", 940, SHORT)
+    by_id(batched.transcribe([item("greedy", audio)]))
+    found = by_id(batched.transcribe([item("beams", audio, options(BEAM, language="en"))]))
+    assert found["beams"].value().text
+    (lane,) = batched._lanes.values()
+    assert (lane.slots, lane.kind.group) == (3, 5)
 
 
 def test_no_inputs_give_no_outcomes(model: Any) -> None:

@@ -184,10 +184,14 @@ class Scheduler:
             return None
 
     def _decode_fewer(self, kind: Kind, error: Exception) -> None:
-        """Half as many; a single window that fails is its file's failure."""
+        """Half as many, unless there are lanes to give up in which nothing is left; one window that fails is its file's failure."""
         lane, waiting = self._lanes.pop(kind, None), self._waiting[kind]
         held = [] if lane is None else lane.held
         waiting.extendleft(reversed(held))
+        if idle := [other for other, one in self._lanes.items() if not one.busy]:
+            for other in idle:
+                del self._lanes[other]
+            return
         most = self._most(kind) if lane is None else lane.slots
         if most > 1:
             log.warning(
