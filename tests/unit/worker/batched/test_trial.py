@@ -31,9 +31,9 @@ def test_it_is_taken_where_it_is_right_and_quicker(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     caplog.set_level(logging.INFO)
-    contest = Contest("attention", other, lambda: RIGHT)
+    contest = Contest(other, lambda: RIGHT)
     took = dict(zip((contest.other, contest.torchs), seconds, strict=True))
-    assert trusted(contest, took.__getitem__) is expected
+    assert trusted("attention", lambda: contest, took.__getitem__) is expected
     assert words in caplog.text
 
 
@@ -41,5 +41,13 @@ def test_a_kernel_that_cannot_be_recorded_is_not_taken(caplog: pytest.LogCapture
     def clock(_: Callable[[], torch.Tensor]) -> float:
         raise torch.AcceleratorError("operation not permitted when stream is capturing")
 
-    assert not trusted(Contest("attention", lambda: RIGHT, lambda: RIGHT), clock)
+    assert not trusted("attention", lambda: Contest(lambda: RIGHT, lambda: RIGHT), clock)
     assert "does not run here" in caplog.text
+
+
+def test_what_there_is_no_memory_to_try_is_not_taken(caplog: pytest.LogCaptureFixture) -> None:
+    def prepare() -> Contest:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    assert not trusted("attention", prepare, lambda _: 0.0)
+    assert "attention does not run here (OutOfMemoryError): torch's way" in caplog.text

@@ -10,12 +10,10 @@ from whisper.tokenizer import get_tokenizer
 from transcription_worker.engines.batched.asks import Align, Heard
 from transcription_worker.engines.batched.encoding import Encoder
 from transcription_worker.engines.batched.forward import Decoder
+from transcription_worker.engines.batched.sizes import ENCODED_ON_CPU, ENCODED_ON_GPU
 from transcription_worker.engines.batched.ways import choose_ways
 from transcription_worker.engines.batched.words import align
 
-# Windows in one run of the encoder. Larger ones were not faster; a GPU's activations of 16 take 0.25 GB at width 1280.
-ENCODED_ON_CPU = 4
-ENCODED_ON_GPU = 16
 # Windows in one alignment: its scores take (heads, tokens, 1500) float32 for each.
 ALIGNED = 16
 

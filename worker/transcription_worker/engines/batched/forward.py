@@ -36,8 +36,8 @@ class Decoder:
         self._qkv = [_joined(dtype, block.attn.query, block.attn.key, block.attn.value) for block in self._blocks]
         self._hearing, self._remembering = ways.hearing(model, dtype), ways.remembering(model, dtype)
         self._add_and_norm = ways.add_and_norm
-        # The norm that follows each block: that of the next one, or the last.
-        self._following = [block.attn_ln for block in self._blocks[1:]] + [self._text.ln]
+        # The norm that follows each block, that of the next one; the last is left to who looks for tokens.
+        self._following = [*(block.attn_ln for block in self._blocks[1:]), None]
         self.embedding: Tensor = self._text.token_embedding.weight.detach().to(dtype)
         self.packed_embedding = packed(self.embedding) if has_loops(dtype, self._device) else None
 
@@ -114,7 +114,9 @@ class Decoder:
             hidden, norm = self._add_and_norm(hidden, block.attn.out(seen), block.cross_attn_ln)
             heard = self._hearing.step(number, norm, caches.audio, slots)
             hidden, norm = self._add_and_norm(hidden, heard, block.mlp_ln)
-            hidden, norm = self._add_and_norm(hidden, block.mlp(norm), self._following[number])
+            if (following := self._following[number]) is None:
+                return hidden + block.mlp(norm)
+            hidden, norm = self._add_and_norm(hidden, block.mlp(norm), following)
         return hidden
 
     def follow(self, caches: Caches, source: Tensor, length: int) -> None:

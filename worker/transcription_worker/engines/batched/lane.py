@@ -152,7 +152,9 @@ class Lane(Generic[W]):
         every = torch.arange(len(asked), device=self._device)
         last = hidden[every, sent([length - 1 for length in lengths], self._device)]
         at_start = hidden[every, sent([one.task.sot_index for one in windows], self._device)]
-        silence = self._decoder.logits(at_start).softmax(dim=-1)[:, self._compute.no_speech_token]
+        silence = (
+            self._decoder.logits(at_start).softmax(dim=-1)[:, self._compute.no_speech_token].clone()
+        )  # not a view of them all
         self._begin(windows, last)
         for (prepared, whom), no_speech in zip(asked, silence, strict=True):
             self._search.clear(len(self._held))

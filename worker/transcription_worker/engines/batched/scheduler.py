@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from transcription_api import reasons
+
 from transcription_worker.engines.batched.asks import Align, Ask, Decode, Decoded, Encode, Languages, Together
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.lane import Kind, Lane, Prepared, prepare
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 # On a GPU windows wait for the encoder until so large a share of the running streams does, or as many as one run of it takes: it
 # is quicker for several.
 ENCODE_SHARE_ON_GPU = 0.25
-# Tokens between two looks at which windows are done: on a GPU a look waits for all that was launched.
+# Tokens between two looks at which windows are done: on a GPU a look waits for the steps before it.
 STEPS_ON_GPU = 4
 # Devices that go on by themselves with what was launched. Steps are launched there before the streams go on, which do so
 # meanwhile; a CPU would be a step late for each window.
@@ -69,6 +71,8 @@ class Scheduler:
         if not self._on_gpu:
             self._advance_all()
         self._collect_all()
+        if not self._on_gpu:
+            self._go_on_all([])
         return True
 
     def _go_on_all(self, begun: list[Task]) -> None:
@@ -160,19 +164,20 @@ class Scheduler:
             self._answer([one], compute)
 
     def _admit_all(self) -> None:
-        for kind, waiting in list(self._waiting.items()):
-            if waiting:
-                self._attempt(kind, self._admit)
+        for kind in [kind for kind, waiting in self._waiting.items() if waiting]:
+            self._attempt(kind, self._admit)
 
     def _advance_all(self) -> None:
-        for kind, lane in list(self._lanes.items()):
-            if lane.busy:
-                self._attempt(kind, self._advance)
+        for kind in self._busy():
+            self._attempt(kind, self._advance)
 
     def _collect_all(self) -> None:
-        for kind, lane in list(self._lanes.items()):
-            if lane.busy:
-                self._decoded += self._attempt(kind, self._collect) or ()
+        for kind in self._busy():
+            self._decoded += self._attempt(kind, self._collect) or ()
+
+    def _busy(self) -> list[Kind]:
+        """Not the lanes themselves: one that is given up is to be gone."""
+        return [kind for kind, lane in self._lanes.items() if lane.busy]
 
     def _attempt(self, kind: Kind, action: Callable[[Kind], A]) -> A | None:
         """The action; where it fails, what it worked on is decoded again, fewer windows at a time."""
@@ -188,19 +193,21 @@ class Scheduler:
         lane, waiting = self._lanes.pop(kind, None), self._waiting[kind]
         held = [] if lane is None else lane.held
         waiting.extendleft(reversed(held))
-        if idle := [other for other, one in self._lanes.items() if not one.busy]:
+        known = error if isinstance(error, WorkerError) else unexpected(error)
+        idle = [other for other, one in self._lanes.items() if not one.busy]
+        if idle and known.reason is reasons.OUT_OF_MEMORY:
             for other in idle:
                 del self._lanes[other]
             return
         most = self._most(kind) if lane is None else lane.slots
         if most > 1:
             log.warning(
-                "decoding %d windows at a time failed (%s): going on with %d", most, type(error).__name__, most // 2
+                "decoding %d windows at a time failed (%s): going on with %d", most, known.reason.name, most // 2
             )
             self._fewer[kind] = most // 2
             return
         _, task = waiting.popleft()
-        self._end(task, error=error if isinstance(error, WorkerError) else unexpected(error))
+        self._end(task, error=known)
 
     def _most(self, kind: Kind) -> int:
         return min(self._batch, self._fewer.get(kind, self._batch))

@@ -27,29 +27,29 @@ Clock = Callable[[Callable[[], Tensor]], float]
 class Contest:
     """Two ways to one result."""
 
-    name: str
     other: Callable[[], Tensor]
     torchs: Callable[[], Tensor]
 
 
-def trusted(contest: Contest, clock: Clock) -> bool:
+def trusted(name: str, prepare: Callable[[], Contest], clock: Clock) -> bool:
     """Whether the other way is right and quicker; the log says so, or why not."""
     try:
+        contest = prepare()
         off = distance(contest.other(), wanted := contest.torchs())
         if not off <= TOLERANCE[wanted.dtype]:  # what is no number is not right either
-            log.warning("%s is off by %.2g: torch's way", contest.name, off)
+            log.warning("%s is off by %.2g: torch's way", name, off)
             return False
         other, torchs = clock(contest.other), clock(contest.torchs)
     except Exception as error:  # whatever keeps it from running, torch's way is there
-        log.warning("%s does not run here (%s): torch's way", contest.name, type(error).__name__, exc_info=error)
+        log.warning("%s does not run here (%s): torch's way", name, type(error).__name__, exc_info=error)
         return False
-    log.info("%s: %.1f µs, torch's way %.1f µs", contest.name, other * 1e6, torchs * 1e6)
+    log.info("%s: %.1f µs, torch's way %.1f µs", name, other * 1e6, torchs * 1e6)
     return other < torchs
 
 
 def distance(other: Tensor, wanted: Tensor) -> float:
     """Relative, between vectors of all numbers."""
-    return float((other.double() - wanted.double()).norm() / wanted.double().norm())
+    return float((other.float() - wanted.float()).norm() / wanted.float().norm())
 
 
 def graph_seconds(action: Callable[[], Tensor]) -> float:

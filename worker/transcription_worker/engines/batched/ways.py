@@ -18,6 +18,7 @@ from transcription_worker.engines.batched.compiled import has_loops
 from transcription_worker.engines.batched.hearing import FeaturesOnly, Hearing, by_head
 from transcription_worker.engines.batched.norms import AddAndNorm, add_and_norm
 from transcription_worker.engines.batched.remembering import Remembering
+from transcription_worker.engines.batched.sizes import ENCODED_ON_GPU
 from transcription_worker.engines.batched.trial import Clock, Contest, graph_seconds, trusted
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def choose_ways(model: Any, dtype: torch.dtype) -> Ways:
     except ImportError as error:
         log.warning("decoding by torch's kernels: %s", error)
         return plain
-    with torch.inference_mode():
+    with torch.inference_mode(), without_cudnn():
         ways = try_kernels(model.dims, dtype, device, gpu_kernels, gpu_steps, graph_seconds)
     torch.cuda.empty_cache()  # what the trial took counts as free when the windows are counted
     return ways
@@ -66,13 +67,10 @@ def try_kernels(dims: Any, dtype: torch.dtype, device: torch.device, kernels: An
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, dtype=dtype, device=device)
 
-    contests = (
-        audio_contest(dims, draw, kernels),
-        text_contest(dims, dtype, device, draw, steps),
-        norm_contest(dims, device, draw, kernels),
-        encoder_contest(dims, draw),
-    )
-    audio, text, norm, encoder = (trusted(contest, clock) for contest in contests)
+    audio = trusted("attention to the audio by our kernel", lambda: audio_contest(dims, draw, kernels), clock)
+    text = trusted("attention to the text by our kernel", lambda: text_contest(dims, dtype, device, draw, steps), clock)
+    norm = trusted("sums and norms by our kernel", lambda: norm_contest(dims, device, draw, kernels), clock)
+    encoder = trusted("attention in the encoder by cuDNN", lambda: encoder_contest(dims, draw), clock)
     return Ways(
         steps.HearingOnGpu if audio else Hearing,
         steps.RememberingOnGpu if text else Remembering,
@@ -88,7 +86,7 @@ TORCHS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend
 
 def without_cudnn() -> AbstractContextManager[None]:
     """For shapes that change: cuDNN makes a plan for each new one, which takes the host longer than a step takes the GPU."""
-    others: AbstractContextManager[None] = sdpa_kernel(TORCHS)
+    others: AbstractContextManager[None] = sdpa_kernel(TORCHS, set_priority=True)
     return others
 
 
@@ -107,7 +105,7 @@ def audio_contest(dims: Any, draw: Callable[..., Tensor], kernels: Any) -> Conte
     def torchs() -> Tensor:
         return scaled_dot_product_attention(by_head(queries, heads), keys, values).transpose(1, 2).flatten(2)
 
-    return Contest("attention to the audio by our kernel", lambda: kernels.attend_audio(queries, keys, values), torchs)
+    return Contest(lambda: kernels.attend_audio(queries, keys, values), torchs)
 
 
 def text_contest(
@@ -130,7 +128,6 @@ def text_contest(
         return lambda: one.step(0, projected, positions, reach, kept, group=1)
 
     return Contest(
-        "attention to the text by our kernel",
         side(steps.RememberingOnGpu(model, dtype)),
         side(Remembering(model, dtype)),
     )
@@ -141,18 +138,18 @@ def norm_contest(dims: Any, device: torch.device, draw: Callable[..., Tensor], k
     hidden, more = draw(SLOTS, dims.n_text_state), draw(SLOTS, dims.n_text_state)
     norm = torch.nn.LayerNorm(dims.n_text_state, device=device)
     return Contest(
-        "sums and norms by our kernel",
         lambda: torch.stack(kernels.add_and_norm(hidden, more, norm)),
         lambda: torch.stack(add_and_norm(hidden, more, norm)),
     )
 
 
 def encoder_contest(dims: Any, draw: Callable[..., Tensor]) -> Contest:
-    """All places of SLOTS windows to all of them. Both sides are libraries': which is quicker is another one on each GPU."""
-    of_windows = [by_head(draw(SLOTS, dims.n_audio_ctx, dims.n_audio_state), dims.n_audio_head) for _ in range(3)]
+    """All places of each of ENCODED_ON_GPU windows. Both sides are libraries': which is quicker is another one on each GPU."""
+    shape = (ENCODED_ON_GPU, dims.n_audio_ctx, dims.n_audio_state)
+    of_windows = [by_head(draw(*shape), dims.n_audio_head) for _ in range(3)]
 
     def within(context: Callable[[], AbstractContextManager[None]]) -> Tensor:
         with context():
             return scaled_dot_product_attention(*of_windows)
 
-    return Contest("attention in the encoder by cuDNN", lambda: within(cudnn_first), lambda: within(without_cudnn))
+    return Contest(lambda: within(cudnn_first), lambda: within(without_cudnn))
