@@ -68,19 +68,17 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
     reference = reference_seconds(model, audio[: chosen.reference_windows])
     shares, walls = [], []
     print(f"\n{size}: {chosen.windows} windows of 30 s, {chosen.tokens} tokens each, {chosen.rounds} rounds")
-    print(
-        "| batch | windows/s | x real time | share of the roofline | peak memory | faster than openai-whisper | first round |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    print("| batch | windows/s | x real time | share of the roofline | peak memory | faster than openai-whisper |")
+    print("|---|---|---|---|---|---|")
     for batch in chosen.batch:
         engine = BatchedEngine(model, batch=batch)
-        took, first, memory = engine_seconds(engine, audio, device, chosen)
+        took, memory = engine_seconds(engine, audio, device, chosen)
         cost = window_cost(model.dims, chosen.tokens, batch, engine._dtype.itemsize)
         shares.append(cost.seconds(measured) / took)
         walls.append(took)
         print(
             f"| {batch} | {1 / took:.1f} | {CHUNK_LENGTH / took:.0f} | {shares[-1]:.0%} "
-            f"| {memory / 2**30:.1f} GiB | {reference / took:.1f} | {1 / first:.1f} windows/s |"
+            f"| {memory / 2**30:.1f} GiB | {reference / took:.1f} |"
         )
         del engine
         if device.type == "cuda":
@@ -113,8 +111,11 @@ def asked() -> Options:
 
 def engine_seconds(
     engine: BatchedEngine, audio: Sequence[Samples], device: torch.device, chosen: argparse.Namespace
-) -> tuple[float, float, int]:
-    """For one window, the median of the rounds after the first, and the first, which records steps; the peak of memory, bytes."""
+) -> tuple[float, int]:
+    """For one window, the median of the rounds after one that is not counted; and the peak of memory, bytes.
+
+    Steps are recorded anew in each round, as in each pod.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     walls = []
@@ -125,7 +126,7 @@ def engine_seconds(
             assert steps == chosen.tokens, f"tokens of a window: got {steps}, wanted {chosen.tokens}"
         walls.append(now(device) - began)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return statistics.median(walls[1:]) / len(audio), walls[0] / len(audio), peak
+    return statistics.median(walls[1:]) / len(audio), peak
 
 
 def _inputs(audio: Sequence[Samples]) -> list[Input]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 from transcription_api.spec import Clip, Decoding, LanguageDetection, TaskKind
-from transcription_worker.engines.protocol import InMemory, Input, Options, Samples, Transcript
+from transcription_worker.engines.protocol import InMemory, Input, Options, Outcome, Samples, Transcript
 
 from tests.support.parity import differences
 from tests.support.speech import SAMPLE_RATE, noise, speak
 
 GREEDY: dict[str, Any] = {"temperatures": (0.0,), "beam_size": 1}
 BEAM: dict[str, Any] = {"temperatures": (0.0,)}  # of 5
+SHORT = 6.0  # seconds
 WORDS: dict[str, Any] = GREEDY | {"word_timestamps": True}
 
 
@@ -177,3 +178,11 @@ def told(expected: dict[str, Transcript], found: dict[str, Transcript]) -> list[
     """All differences of all inputs, for the failure's message."""
     assert set(found) == set(expected)
     return [f"{name}: {line}" for name, one in expected.items() for line in differences(one, found[name])]
+
+
+def item(name: str, samples: Samples, asked: Options | None = None) -> Input:
+    return Input(name, lambda: InMemory(samples), asked or options(GREEDY, language="en"))
+
+
+def by_id(outcomes: Iterator[Outcome]) -> dict[str, Outcome]:
+    return {outcome.id: outcome for outcome in outcomes}

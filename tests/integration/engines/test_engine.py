@@ -2,13 +2,11 @@
 
 import dataclasses
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import whisper
 from transcription_api import reasons
 from transcription_api.spec import (
@@ -20,21 +18,15 @@ from transcription_api.spec import (
     QualityPolicy,
     UncertainLanguage,
 )
-from transcription_worker.engines.batched import crew, engine, scheduler
-from transcription_worker.engines.batched.asks import Decoded
-from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.engine import OPENED_AHEAD, BatchedEngine
-from transcription_worker.engines.batched.lane import Lane
 from transcription_worker.engines.batched.scheduler import Scheduler
-from transcription_worker.engines.protocol import InMemory, Input, Options, Outcome, Samples
+from transcription_worker.engines.protocol import InMemory, Input, Options, Samples
 from transcription_worker.errors import WorkerError
 
-from tests.integration.engines.cases import BEAM, GREEDY, options, spoken
+from tests.integration.engines.cases import GREEDY, SHORT, by_id, item, options, spoken
 from tests.support.provoking import repeated
 from tests.support.speech import speak, spoken_text, word_error_rate
 from tests.support.testmodel import model_path
-
-SHORT = 6.0  # seconds
 
 
 class Watched(InMemory):
@@ -62,19 +54,11 @@ def model() -> Any:
     return whisper.load_model(str(model_path()), device="cpu")
 
 
-def item(name: str, samples: Samples, asked: Options | None = None) -> Input:
-    return Input(name, lambda: InMemory(samples), asked or options(GREEDY, language="en"))
-
-
 def failing(error: Exception) -> Callable[[], Any]:
     def fail() -> Any:
         raise error
 
     return fail
-
-
-def by_id(outcomes: Iterator[Outcome]) -> dict[str, Outcome]:
-    return {outcome.id: outcome for outcome in outcomes}
 
 
 def test_one_inputs_failure_is_that_inputs_outcome_and_all_audio_is_closed(model: Any) -> None:
@@ -139,105 +123,6 @@ def test_a_defect_of_a_scheduler_is_raised_where_outcomes_are_taken_and_all_end(
     assert audio.closed.is_set()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("by_themselves", "expected"), [(("cpu",), {"launched, heard"}), (("cuda",), {"heard, launched"})]
-)
-def test_a_gpu_has_steps_to_run_while_the_host_hears_of_windows_that_are_done(
-    model: Any, monkeypatch: pytest.MonkeyPatch, by_themselves: tuple[str, ...], expected: set[str]
-) -> None:
-    monkeypatch.setattr(scheduler, "RUN_BY_THEMSELVES", by_themselves)
-    events: list[str] = []
-    launch, collect, go_on = Lane.launch, Lane.collect, Scheduler._go_on
-
-    def launched(self: Lane[Any], count: int = 1) -> None:
-        events.append("launched")
-        launch(self, count)
-
-    def collected(self: Lane[Any]) -> Any:
-        found = collect(self)
-        # Where no other window is being decoded there is nothing to launch.
-        events.extend(["collected"] if found and self.busy else [])
-        return found
-
-    def heard(self: Scheduler, task: Any, answer: Any) -> None:
-        events.extend(["heard"] if isinstance(answer, Decoded) else [])
-        go_on(self, task, answer)
-
-    monkeypatch.setattr(Lane, "launch", launched)
-    monkeypatch.setattr(Lane, "collect", collected)
-    monkeypatch.setattr(Scheduler, "_go_on", heard)
-    inputs = [item(str(number), spoken("en", 940 + number, SHORT + 3 * number)) for number in range(5)]
-    list(BatchedEngine(model, batch=3).transcribe(inputs))
-    orders = [", ".join(events[at + 1 : at + 3]) for at, event in enumerate(events) if event == "collected"]
-    assert orders
-    assert set(orders) == expected
-
-
-def test_a_gpu_keeps_the_lanes_whose_steps_it_has_recorded_for_later_transcriptions(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (crew, engine, scheduler):
-        monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
-    batched = BatchedEngine(model, batch=3)
-    inputs = [item(str(number), spoken("en", 940 + number, SHORT)) for number in range(4)]
-    first = by_id(batched.transcribe(inputs))
-    (lane,) = kept = list(batched._lanes.values())
-    assert lane.slots == 3
-    second = by_id(batched.transcribe(inputs))
-    assert list(batched._lanes.values()) == kept
-    assert {name: one.value().text for name, one in second.items()} == {
-        name: one.value().text for name, one in first.items()
-    }
-    # A lane in which windows were left is not taken again.
-    left = batched.transcribe([item("long", spoken("en", 964, 65)), *inputs])
-    next(left)
-    assert not batched._lanes
-    left.close()  # type: ignore[attr-defined]
-    assert not batched._lanes
-    assert by_id(batched.transcribe(inputs)).keys() == first.keys()
-
-
-def test_a_lane_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(6)]
-    expected = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
-    refused = []
-
-    def grown(self: Lane[Any], slots: int) -> Any:
-        refused.append(slots)
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    monkeypatch.setattr(Lane, "grown", grown)
-    found = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
-    assert len(refused) == 1
-    assert {name: one.value().text for name, one in found.items()} == {
-        name: one.value().text for name, one in expected.items()
-    }
-
-
-def test_a_lane_that_nobody_uses_makes_room_for_one_of_another_kind(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (crew, engine, scheduler):
-        monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
-    living: weakref.WeakSet[Lane[Any]] = weakref.WeakSet()
-    begin = Lane.__init__
-
-    def begun(self: Lane[Any], *given: Any) -> None:
-        if living:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        begin(self, *given)
-        living.add(self)
-
-    monkeypatch.setattr(Lane, "__init__", begun)
-    batched = BatchedEngine(model, batch=3)
-    audio = spoken("en", 940, SHORT)
-    by_id(batched.transcribe([item("greedy", audio)]))
-    found = by_id(batched.transcribe([item("beams", audio, options(BEAM, language="en"))]))
-    assert found["beams"].value().text
-    (lane,) = batched._lanes.values()
-    assert (lane.slots, lane.kind.group) == (3, 5)
-
-
 def test_no_inputs_give_no_outcomes(model: Any) -> None:
     assert list(BatchedEngine(model, batch=4).transcribe([])) == []
 
@@ -264,48 +149,6 @@ def test_bfloat16_gives_nearly_the_same_text(model: Any) -> None:
 def test_float16_on_a_cpu_is_refused_by_name(model: Any) -> None:
     with pytest.raises(WorkerError, match=r"spec\.decoding\.precision: got 'float16' on a CPU, expected auto"):
         BatchedEngine(model, Precision.FLOAT16)
-
-
-def test_windows_that_do_not_fit_together_into_memory_are_done_apart(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(5)]
-    expected = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
-    failures = dict.fromkeys(("encode", "launch"), 0)
-    encode, launch = Compute.encode, Lane.launch
-
-    def encode_one(self: Compute, mels: list[torch.Tensor]) -> list[torch.Tensor]:
-        if len(mels) > 1:
-            failures["encode"] += 1
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return encode(self, mels)
-
-    def launch_two(self: Lane[Any], count: int = 1) -> None:
-        if self.busy > 2:
-            failures["launch"] += 1
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        launch(self, count)
-
-    monkeypatch.setattr(Compute, "encode", encode_one)
-    monkeypatch.setattr(Lane, "launch", launch_two)
-    found = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
-    assert all(failures.values()), failures
-    assert {name: one.value().text for name, one in found.items()} == {
-        name: one.value().text for name, one in expected.items()
-    }
-
-
-def test_a_window_that_does_not_fit_alone_fails_its_own_file(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(self: Lane[Any], count: int = 1) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    monkeypatch.setattr(Lane, "launch", never)
-    inputs = [item(str(number), spoken("en", 970, SHORT)) for number in range(3)]
-    found = by_id(BatchedEngine(model, batch=3).transcribe(inputs))
-    assert len(found) == 3
-    for outcome in found.values():
-        assert outcome.error is not None
-        assert outcome.error.reason is reasons.OUT_OF_MEMORY
 
 
 @pytest.mark.parametrize("language", ["en", "pt"])

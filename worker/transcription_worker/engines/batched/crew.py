@@ -7,9 +7,8 @@ from types import TracebackType
 import torch
 
 from transcription_worker.engines.batched.compute import Compute
-from transcription_worker.engines.batched.lane import Kind, Lane
 from transcription_worker.engines.batched.scheduler import RUN_BY_THEMSELVES, Scheduler
-from transcription_worker.engines.batched.tasks import Ended, Task, Tasks
+from transcription_worker.engines.batched.tasks import Ended, Tasks
 
 # On a CPU a step of few rows is hundreds of small products, which gain little from a second core: two schedulers with one
 # each were 1.5 times as fast as one. How few windows are too few for a scheduler was not measured.
@@ -27,17 +26,9 @@ class Crew:
     The first scheduler runs in the thread that calls `work`, where torch's own threads are. Each thread that uses several
     cores has a pool of its own in OpenMP; with more pools than cores it hands every product over by a system call, and one
     file alone took twice its time.
-
-    `lanes`: of the first scheduler.
     """
 
-    def __init__(
-        self,
-        compute: Compute,
-        batch: int,
-        tell: Callable[[Ended | Exception | None], None],
-        lanes: dict[Kind, Lane[Task]],
-    ) -> None:
+    def __init__(self, compute: Compute, batch: int, tell: Callable[[Ended | Exception | None], None]) -> None:
         self._compute, self._tell = compute, tell
         self._cores = torch.get_num_threads()
         self._count = count = scheduler_count(batch, self._cores, compute.device)
@@ -45,7 +36,7 @@ class Crew:
         # On a GPU the encoder runs for several windows at once: as many are on their way to it while all slots are decoding.
         ahead = compute.encoded_at_once if compute.device.type in RUN_BY_THEMSELVES else 0
         self.tasks = Tasks(count, self._windows + ahead, tell)
-        self._first = Scheduler(compute, self.tasks, 0, self._windows, lanes)
+        self._first = Scheduler(compute, self.tasks, 0, self._windows)
         self._shared = 1  # among how many schedulers this thread believes the cores to be shared
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"scheduler-{number}", daemon=True)
@@ -81,7 +72,7 @@ class Crew:
         torch.set_num_threads(max(1, self._cores // self._count))
         try:
             with torch.inference_mode():
-                scheduler = Scheduler(self._compute, self.tasks, number, self._windows, {})
+                scheduler = Scheduler(self._compute, self.tasks, number, self._windows)
                 while scheduler.work(wait=True):
                     pass
         except Exception as error:  # noqa: BLE001 - raised again where the outcomes are taken

@@ -15,14 +15,13 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 from transcription_worker.engines.batched.asks import Ask, Together
 from transcription_worker.engines.batched.compute import Compute
 from transcription_worker.engines.batched.crew import Crew
-from transcription_worker.engines.batched.lane import Kind, Lane
 from transcription_worker.engines.batched.language import detect_language
 from transcription_worker.engines.batched.logmel import LogMel
 from transcription_worker.engines.batched.opening import Opened, Opening, Source
 from transcription_worker.engines.batched.scheduler import RUN_BY_THEMSELVES
 from transcription_worker.engines.batched.sizes import window_count
 from transcription_worker.engines.batched.stream import Stream
-from transcription_worker.engines.batched.tasks import Ended, Task, Tasks
+from transcription_worker.engines.batched.tasks import Ended, Tasks
 from transcription_worker.engines.loudness import Loudness
 from transcription_worker.engines.openai_whisper import refuse_language, transcribe_arguments
 from transcription_worker.engines.pieces import find_pieces
@@ -49,7 +48,6 @@ class BatchedEngine:
         self._dtype = dtype_of(precision, self._device)
         store(model, self._dtype)
         self._compute = Compute(model, self._dtype)
-        self._lanes: dict[Kind, Lane[Task]] = {}  # empty ones whose steps a GPU has recorded
         self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
@@ -57,9 +55,8 @@ class BatchedEngine:
         running, events = set[Opened](), queue.SimpleQueue[Ended | Exception | None]()
         ahead = self._compute.encoded_at_once if self._device.type in RUN_BY_THEMSELVES else OPENED_AHEAD
         opening = Opening(inputs, self._open, ahead, lambda: events.put(None), self._device)
-        lanes, self._lanes = self._lanes, {}
         try:
-            with opening, Crew(self._compute, self.batch, events.put, lanes) as crew:
+            with opening, Crew(self._compute, self.batch, events.put) as crew:
                 while True:
                     yield from self._admit(opening, crew.tasks, running)
                     if opening.exhausted and not running:
@@ -71,8 +68,6 @@ class BatchedEngine:
             # Some are left where nobody takes the other outcomes.
             for opened in running:
                 opened.close()
-            if self._device.type in RUN_BY_THEMSELVES:
-                self._lanes = {kind: lane for kind, lane in lanes.items() if not lane.busy}
 
     def _admit(self, opening: Opening, tasks: Tasks, running: set[Opened]) -> Iterator[Outcome]:
         """Files that are ready, while there is room."""

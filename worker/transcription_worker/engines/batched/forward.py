@@ -104,13 +104,12 @@ class Decoder:
 
         The first `slots` slots are run; `length` bounds every row's position from above.
         """
-        positioned = self._text.positional_embedding[positions]
         reach = self._remembering.reach(positions, length)
-        hidden = self._embedded(tokens, positioned)
+        hidden = self._embedded(tokens, self._text.positional_embedding[positions])
         norm = normed(self._blocks[0].attn_ln, hidden)
         for number, block in enumerate(self._blocks):
-            projected = linear(norm, *self._qkv[number])
-            seen = self._remembering.step(number, projected, positions, reach, caches.text, tokens.shape[0] // slots)
+            asking = linear(norm, *self._qkv[number])
+            seen = self._remembering.step(number, asking, positions, reach, caches.text, tokens.shape[0] // slots)
             hidden, norm = self._add_and_norm(hidden, block.attn.out(seen), block.cross_attn_ln)
             heard = self._hearing.step(number, norm, caches.audio, slots)
             hidden, norm = self._add_and_norm(hidden, heard, block.mlp_ln)

@@ -31,12 +31,9 @@ RUN_BY_THEMSELVES = ("cuda",)
 
 
 class Scheduler:
-    """Runs in one thread. `number`: among those that share the tasks; `batch`: windows decoded together at most.
+    """Runs in one thread. `number`: among those that share the tasks; `batch`: windows decoded together at most."""
 
-    `lanes`: empty ones from before; what it makes and drops is made and dropped there.
-    """
-
-    def __init__(self, compute: Compute, tasks: Tasks, number: int, batch: int, lanes: dict[Kind, Lane[Task]]) -> None:
+    def __init__(self, compute: Compute, tasks: Tasks, number: int, batch: int) -> None:
         self._compute, self._tasks, self._number = compute, tasks, number
         self._batch, self._on_gpu = batch, compute.device.type in RUN_BY_THEMSELVES
         self._running: set[Task] = set()
@@ -44,7 +41,7 @@ class Scheduler:
         self._languages: list[tuple[Task, Languages]] = []
         self._aligns: list[tuple[Task, Align]] = []
         self._waiting: dict[Kind, deque[tuple[Prepared, Task]]] = {}
-        self._lanes = lanes
+        self._lanes: dict[Kind, Lane[Task]] = {}
         self._decoded: list[tuple[Task, Decoded]] = []  # windows of which their streams have not heard
         self._fewer: dict[Kind, int] = {}  # windows at a time, where more of them failed
 
@@ -193,21 +190,24 @@ class Scheduler:
         lane, waiting = self._lanes.pop(kind, None), self._waiting[kind]
         held = [] if lane is None else lane.held
         waiting.extendleft(reversed(held))
-        known = error if isinstance(error, WorkerError) else unexpected(error)
-        idle = [other for other, one in self._lanes.items() if not one.busy]
-        if idle and known.reason is reasons.OUT_OF_MEMORY:
-            for other in idle:
-                del self._lanes[other]
+        if isinstance(error, WorkerError) and error.reason is reasons.OUT_OF_MEMORY and self._give_up_idle():
             return
         most = self._most(kind) if lane is None else lane.slots
         if most > 1:
             log.warning(
-                "decoding %d windows at a time failed (%s): going on with %d", most, known.reason.name, most // 2
+                "decoding %d windows at a time failed (%s): going on with %d", most, type(error).__name__, most // 2
             )
             self._fewer[kind] = most // 2
             return
         _, task = waiting.popleft()
-        self._end(task, error=known)
+        self._end(task, error=error if isinstance(error, WorkerError) else unexpected(error))
+
+    def _give_up_idle(self) -> bool:
+        """Whether there were lanes in which nothing is decoded."""
+        idle = [kind for kind, lane in self._lanes.items() if not lane.busy]
+        for kind in idle:
+            del self._lanes[kind]
+        return bool(idle)
 
     def _most(self, kind: Kind) -> int:
         return min(self._batch, self._fewer.get(kind, self._batch))

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from transcription_worker.engines.batched.compiled import has_loops
-from transcription_worker.engines.batched.hearing import FeaturesOnly, Hearing, by_head
+from transcription_worker.engines.batched.hearing import FeaturesOnly, Hearing, Kept, by_head
 from transcription_worker.engines.batched.norms import AddAndNorm, add_and_norm
 from transcription_worker.engines.batched.remembering import Remembering
 from transcription_worker.engines.batched.sizes import ENCODED_ON_GPU
@@ -116,21 +116,15 @@ def text_contest(
     projected = draw(SLOTS, 3 * dims.n_text_state)
     length = min(LENGTH, dims.n_text_ctx)
     positions = torch.full((SLOTS,), min(POSITION, length - 1), device=device)
-    before = None
+    ours, torchs = steps.RememberingOnGpu(model, dtype), Remembering(model, dtype)
+    kept = tuple(draw(*one.shape) for one in torchs.empty(SLOTS))
+    of_ours = (*(one.clone() for one in kept), *ours.empty(SLOTS)[2:])
 
-    def side(one: Remembering) -> Callable[[], Tensor]:
-        nonlocal before
-        kept = one.empty(SLOTS)
-        before = before or [draw(*whole.shape) for whole in kept[:2]]
-        for whole, drawn in zip(kept, before, strict=False):
-            whole.copy_(drawn)
+    def side(one: Remembering, its: Kept) -> Callable[[], Tensor]:
         reach = one.reach(positions, length)
-        return lambda: one.step(0, projected, positions, reach, kept, group=1)
+        return lambda: one.step(0, projected, positions, reach, its, group=1)
 
-    return Contest(
-        side(steps.RememberingOnGpu(model, dtype)),
-        side(Remembering(model, dtype)),
-    )
+    return Contest(side(ours, of_ours), side(torchs, kept))
 
 
 def norm_contest(dims: Any, device: torch.device, draw: Callable[..., Tensor], kernels: Any) -> Contest:
