@@ -27,7 +27,7 @@ test: install lint ## Everything; what CI runs
 lint: ## ruff, mypy strict, import layers
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) mypy api operator worker hack tests
+	$(RUN) mypy api operator worker benchmarks hack tests
 	$(RUN) lint-imports
 
 test-unit: ## Needs neither root nor Docker
@@ -40,7 +40,7 @@ test-here: ## Unit and integration tests in one run
 	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/unit tests/integration $(SAID)
 
 test-gpu: install ## On a machine with a GPU: our kernels beside torch's, recorded steps, the engine beside openai-whisper
-	$(RUN) pytest tests/unit/worker/batched/on_gpu/kernels.py tests/unit/worker/batched/on_gpu/steps.py tests/integration/engines/on_gpu.py
+	$(RUN) pytest -m gpu tests/unit tests/integration
 
 test-e2e: ## kind, both images, Helm
 	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) $(RUN) pytest tests/e2e; } $(SAID)
@@ -55,16 +55,16 @@ testmodel: ## Trains the test model anew (see hack/testmodel/README.md)
 	$(RUN) python -m hack.testmodel.train --help
 
 bench-operator: install ## A burst of 5,000 resources on a bare apiserver and etcd
-	$(RUN) python -m hack.bench.operator
+	$(RUN) python -m benchmarks.operator_burst
 
 bench: install ## The batched engine beside openai-whisper and faster-whisper, on the CPU
-	$(RUN) python -m hack.bench.engines.cpu
+	$(RUN) python -m benchmarks.engines.cpu
 
 bench-gpu: install ## The batched engine on a GPU: x real time, share of the roofline
-	$(RUN) python -m hack.bench.engines.gpu
+	$(RUN) python -m benchmarks.engines.gpu
 
 bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.load_model
-	$(RUN) python -m hack.bench.load
+	$(RUN) python -m benchmarks.model_load
 
 docs: ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hack.stack import s3
-from hack.stack.kube import CommandError, apply, kubectl, list_items
-from hack.stack.release import ensure_namespace, ensure_release, release_values
 from tests.support.speech import speak, write_wav
+from tests.support.stack import s3
+from tests.support.stack.kube import CommandError, apply, kubectl, list_items
+from tests.support.stack.release import ensure_namespace, ensure_release, release_values
 from tests.support.testmodel import model_path
 
 NAMESPACE = "demo"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hack.testmodel.grammar import LANGUAGES
 from hack.testmodel.windows import Window, tokenizer_of
+from tests.support.sentences import LANGUAGES
 
 PROMPT_MAX = 223  # tokens: half of the decoder's positions, without the token that starts the prompt
 IGNORED = -100

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 import whisper
 
-from hack.testmodel.grammar import LANGUAGES
-from hack.testmodel.score import spoken_text, start_errors, word_error_rate
-from hack.testmodel.speech import Samples, noise, speak
+from tests.support.sentences import LANGUAGES
+from tests.support.speech_synthesis import Samples, noise, speak
+from tests.support.transcript_score import spoken_text, start_errors, word_error_rate
 
 SECONDS = (60, 90, 120, 180, 300)  # of the recordings
 FIRST_SEED = 1

@@ -9,8 +9,8 @@ from torch.nn import functional
 from whisper.model import ModelDimensions, Whisper, sinusoids
 
 from hack.testmodel.clips import Clips
-from hack.testmodel.grammar import LANGUAGES
 from hack.testmodel.windows import tokenizer_of
+from tests.support.sentences import LANGUAGES
 
 DIMENSIONS = ModelDimensions(
     n_mels=80,

@@ -14,8 +14,8 @@ from whisper.audio import N_FRAMES, N_SAMPLES, log_mel_spectrogram, pad_or_trim
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from hack.testmodel.clips import Clips
-from hack.testmodel.grammar import LANGUAGES
-from hack.testmodel.speech import SAMPLE_RATE, Samples, Utterance
+from tests.support.sentences import LANGUAGES
+from tests.support.speech_synthesis import SAMPLE_RATE, Samples, Utterance
 
 TICK = 0.02  # s, a timestamp token and a position of the encoder's output
 FRAMES_PER_TICK = 2  # of the spectrogram

@@ -6,7 +6,7 @@ import os
 import sys
 
 from transcription_operator.config import ConfigError, parse_config
-from transcription_operator.logs import configure_logs
+from transcription_operator.observability.logs import configure_logs
 from transcription_operator.startup import LeaseLostError, run_operator
 
 logger = logging.getLogger("transcription_operator")

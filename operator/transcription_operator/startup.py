@@ -10,19 +10,19 @@ from transcription_api import names
 
 from transcription_operator.cluster import ApiError, Cluster, Connection, LeaseApi, UnreachableError, connect
 from transcription_operator.config import Config
-from transcription_operator.controller import Controller
-from transcription_operator.handlers import NoMemory, register_handlers
-from transcription_operator.health import serve_health
-from transcription_operator.intake import Intake
-from transcription_operator.leader import LeaderElection
-from transcription_operator.metrics import Metrics
-from transcription_operator.objects import Key
-from transcription_operator.progress import ProgressPoller
-from transcription_operator.proof import WatchProof
-from transcription_operator.recorder import Recorder
-from transcription_operator.resync import Resync
-from transcription_operator.store import Store
-from transcription_operator.workqueue import WorkQueue
+from transcription_operator.controller.controller import Controller
+from transcription_operator.controller.event_recorder import Recorder
+from transcription_operator.controller.leader_election import LeaderElection
+from transcription_operator.controller.progress_poller import ProgressPoller
+from transcription_operator.models.objects import Key
+from transcription_operator.observability.health import serve_health
+from transcription_operator.observability.metrics import Metrics
+from transcription_operator.watch.handlers import NoMemory, register_handlers
+from transcription_operator.watch.informer import Intake
+from transcription_operator.watch.liveness import WatchProof
+from transcription_operator.watch.resync import Resync
+from transcription_operator.watch.store import Store
+from transcription_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 

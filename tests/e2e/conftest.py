@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from hack.stack import s3
-from hack.stack.release import ensure_release, release_values
-from tests.e2e.bench import Bench, upload_audio
+from tests.support.cluster_bench import Bench, upload_audio
+from tests.support.stack import s3
+from tests.support.stack.release import ensure_release, release_values
 from tests.support.testmodel import model_path
 
 

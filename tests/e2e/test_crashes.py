@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hack.stack.images import existing_cluster
-from hack.stack.kube import get, kubectl, run, until
-from hack.stack.release import NAMESPACE, RELEASE, ensure_release, operator_pods
-from tests.e2e.bench import PATIENCE, Bench
+from tests.support.cluster_bench import PATIENCE, Bench
+from tests.support.stack.images import existing_cluster
+from tests.support.stack.kube import get, kubectl, run, until
+from tests.support.stack.release import NAMESPACE, RELEASE, ensure_release, operator_pods
 
 KILLS = 10
 # Seconds. A dead operator's lease ends soon, so that the next one acts before it is killed too.

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from transcription_api import reasons
 
-from hack.stack import s3
-from hack.stack.kube import apply, get, kubectl
-from hack.stack.release import NAMESPACE, operator_pods
-from tests.e2e.bench import ON_GPU_NODE, PATIENCE, Bench, condition
+from tests.support.cluster_bench import ON_GPU_NODE, PATIENCE, Bench, condition
+from tests.support.stack import s3
+from tests.support.stack.kube import apply, get, kubectl
+from tests.support.stack.release import NAMESPACE, operator_pods
 
 MISSING_MODEL = {"s3": s3.s3_object("models", key="no-such-model.pt")}
 CASES: dict[str, tuple[dict[str, Any], str]] = {

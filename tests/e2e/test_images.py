@@ -7,10 +7,10 @@ import yaml
 from transcription_api import exit_codes
 
 from hack.cluster.images import base_name
-from hack.stack.images import ROOT, existing_cluster
-from hack.stack.kube import apply, get, kubectl, run, until
-from hack.stack.release import NAMESPACE, operator_pods
-from tests.e2e.bench import PATIENCE, Bench
+from tests.support.cluster_bench import PATIENCE, Bench
+from tests.support.stack.images import ROOT, existing_cluster
+from tests.support.stack.kube import apply, get, kubectl, run, until
+from tests.support.stack.release import NAMESPACE, operator_pods
 
 # Bytes that the operator's image may add to its base.
 OPERATOR_BYTES = 120e6

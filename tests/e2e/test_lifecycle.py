@@ -5,10 +5,10 @@ import os
 import subprocess
 from typing import Any
 
-from hack.stack.images import ROOT
-from hack.stack.kube import get, kubectl, list_items, run, until
-from hack.stack.release import NAMESPACE, RELEASE, ensure_release
-from tests.e2e.bench import PATIENCE, Bench
+from tests.support.cluster_bench import PATIENCE, Bench
+from tests.support.stack.images import ROOT
+from tests.support.stack.kube import get, kubectl, list_items, run, until
+from tests.support.stack.release import NAMESPACE, RELEASE, ensure_release
 
 
 def test_deleting_the_resource_deletes_its_job_and_pods(bench: Bench) -> None:

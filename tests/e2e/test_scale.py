@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from hack.stack.kube import kubectl, list_items, until
-from hack.stack.release import NAMESPACE, operator_pods
-from tests.e2e.bench import PATIENCE, Bench
+from tests.support.cluster_bench import PATIENCE, Bench
+from tests.support.stack.kube import kubectl, list_items, until
+from tests.support.stack.release import NAMESPACE, operator_pods
 
 COUNT = 200
 # MiB that the operator may grow by while it holds COUNT more resources and their Jobs.

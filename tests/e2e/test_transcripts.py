@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from hack.stack.kube import get, kubectl
-from tests.e2e.bench import PATIENCE, Bench, condition, spoken
+from tests.support.cluster_bench import PATIENCE, Bench, condition, spoken
 from tests.support.results import assert_same
 from tests.support.speech import word_error_rate
+from tests.support.stack.kube import get, kubectl
 from tests.support.testmodel import model_path, model_sha256
 
 FORMATS = ["json", "txt", "srt", "vtt", "tsv"]

@@ -10,8 +10,6 @@ import pytest
 import torch
 import whisper
 
-from hack.testmodel.checkpoint import cache_folder
-from hack.testmodel.speech import MissingSynthesiserError
 from tests.support.speech import (
     SAMPLE_RATE,
     Utterance,
@@ -22,7 +20,9 @@ from tests.support.speech import (
     word_error_rate,
     write_wav,
 )
+from tests.support.speech_synthesis import MissingSynthesiserError
 from tests.support.testmodel import model_path, model_sha256
+from tests.support.testmodel_checkpoint import cache_folder
 
 WER_MAX = 0.05
 START_ERROR_MAX = 0.1  # s, at the median

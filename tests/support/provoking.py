@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hack.testmodel.speech import SAMPLE_RATE, Samples, speak, synthesise
+from tests.support.speech_synthesis import SAMPLE_RATE, Samples, speak, synthesise
 
 SECONDS = 30  # one window
 

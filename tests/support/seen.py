@@ -5,7 +5,7 @@ from typing import Any
 from transcription_api import exit_codes, names
 from transcription_api.report import Report, encode_report
 from transcription_operator.config import Config, parse_config, variable
-from transcription_operator.objects import JobView, PodView, Resource, view_job, view_pod, view_resource
+from transcription_operator.models.objects import JobView, PodView, Resource, view_job, view_pod, view_resource
 
 SPEC: dict[str, Any] = {
     "source": {"s3": {"bucket": "audio", "key": "interviews/01.wav"}},

@@ -1,5 +1,5 @@
 """The small Whisper checkpoint that recognises the speech of tests, unpacked into a cache folder."""
 
-from hack.testmodel.checkpoint import model_path, model_sha256
+from tests.support.testmodel_checkpoint import model_path, model_sha256
 
 __all__ = ["model_path", "model_sha256"]

@@ -13,7 +13,7 @@ from transcription_api.spec import DevicePolicy
 
 from transcription_worker import nvml
 from transcription_worker.errors import WorkerError
-from transcription_worker.verdict import GPU, Observed, Verdict, decide_verdict, shown
+from transcription_worker.gpu_diagnosis import GPU, Observed, Verdict, decide_verdict, shown
 
 # torch is imported where a GPU is asked about: it takes seconds, and the CPU needs no proof.
 

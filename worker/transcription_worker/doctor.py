@@ -8,7 +8,7 @@ from transcription_api import exit_codes
 from transcription_api.spec import DevicePolicy
 
 from transcription_worker.device import cpu_name, observe_device
-from transcription_worker.verdict import Observed, Verdict, decide_verdict, needed_driver, shown
+from transcription_worker.gpu_diagnosis import Observed, Verdict, decide_verdict, needed_driver, shown
 
 
 def run_doctor(policy: DevicePolicy, as_json: bool) -> int:

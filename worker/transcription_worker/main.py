@@ -12,12 +12,12 @@ from transcription_api.report import Report, failure
 from transcription_api.spec import DevicePolicy, Spec
 from transcription_api.task import Task, parse_task
 
-from transcription_worker.ending import Ending, watch_signals
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import log_about, start_logging
-from transcription_worker.places import Places, observed_places, point_caches_at, progress_port
+from transcription_worker.paths import Places, observed_places, point_caches_at, progress_port
 from transcription_worker.progress import Board, serve_progress
+from transcription_worker.termination import Ending, watch_signals
 from transcription_worker.threads import wait_briefly
 
 # torch takes seconds to import: what needs it is imported inside the functions, after signals are watched.

@@ -13,7 +13,7 @@ from transcription_api.report import ModelUsed
 from transcription_api.spec import DEFAULT_MODEL, Model, S3Object
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 from transcription_worker.storage.bucket import Bucket, Found
 from transcription_worker.storage.roles import Role
 
@@ -72,7 +72,7 @@ def fetch_named(name: str, folder: Path) -> tuple[Path, str]:
         WorkerError: ModelNotFound, EndpointUnreachable.
     """
     # Brings torch, which takes seconds to import; a file needs none of it to be found and checked.
-    from transcription_worker.engines import weights
+    from transcription_worker.engines.checkpoints import weights
 
     known = weights.file_of(name)
     cached = folder / known.file_name

@@ -12,7 +12,7 @@ from transcription_api.report import QualityCounts, Report, WrittenObject
 from transcription_api.spec import Channel, QualityPolicy, Spec
 
 from transcription_worker.engines.protocol import Transcript
-from transcription_worker.engines.quality import count_flags
+from transcription_worker.engines.quality.flags import count_flags
 from transcription_worker.transcribe import Transcribed, Work
 
 # From the best to the worst.

@@ -10,7 +10,7 @@ from transcription_api.spec import Spec
 from transcription_worker.device import prove_device
 from transcription_worker.fetch import fetch_audio, find_audio
 from transcription_worker.model import fetch_model
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 from transcription_worker.progress import Board
 from transcription_worker.report import complete_report, make_committed, reused_report
 from transcription_worker.storage.bucket import Bucket, Found

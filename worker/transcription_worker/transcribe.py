@@ -7,8 +7,8 @@ from pathlib import Path
 
 from transcription_api.spec import Channel, Clip, Spec
 
-from transcription_worker.audio import open_audio, open_split
 from transcription_worker.engines.protocol import SAMPLE_RATE, Audio, Engine, Input, Options, Transcript
+from transcription_worker.media.audio import open_audio, open_split
 from transcription_worker.progress import Board
 
 

@@ -92,7 +92,7 @@ def try_destination(bucket: Bucket, spec: Spec) -> None:
 
 def write_formats(bucket: Bucket, spec: Spec, tracks: Sequence[Transcribed]) -> tuple[WrittenObject, ...]:
     """Every format asked for of every track, json last; each as a HEAD sees it afterwards, by track in the spec's order."""
-    from transcription_worker.engines.formats import render_format
+    from transcription_worker.engines.formats.writers import render_format
 
     written = {}
     for fmt in sorted(set(spec.formats), key=lambda fmt: (fmt is Format.JSON, fmt.value)):

@@ -6,15 +6,7 @@ from typing import Any
 from transcription_api import names
 
 from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json
-from transcription_operator.objects import (
-    JobView,
-    Key,
-    PodView,
-    Resource,
-    view_job,
-    view_pod,
-    view_resource,
-)
+from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
 
 RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
 JOBS = "/apis/batch/v1"

@@ -19,11 +19,11 @@ from transcription_api.spec import (
     UncertainLanguage,
 )
 from transcription_worker.engines.batched.engine import OPENED_AHEAD, BatchedEngine
-from transcription_worker.engines.batched.scheduler import Scheduler
+from transcription_worker.engines.batched.scheduling.scheduler import Scheduler
 from transcription_worker.engines.protocol import InMemory, Input, Options, Samples
 from transcription_worker.errors import WorkerError
 
-from tests.integration.engines.cases import GREEDY, SHORT, by_id, item, options, spoken
+from tests.support.engine_cases import GREEDY, SHORT, by_id, item, options, spoken
 from tests.support.provoking import repeated
 from tests.support.speech import speak, spoken_text, word_error_rate
 from tests.support.testmodel import model_path

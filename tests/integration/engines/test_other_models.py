@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import whisper
 from transcription_worker.engines.batched.engine import BatchedEngine
-from transcription_worker.engines.openai_whisper import OpenAIWhisper
+from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 
-from hack.bench.engines.models import random_model
-from tests.integration.engines.cases import all_cases, told, transcripts, with_fallback, without_long
+from benchmarks.engines.models import random_model
+from tests.support.engine_cases import all_cases, told, transcripts, with_fallback, without_long
 from tests.support.testmodel import model_path
 
 # numpy's words on whisper's own argsort of a tensor

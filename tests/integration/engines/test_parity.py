@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 import whisper
-from transcription_worker.engines.batched import crew, engine, forward, lane, scheduler, sizes, ways
+from transcription_worker.engines.batched import engine
 from transcription_worker.engines.batched.engine import BatchedEngine
-from transcription_worker.engines.openai_whisper import OpenAIWhisper
+from transcription_worker.engines.batched.model import backend, decoder
+from transcription_worker.engines.batched.scheduling import capacity, decode_batch, scheduler, scheduler_pool
+from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 from transcription_worker.engines.protocol import Transcript
 
-from tests.integration.engines.cases import all_cases, told, transcripts, with_fallback
+from tests.support.engine_cases import all_cases, told, transcripts, with_fallback
 from tests.support.testmodel import model_path
 
 # numpy's words on whisper's own argsort of a tensor
@@ -71,9 +73,9 @@ def test_what_a_gpu_computes_is_openai_whispers_too(
     """Keys and values instead of features, all logits at once, several steps at once before the streams go on; in float32 on the
     CPU, where it can be compared.
     """
-    for module in (forward, lane, sizes, ways):
+    for module in (decoder, decode_batch, capacity, backend):
         monkeypatch.setattr(module, "has_loops", lambda *_: False)
-    for module in (crew, engine, scheduler):
+    for module in (scheduler_pool, engine, scheduler):
         monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
     short = [case for case in CASES if "min" not in case.name]
     assert len(short) >= 40

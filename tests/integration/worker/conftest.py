@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.worker.bench import DESTINATION, SOURCE, Bench
 from tests.support.s3 import S3Server, s3_server
 from tests.support.speech import speak, write_wav
 from tests.support.testmodel import model_path
+from tests.support.worker_bench import DESTINATION, SOURCE, Bench
 
 SPEECH_SECONDS = 12
 SPEECH_KEY = "interviews/01.wav"

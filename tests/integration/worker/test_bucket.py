@@ -8,13 +8,13 @@ import pytest
 from transcription_api import names, reasons
 from transcription_api.spec import S3Endpoint, SecretRef
 from transcription_worker.errors import WorkerError
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
-from tests.integration.worker.bench import SOURCE, Bench
-from tests.integration.worker.proxy import cutting
 from tests.support.s3 import REGION, S3Server
+from tests.support.s3_proxy import cutting
+from tests.support.worker_bench import SOURCE, Bench
 
 CONTENT = random.Random(7).randbytes(3 << 20)
 

@@ -12,9 +12,9 @@ import torch
 import whisper
 import whisper.utils
 from transcription_api.spec import Decoding, Format, Subtitles, TaskKind
-from transcription_worker.engines import weights
-from transcription_worker.engines.formats import render_format
-from transcription_worker.engines.openai_whisper import OpenAIWhisper
+from transcription_worker.engines.checkpoints import weights
+from transcription_worker.engines.formats.writers import render_format
+from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 from transcription_worker.engines.protocol import InMemory, Input, Options, Transcript
 
 from tests.support.speech import speak

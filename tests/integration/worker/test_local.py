@@ -20,7 +20,7 @@ import pytest
 from transcription_api import exit_codes
 from transcription_api.spec import Format
 
-from tests.integration.worker.local import (
+from tests.support.local_command import (
     QUICK,
     SECONDS,
     Ended,
@@ -32,9 +32,9 @@ from tests.integration.worker.local import (
     start,
     wait_for,
 )
-from tests.integration.worker.reference import whisper_command
 from tests.support.results import assert_same
 from tests.support.speech import SAMPLE_RATE, speak, spoken_text, word_error_rate, write_wav
+from tests.support.whisper_command import whisper_command
 
 SPOKEN = {"interview": ("en", 701, 34.0), "fala": ("pt", 704, 20.0), "news": ("en", 703, 45.0)}
 

@@ -10,10 +10,10 @@ import pytest
 from transcription_api import names
 from transcription_api.reasons import BY_NAME
 
-from tests.integration.worker.bench import DESTINATION, SOURCE, Bench
 from tests.support.media import canary, convert, cut, make
 from tests.support.s3 import S3Server
 from tests.support.speech import speak, spoken_text, word_error_rate, write_wav
+from tests.support.worker_bench import DESTINATION, SOURCE, Bench
 
 WER_MAX = 0.05
 SECONDS = 40

@@ -7,10 +7,10 @@ from transcription_api import reasons
 from transcription_api.spec import Model, S3Object, SecretRef
 from transcription_worker.errors import WorkerError
 from transcription_worker.model import fetch_model
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 
-from tests.integration.worker.bench import SOURCE, Bench
 from tests.support.s3 import REGION, S3Server
+from tests.support.worker_bench import SOURCE, Bench
 
 KEY = "models/own.pt"
 DIGEST = "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4"  # of b"second"

@@ -8,7 +8,7 @@ import torch
 import whisper
 from transcription_api.spec import Decoding, TaskKind
 from transcription_worker.engines.protocol import InMemory, Options
-from transcription_worker.engines.quality import flag_segments
+from transcription_worker.engines.quality.flags import flag_segments
 
 from tests.support.speech import Utterance, speak, word_error_rate
 from tests.support.testmodel import model_path
@@ -20,7 +20,7 @@ NEAR = 0.3  # seconds by which the times of a right segment may be off
 
 
 @dataclass(frozen=True)
-class Heard:
+class LanguageProbabilities:
     """The segments with text of all recordings, and whether each is right: said there, in these words."""
 
     segments: list[dict[str, Any]]
@@ -34,7 +34,7 @@ def is_right(segment: dict[str, Any], utterances: list[Utterance]) -> bool:
 
 
 @pytest.fixture(scope="module", params=["en", "pt"])
-def heard(request: pytest.FixtureRequest) -> Heard:
+def heard(request: pytest.FixtureRequest) -> LanguageProbabilities:
     torch.set_num_threads(1)
     model = whisper.load_model(str(model_path()), device="cpu")
     segments, right = [], []
@@ -45,15 +45,15 @@ def heard(request: pytest.FixtureRequest) -> Heard:
         spoken = [segment for segment in result["segments"] if segment["text"].strip()]
         segments += spoken
         right += [is_right(segment, utterances) for segment in spoken]
-    return Heard(segments, right)
+    return LanguageProbabilities(segments, right)
 
 
-def test_no_right_segment_is_flagged(heard: Heard) -> None:
+def test_no_right_segment_is_flagged(heard: LanguageProbabilities) -> None:
     assert sum(heard.right) > 150
     flagged = [one for one, right in zip(heard.segments, heard.right, strict=True) if right and "flags" in one]
     assert flagged == []
 
 
-def test_hardly_anything_is_flagged(heard: Heard) -> None:
+def test_hardly_anything_is_flagged(heard: LanguageProbabilities) -> None:
     flagged = [(one["text"], one["start"], one["end"], one["flags"]) for one in heard.segments if "flags" in one]
     assert len(flagged) <= 0.02 * len(heard.segments), flagged

@@ -8,9 +8,9 @@ import pytest
 from transcription_api import exit_codes, names
 from transcription_api.reasons import BY_NAME
 
-from tests.integration.worker.bench import DESTINATION, SOURCE, Bench, Ended, free_port
 from tests.integration.worker.conftest import SPEECH_KEY
 from tests.support.s3 import S3Server
+from tests.support.worker_bench import DESTINATION, SOURCE, Bench, Ended, free_port
 
 
 def assert_refused(ended: Ended, reason: str, *words: str) -> None:

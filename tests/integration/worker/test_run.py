@@ -9,18 +9,18 @@ import pytest
 from transcription_api import names
 from transcription_api.report import QualityCounts
 from transcription_api.spec import Format, parse_spec
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import find_result
 
-from tests.integration.worker.bench import DESTINATION, SOURCE, Bench, Ended, free_port, progress_until
 from tests.integration.worker.conftest import SPEECH_KEY, SPEECH_SECONDS, upload_model
-from tests.integration.worker.reference import whisper_command
 from tests.support.results import assert_same
 from tests.support.s3 import SECRET_KEY, S3Server
 from tests.support.speech import speak, spoken_text, word_error_rate, write_wav
 from tests.support.testmodel import model_path, model_sha256
+from tests.support.whisper_command import whisper_command
+from tests.support.worker_bench import DESTINATION, SOURCE, Bench, Ended, free_port, progress_until
 
 ALL_FORMATS = [fmt.value for fmt in Format]
 

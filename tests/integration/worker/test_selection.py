@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from transcription_api import exit_codes, layout
 from transcription_api.spec import Format, parse_spec
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import find_result
 
-from tests.integration.worker.bench import DESTINATION, SOURCE, Bench
 from tests.integration.worker.conftest import SPEECH_KEY
 from tests.integration.worker.test_run import keys
 from tests.support.s3 import S3Server
 from tests.support.speech import SAMPLE_RATE, speak, spoken_text, word_error_rate, write_wav
+from tests.support.worker_bench import DESTINATION, SOURCE, Bench
 
 QUICK = {"temperatures": [0], "beamSize": 1}
 SPOKEN = [("en", 711, 30.0), ("pt", 712, 30.0)]

@@ -4,28 +4,33 @@ import re
 from pathlib import Path
 
 import pytest
-from transcription_worker.engines import loops, quality
-from transcription_worker.engines.loudness import GATE
-from transcription_worker.engines.quality import (
+from transcription_worker.engines.quality import flags, repetition
+from transcription_worker.engines.quality.flags import (
     FLAGS,
     IMPLAUSIBLE_RATE,
     LOW_CONFIDENCE,
     REPETITION_LOOP,
     TEXT_OVER_SILENCE,
 )
+from transcription_worker.engines.speech.loudness import GATE
 
 PAGE = (Path(__file__).parents[3] / "docs/quality.md").read_text()
 ENTRIES = dict(re.findall(r"^### `([\w-]+)`\n\n(.*?)(?=^#|\Z)", PAGE, re.M | re.S))
 NUMBERS = {
-    REPETITION_LOOP: (quality.COMPRESSION_RATIO, loops.LOOP_REPEATS, loops.LOOP_UNITS, loops.LONGEST_PERIOD),
-    TEXT_OVER_SILENCE: (GATE, quality.SOUND_A_WORD, quality.NO_SPEECH, quality.NO_SPEECH_LOG_PROBABILITY),
-    LOW_CONFIDENCE: (
-        quality.LOG_PROBABILITY,
-        quality.TRANSLATION_LOG_PROBABILITY,
-        quality.IMPROBABLE_WORD,
-        quality.IMPROBABLE_MIN,
+    REPETITION_LOOP: (
+        flags.COMPRESSION_RATIO,
+        repetition.LOOP_REPEATS,
+        repetition.LOOP_UNITS,
+        repetition.LONGEST_PERIOD,
     ),
-    IMPLAUSIBLE_RATE: (quality.FASTEST, quality.FASTEST_SLACK, quality.SLOWEST, quality.SLOWEST_SECONDS),
+    TEXT_OVER_SILENCE: (GATE, flags.SOUND_A_WORD, flags.NO_SPEECH, flags.NO_SPEECH_LOG_PROBABILITY),
+    LOW_CONFIDENCE: (
+        flags.LOG_PROBABILITY,
+        flags.TRANSLATION_LOG_PROBABILITY,
+        flags.IMPROBABLE_WORD,
+        flags.IMPROBABLE_MIN,
+    ),
+    IMPLAUSIBLE_RATE: (flags.FASTEST, flags.FASTEST_SLACK, flags.SLOWEST, flags.SLOWEST_SECONDS),
 }
 
 
@@ -42,4 +47,4 @@ def test_an_entry_says_the_thresholds_of_the_code(flag: str) -> None:
 def test_the_page_says_the_shares_of_the_verdicts() -> None:
     shares = dict(re.findall(r"^\| `(\w+)` \| .*?(\d+)%", PAGE, re.M))
     assert shares == {"good": "2", "doubtful": "2", "bad": "25"}
-    assert (quality.DOUBTFUL_SHARE, quality.BAD_SHARE) == (0.02, 0.25)
+    assert (flags.DOUBTFUL_SHARE, flags.BAD_SHARE) == (0.02, 0.25)

@@ -7,7 +7,7 @@ import torch
 from transcription_api import reasons
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.verdict import is_out_of_memory
+from transcription_worker.gpu_diagnosis import is_out_of_memory
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ from transcription_api import exit_codes, reasons
 from transcription_api.report import ModelUsed
 
 from transcription_worker.device import prove_device
-from transcription_worker.ending import watch_signals
 from transcription_worker.engines.protocol import Engine
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.course import Course
@@ -25,7 +24,8 @@ from transcription_worker.local.pace import Pace
 from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.local.summary import Ended, exit_code, render_summary
 from transcription_worker.model import ModelFile, fetch_named, sha256_of
-from transcription_worker.places import keep_caches_in
+from transcription_worker.paths import keep_caches_in
+from transcription_worker.termination import watch_signals
 
 # torch and whisper take seconds to import: what needs them is imported where it is used.
 

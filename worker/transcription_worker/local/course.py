@@ -11,7 +11,6 @@ from pathlib import Path
 from transcription_api import reasons
 from transcription_api.spec import Channel
 
-from transcription_worker.audio import MOST_CHANNELS, PcmFile, open_audio, open_split
 from transcription_worker.engines.protocol import Audio, Engine, Input, Outcome, Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.fetch import is_no_space
@@ -20,6 +19,7 @@ from transcription_worker.local.files import LocalFile, write_results
 from transcription_worker.local.options import in_options
 from transcription_worker.local.pace import Pace
 from transcription_worker.local.plan import Plan
+from transcription_worker.media.audio import MOST_CHANNELS, PcmFile, open_audio, open_split
 from transcription_worker.media.streams import find_audio_stream
 from transcription_worker.report import rejection, sum_quality
 from transcription_worker.transcribe import asked_seconds
@@ -177,7 +177,7 @@ class Course:
 
     def _rendered(self, file: LocalFile, waiting: _Waiting) -> Iterator[tuple[Path, bytes]]:
         """The first channel last: its results say that the others' are there."""
-        from transcription_worker.engines.formats import render_format
+        from transcription_worker.engines.formats.writers import render_format
 
         for channel in sorted(waiting.transcripts, reverse=True):
             named = channel if self._plan.channel is Channel.SPLIT else None

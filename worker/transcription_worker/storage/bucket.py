@@ -12,9 +12,9 @@ from transcription_api import reasons
 from transcription_api.spec import S3Endpoint
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 from transcription_worker.retry import Patience, persist
-from transcription_worker.storage import failures
+from transcription_worker.storage import s3_errors
 from transcription_worker.storage.client import make_client
 from transcription_worker.storage.roles import Role
 
@@ -71,7 +71,7 @@ class Bucket:
             while file.tell() < found.size:
                 try:
                     self._read_on(key, found, file, digest.update, patience)
-                except (*failures.CONNECTION, ClientError, _EmptyObjectError) as error:
+                except (*s3_errors.CONNECTION, ClientError, _EmptyObjectError) as error:
                     self._wait(error, patience, key)
         return digest.hexdigest()
 
@@ -91,7 +91,7 @@ class Bucket:
                 patience.progressed()
 
     def _wait(self, error: Exception, patience: Patience, key: str) -> None:
-        why = failures.transient(error)
+        why = s3_errors.transient(error)
         if why is None:
             raise self._known(error, key) from error
         try:
@@ -127,7 +127,7 @@ class Bucket:
         try:
             answer: dict[str, Any] = self._client.get_object(**self._name(key), **options)
         except ClientError as error:
-            if failures.code_of(error)[0] == "InvalidRange":
+            if s3_errors.code_of(error)[0] == "InvalidRange":
                 raise _EmptyObjectError from error
             raise
         return answer
@@ -137,18 +137,18 @@ class Bucket:
 
     def _call(self, what: str, key: str, operation: Callable[[], T]) -> T:
         try:
-            return persist(f"{self._role.value}: {what}", operation, failures.transient)
+            return persist(f"{self._role.value}: {what}", operation, s3_errors.transient)
         except (WorkerError, _EmptyObjectError):
             raise
         except Exception as error:
             raise self._known(error, key) from error
 
     def _known(self, error: Exception, key: str) -> Exception:
-        if isinstance(error, WorkerError) or failures.is_local(error):
+        if isinstance(error, WorkerError) or s3_errors.is_local(error):
             return error
         if isinstance(error, _EmptyObjectError):
             return WorkerError(reasons.SOURCE_CHANGED, f"{self._role.value}: {key!r} became shorter while it was read")
-        return failures.worker_error(error, self._role, self._endpoint, key)
+        return s3_errors.worker_error(error, self._role, self._endpoint, key)
 
 
 class _EmptyObjectError(Exception):

@@ -10,7 +10,7 @@ from transcription_api import names, reasons
 from transcription_api.spec import S3Endpoint
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.places import Places
+from transcription_worker.paths import Places
 from transcription_worker.storage.roles import Role
 
 # Seconds.

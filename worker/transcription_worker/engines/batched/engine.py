@@ -12,22 +12,23 @@ from transcription_api.spec import DEFAULT_BEAM_SIZE, LongForm, Precision, TaskK
 from whisper.audio import FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
-from transcription_worker.engines.batched.asks import Ask, Together
-from transcription_worker.engines.batched.compute import Compute
-from transcription_worker.engines.batched.crew import Crew
-from transcription_worker.engines.batched.language import detect_language
-from transcription_worker.engines.batched.logmel import LogMel
-from transcription_worker.engines.batched.opening import Opened, Opening, Source
-from transcription_worker.engines.batched.scheduler import RUN_BY_THEMSELVES
-from transcription_worker.engines.batched.sizes import window_count
-from transcription_worker.engines.batched.stream import Stream
-from transcription_worker.engines.batched.tasks import Ended, Tasks
-from transcription_worker.engines.loudness import Loudness
-from transcription_worker.engines.openai_whisper import refuse_language, transcribe_arguments
-from transcription_worker.engines.pieces import find_pieces
-from transcription_worker.engines.precision import dtype_of, store
+from transcription_worker.engines.batched.algorithm.language_detection import detect_language
+from transcription_worker.engines.batched.algorithm.log_mel import LogMel
+from transcription_worker.engines.batched.algorithm.transcriber import Stream
+from transcription_worker.engines.batched.model.model_runner import Compute
+from transcription_worker.engines.batched.requests import Ask, Together
+from transcription_worker.engines.batched.scheduling.capacity import window_count
+from transcription_worker.engines.batched.scheduling.prefetch import Opened, Opening, Source
+from transcription_worker.engines.batched.scheduling.scheduler import RUN_BY_THEMSELVES
+from transcription_worker.engines.batched.scheduling.scheduler_pool import Crew
+from transcription_worker.engines.batched.scheduling.task_queue import Ended, Tasks
+from transcription_worker.engines.checkpoints.precision import dtype_of, store
+from transcription_worker.engines.clips import frame_clips, within
 from transcription_worker.engines.protocol import Counters, Input, Options, Outcome, Transcript
-from transcription_worker.engines.quality import flag_segments
+from transcription_worker.engines.quality.flags import flag_segments
+from transcription_worker.engines.speech.chunks import find_pieces
+from transcription_worker.engines.speech.loudness import Loudness
+from transcription_worker.engines.whisper_arguments import refuse_language, transcribe_arguments
 
 E = TypeVar("E")
 
@@ -175,24 +176,6 @@ def frame_pieces(mel: LogMel, clips: list[Clip]) -> list[Clip]:
     """Pieces of at most 30 s, in frames."""
     pieces = find_pieces(mel.audio, [(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND) for start, end in clips])
     return [(round(one.start * FRAMES_PER_SECOND), round(one.end * FRAMES_PER_SECOND)) for one in pieces]
-
-
-def frame_clips(options: Options, frames: int) -> list[Clip]:
-    """Frames to transcribe: all, or the clips asked for as far as there is audio."""
-    if not options.clips:
-        return [(0, frames)]
-    ends = [frames if clip.end is None else min(frames, round(clip.end * FRAMES_PER_SECOND)) for clip in options.clips]
-    return [(round(clip.start * FRAMES_PER_SECOND), end) for clip, end in zip(options.clips, ends, strict=True)]
-
-
-def within(clips: list[Clip], tell: Callable[[float], None]) -> Callable[[float], None]:
-    """To be told a place in the file, in seconds: tells on how many seconds of the clips lie before it."""
-
-    def advance(place: float) -> None:
-        frame = place * FRAMES_PER_SECOND
-        tell(sum(max(0.0, min(frame, end) - start) for start, end in clips) / FRAMES_PER_SECOND)
-
-    return advance
 
 
 def sum_counters(all_counters: list[Counters]) -> Counters:

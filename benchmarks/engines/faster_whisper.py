@@ -1,0 +1,120 @@
+"""faster-whisper as a side of a comparison: the same weights converted, in the way that is fastest for it here.
+
+Its pipeline batches the pieces of one file; files run side by side in as many threads as it has workers. The first run tries
+every way on its files and keeps the fastest.
+"""
+
+import importlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faster_whisper
+import torch
+from transcription_api.spec import DEFAULT_BEAM_SIZE
+from transcription_worker.engines.checkpoints import weights
+from transcription_worker.engines.faster_whisper.conversion import ensure_converted
+from transcription_worker.engines.protocol import Options
+
+from benchmarks.engines.corpus import Recording
+from benchmarks.engines.sides import Measured, Times, now
+
+CPU = torch.device("cpu")
+BATCHES = (0, 4, 8, 16)  # pieces of a file; 0: WhisperModel's own way, window after window
+
+
+@dataclass(frozen=True)
+class Way:
+    """`workers`: files side by side; the threads are shared between them."""
+
+    workers: int
+    batch: int
+
+    @property
+    def name(self) -> str:
+        how = f"batches of {self.batch}" if self.batch else "sequential"
+        return f"faster-whisper, {how}, {self.workers} at a time"
+
+
+class Faster:
+    """`path`: openai-whisper's checkpoint. CTranslate2 computes in float32, as the others do on a CPU."""
+
+    name = "faster-whisper"
+
+    def __init__(self, path: str, options: Options, threads: int) -> None:
+        self._options, self._threads = options, threads
+        self._folder = tempfile.TemporaryDirectory()
+        self._converted = Path(self._folder.name) / "model"
+        ensure_converted(weights.read_checkpoint(Path(path)), None, self._converted)
+        self._models = {workers: self._model(workers) for workers in {1, threads}}
+        self._way: Way | None = None
+
+    def _model(self, workers: int) -> Any:
+        return faster_whisper.WhisperModel(
+            str(self._converted),
+            device="cpu",
+            compute_type="float32",
+            cpu_threads=max(1, self._threads // workers),
+            num_workers=workers,
+        )
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """As Side."""
+        if self._way is None:
+            ways = [Way(workers, batch) for workers in self._models for batch in BATCHES]
+            for way in ways:
+                self._run(way, recordings[:1])
+            self._way = min(ways, key=lambda way: self._run(way, recordings).wall)
+            self.name = self._way.name
+        return self._run(self._way, recordings)
+
+    def _run(self, way: Way, recordings: Sequence[Recording]) -> Measured:
+        """Parts that run side by side take the clock's time once."""
+        model, times = self._models[way.workers], Times(time.perf_counter)
+        with _watched(model, times), ThreadPoolExecutor(way.workers) as pool:
+            began = now(CPU)
+            texts = list(pool.map(lambda one: self._text(model, way, one), recordings))
+            wall = now(CPU) - began
+        return Measured(wall, max(0.0, wall - sum(times.parts.values()) / way.workers), texts)
+
+    def _text(self, model: Any, way: Way, recording: Recording) -> str:
+        decoding = self._options.decoding
+        arguments: dict[str, Any] = {
+            "language": self._options.language,
+            "task": self._options.task.value,
+            "beam_size": decoding.beam_size or DEFAULT_BEAM_SIZE,
+            "temperature": list(decoding.temperatures),
+            "suppress_tokens": list(decoding.suppress_tokens),
+            "without_timestamps": decoding.without_timestamps,
+        }
+        if way.batch:
+            pipeline = faster_whisper.BatchedInferencePipeline(model)
+            segments, _ = pipeline.transcribe(str(recording.path), batch_size=way.batch, **arguments)
+        else:
+            segments, _ = model.transcribe(str(recording.path), **arguments)
+        return "".join(segment.text for segment in segments)
+
+
+@contextmanager
+def _watched(model: Any, times: Times) -> Iterator[None]:
+    """Its reading of a file, voice activity detection and spectrogram as audio; its encoder."""
+    module: Any = importlib.import_module("faster_whisper.transcribe")
+    names = ("decode_audio", "get_speech_timestamps")
+    originals: dict[str, Callable[..., Any]] = {name: getattr(module, name) for name in names}
+    spectrogram = module.FeatureExtractor.__call__
+    for name, original in originals.items():
+        setattr(module, name, times.timed("audio", original))
+    module.FeatureExtractor.__call__ = times.timed("audio", spectrogram)
+    model.encode = times.timed("encoder", model.encode)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(module, name, original)
+        module.FeatureExtractor.__call__ = spectrogram
+        del model.encode

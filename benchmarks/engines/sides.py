@@ -1,0 +1,162 @@
+"""The sides of a comparison: each transcribes the same files with the same options, and tells where its time went."""
+
+import contextlib
+import importlib
+import os
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import whisper
+from transcription_worker.engines.batched.algorithm.log_mel import LogMel
+from transcription_worker.engines.batched.engine import BatchedEngine
+from transcription_worker.engines.batched.scheduling.scheduler_pool import scheduler_count
+from transcription_worker.engines.protocol import Input, Options
+from transcription_worker.engines.whisper_arguments import transcribe_arguments
+from transcription_worker.media.audio import open_audio
+
+from benchmarks.engines.corpus import Recording
+
+
+@dataclass
+class Times:
+    """Seconds spent in named parts, by all threads. `clock`: time.thread_time counts what a thread works, not what it waits."""
+
+    clock: Callable[[], float]
+    parts: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, its time added to the part's."""
+
+        def measured(*args: Any, **kwargs: Any) -> Any:
+            began = self.clock()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seconds = self.clock() - began
+                with self._lock:
+                    self.parts[name] = self.parts.get(name, 0.0) + seconds
+
+        return measured
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`wall`: from the files to the texts, seconds; `decoding`: of it, all but audio and encoder; `texts` in the files' order."""
+
+    wall: float
+    decoding: float
+    texts: list[str]
+
+
+class Side(Protocol):
+    """One way to transcribe."""
+
+    name: str
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """All files, from their paths on."""
+        ...
+
+
+def now(device: torch.device) -> float:
+    """Seconds, once all that was launched is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _programs() -> float:
+    """Seconds that programs which this process started and that have ended have worked."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class Reference:
+    """openai-whisper's transcribe, one file after the other."""
+
+    name = "openai-whisper"
+
+    def __init__(self, model: Any, options: Options) -> None:
+        self._model, self._options = model, options
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """As Side."""
+        model, device = self._model, torch.device(self._model.device)
+        arguments = transcribe_arguments(self._options, half=device.type == "cuda")
+        times = Times(partial(now, device))
+        with _watched(model, times):
+            began = now(device)
+            texts = [whisper.transcribe(model, str(one.path), **arguments)["text"] for one in recordings]
+            wall = now(device) - began
+        return Measured(wall, wall - sum(times.parts.values()), texts)
+
+
+@contextlib.contextmanager
+def _watched(model: Any, times: Times) -> Iterator[None]:
+    module: Any = importlib.import_module("whisper.transcribe")
+    spectrogram, encode = module.log_mel_spectrogram, model.encoder.forward
+    module.log_mel_spectrogram = times.timed("audio", spectrogram)  # decodes the file too
+    model.encoder.forward = times.timed("encoder", encode)
+    try:
+        yield
+    finally:
+        module.log_mel_spectrogram = spectrogram
+        del model.encoder.forward
+
+
+class Batched:
+    """Our engine."""
+
+    def __init__(self, model: Any, options: Options, batch: int | None = None) -> None:
+        self._engine, self._options = BatchedEngine(model, batch=batch), options
+        self._device = torch.device(model.device)
+        self.name = f"batched, {self._engine.batch} at a time"
+
+    def run(self, recordings: Sequence[Recording]) -> Measured:
+        """As Side. Schedulers work side by side, so that the encoder's share of the wall is the mean of theirs.
+
+        Files are opened in threads and programs beside the model, on the same cores: their share of the wall is the time
+        that they work by the cores. Whatever a scheduler waits for counts as decoding.
+        """
+        on_gpu = self._device.type == "cuda"
+        times = Times(partial(now, self._device) if on_gpu else time.thread_time)
+        opening = Times(time.thread_time)
+        schedulers = scheduler_count(self._engine.batch, torch.get_num_threads(), self._device)
+        before = _programs()
+        with self._watched(times, opening), tempfile.TemporaryDirectory() as scratch:
+            began = now(self._device)
+            texts = self._texts(recordings, Path(scratch))
+            wall = now(self._device) - began
+        opened = (sum(opening.parts.values()) + _programs() - before) / len(os.sched_getaffinity(0))
+        return Measured(wall, wall - sum(times.parts.values()) / schedulers - opened, texts)
+
+    @contextlib.contextmanager
+    def _watched(self, times: Times, opening: Times) -> Iterator[None]:
+        engine, compute = self._engine, self._engine._compute
+        window = LogMel.window
+        # By setattr: a method that is replaced is no method to a type checker.
+        setattr(engine, "_open", opening.timed("audio", engine._open))  # noqa: B010
+        setattr(compute, "encode", times.timed("encoder", compute.encode))  # noqa: B010
+        setattr(LogMel, "window", times.timed("audio", window))  # noqa: B010
+        try:
+            yield
+        finally:
+            setattr(LogMel, "window", window)  # noqa: B010
+            del compute.encode, engine._open
+
+    def _texts(self, recordings: Sequence[Recording], scratch: Path) -> list[str]:
+        inputs = (self._input(number, one, scratch) for number, one in enumerate(recordings))
+        found = {outcome.id: outcome.value().text for outcome in self._engine.transcribe(inputs)}
+        return [found[str(number)] for number in range(len(recordings))]
+
+    def _input(self, number: int, recording: Recording, scratch: Path) -> Input:
+        return Input(str(number), lambda: open_audio(recording.path, scratch), self._options)

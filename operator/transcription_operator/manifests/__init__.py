@@ -1,0 +1,1 @@
+"""The batch/v1 Job of a resource. Pure, as reconcile is."""

@@ -1,0 +1,1 @@
+"""Views of Kubernetes' objects as plain values. Pure, as reconcile is."""

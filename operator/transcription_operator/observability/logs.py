@@ -1,0 +1,61 @@
+"""Log lines as JSON or text, with the namespace, name and uid of the resource at hand."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from transcription_operator.models.objects import Key, Resource
+
+_resource: ContextVar[dict[str, str]] = ContextVar("resource")
+
+
+@contextmanager
+def log_context(key: Key, resource: Resource | None) -> Iterator[None]:
+    """Lines written inside speak of this resource."""
+    named = {"namespace": key.namespace, "name": key.name}
+    token = _resource.set(named | ({"uid": resource.uid} if resource is not None else {}))
+    try:
+        yield
+    finally:
+        _resource.reset(token)
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_resource.get({}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """For people: the resource stands before the message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(resource)s%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        named = _resource.get({})
+        record.resource = f"[{named['namespace']}/{named['name']}] " if named else ""
+        return super().format(record)
+
+
+def configure_logs(log_format: str, level: str) -> None:
+    """All logs to standard error. Kopf's own lines, one for each event, are left out."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("kopf", "aiohttp.access", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

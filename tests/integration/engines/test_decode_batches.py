@@ -1,0 +1,180 @@
+"""Lanes: where memory is short, on a device that goes on by itself, and what the engine's rounds are computed in."""
+
+import contextlib
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+import whisper
+from transcription_api import reasons
+from transcription_worker.engines.batched.engine import BatchedEngine
+from transcription_worker.engines.batched.model import model_runner
+from transcription_worker.engines.batched.model.backend import Ways
+from transcription_worker.engines.batched.model.cross_attention import FeaturesOnly
+from transcription_worker.engines.batched.model.decoder import Decoder
+from transcription_worker.engines.batched.model.model_runner import Compute
+from transcription_worker.engines.batched.requests import Decoded
+from transcription_worker.engines.batched.scheduling import scheduler
+from transcription_worker.engines.batched.scheduling.decode_batch import Lane
+from transcription_worker.engines.batched.scheduling.scheduler import Scheduler
+
+from tests.support.engine_cases import GREEDY, SHORT, by_id, item, options, spoken
+from tests.support.testmodel import model_path
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return whisper.load_model(str(model_path()), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("by_themselves", "expected"), [(("cpu",), {"launched, heard"}), (("cuda",), {"heard, launched"})]
+)
+def test_a_gpu_has_steps_to_run_while_the_host_hears_of_windows_that_are_done(
+    model: Any, monkeypatch: pytest.MonkeyPatch, by_themselves: tuple[str, ...], expected: set[str]
+) -> None:
+    monkeypatch.setattr(scheduler, "RUN_BY_THEMSELVES", by_themselves)
+    events: list[str] = []
+    slots = set[int]()
+    launch, collect, go_on = Lane.launch, Lane.collect, Scheduler._go_on
+
+    def launched(self: Lane[Any], count: int = 1) -> None:
+        events.append("launched")
+        slots.add(self.slots)
+        launch(self, count)
+
+    def collected(self: Lane[Any]) -> Any:
+        found = collect(self)
+        # Where no other window is being decoded there is nothing to launch.
+        events.extend(["collected"] if found and self.busy else [])
+        return found
+
+    def heard(self: Scheduler, task: Any, answer: Any) -> None:
+        events.extend(["heard"] if isinstance(answer, Decoded) else [])
+        go_on(self, task, answer)
+
+    monkeypatch.setattr(Lane, "launch", launched)
+    monkeypatch.setattr(Lane, "collect", collected)
+    monkeypatch.setattr(Scheduler, "_go_on", heard)
+    inputs = [item(str(number), spoken("en", 940 + number, SHORT + 3 * number)) for number in range(5)]
+    list(BatchedEngine(model, batch=3).transcribe(inputs))
+    orders = [", ".join(events[at + 1 : at + 3]) for at, event in enumerate(events) if event == "collected"]
+    assert orders
+    assert set(orders) == expected
+    if by_themselves == ("cpu",):
+        # All room at once: another lane's steps would be recorded anew.
+        assert slots == {3}
+
+
+def test_a_lane_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(6)]
+    expected = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
+    refused = []
+
+    def grown(self: Lane[Any], slots: int) -> Any:
+        refused.append(slots)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Lane, "grown", grown)
+    found = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
+    assert len(refused) == 1
+    assert {name: one.value().text for name, one in found.items()} == {
+        name: one.value().text for name, one in expected.items()
+    }
+
+
+def test_a_lane_that_nobody_uses_makes_room_for_one_of_another_kind(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living: weakref.WeakSet[Lane[Any]] = weakref.WeakSet()
+    refused, begin = [], Lane.__init__
+
+    def begun(self: Lane[Any], *given: Any) -> None:
+        if living:
+            refused.append(given)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        begin(self, *given)
+        living.add(self)
+
+    monkeypatch.setattr(Lane, "__init__", begun)
+    # No text is probable enough: the window is decoded at one temperature, then in a lane of the other.
+    falling = options(GREEDY | {"temperatures": (0.0, 0.4), "logprob_threshold": 0.0}, language="en")
+    found = by_id(BatchedEngine(model, batch=3).transcribe([item("a", spoken("en", 940, SHORT), falling)]))
+    assert found["a"].value().counters.fallbacks == 1
+    assert len(refused) == 1
+
+
+def test_windows_that_do_not_fit_together_into_memory_are_done_apart(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(5)]
+    expected = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
+    failures = dict.fromkeys(("encode", "launch"), 0)
+    encode, launch = Compute.encode, Lane.launch
+
+    def encode_one(self: Compute, mels: list[torch.Tensor]) -> list[torch.Tensor]:
+        if len(mels) > 1:
+            failures["encode"] += 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return encode(self, mels)
+
+    def launch_two(self: Lane[Any], count: int = 1) -> None:
+        if self.busy > 2:
+            failures["launch"] += 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        launch(self, count)
+
+    monkeypatch.setattr(Compute, "encode", encode_one)
+    monkeypatch.setattr(Lane, "launch", launch_two)
+    found = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
+    assert all(failures.values()), failures
+    assert {name: one.value().text for name, one in found.items()} == {
+        name: one.value().text for name, one in expected.items()
+    }
+
+
+def test_a_window_that_does_not_fit_alone_fails_its_own_file(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(self: Lane[Any], count: int = 1) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Lane, "launch", never)
+    inputs = [item(str(number), spoken("en", 970, SHORT)) for number in range(3)]
+    found = by_id(BatchedEngine(model, batch=3).transcribe(inputs))
+    assert len(found) == 3
+    for outcome in found.values():
+        assert outcome.error is not None
+        assert outcome.error.reason is reasons.OUT_OF_MEMORY
+
+
+def test_all_attention_is_computed_in_the_context_that_the_ways_give(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside: list[str] = []
+    seen = set[tuple[str, bool]]()
+
+    @contextlib.contextmanager
+    def within() -> Iterator[None]:
+        inside.append("here")
+        yield
+        inside.pop()
+
+    def watched(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def called(*given: Any) -> Any:
+            seen.add((name, bool(inside)))
+            return original(*given)
+
+        monkeypatch.setattr(owner, name, called)
+
+    monkeypatch.setattr(model_runner, "choose_ways", lambda *_: Ways(hearing=FeaturesOnly, attending=within))
+    parts = {(Compute, "encode"), (Decoder, "prefill"), (Decoder, "step"), (Decoder, "attend")}
+    for owner, name in parts:
+        watched(owner, name)
+    told_language = options(GREEDY | {"word_timestamps": True})
+    outcome = next(BatchedEngine(model, batch=1).transcribe([item("a", spoken("en", 940, SHORT), told_language)]))
+    assert outcome.value().text
+    assert seen == {(name, True) for _, name in parts}
+    assert not inside

@@ -1,0 +1,157 @@
+"""What the e2e tests do: manifests of TranscriptionJobs, waiting for them, the audio they are about."""
+
+import functools
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.support.speech import speak, write_wav
+from tests.support.stack import s3
+from tests.support.stack.kube import apply, get, kubectl, list_items, until
+from tests.support.stack.release import ensure_namespace
+
+# Seconds until a test gives up: ten times what anything here takes on two quiet cores, which others may be using too.
+PATIENCE = 900
+ENDED = ("Complete", "Failed")
+# Language, seed, seconds, and how often they are said: the long one takes a pod half a minute, time to disturb it, and to be
+# asked how far it is, which happens every 10 s.
+SPOKEN = {
+    "english": ("en", 8_100_001, 75, 1),
+    "portuguese": ("pt", 8_100_002, 75, 1),
+    "long": ("en", 8_100_003, 300, 6),
+}
+# The worker's image is on the GPU node alone, so that a job for the CPU is sent there too.
+ON_GPU_NODE: dict[str, Any] = {
+    "nodeSelector": {"nvidia.com/gpu.present": "true"},
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+}
+
+
+@functools.cache
+def spoken(name: str) -> tuple[Path, str]:
+    """A recording of SPOKEN as a WAV file, and its text."""
+    language, seed, seconds, times = SPOKEN[name]
+    samples, utterances = speak(language, seed, seconds)
+    path = Path(tempfile.mkdtemp()) / f"{name}.wav"
+    write_wav(path, np.tile(samples, times))
+    return path, " ".join(utterance.text for utterance in utterances * times)
+
+
+def upload_audio(client: Any) -> None:
+    """Recordings, and files that are none."""
+    for name in SPOKEN:
+        client.upload_file(str(spoken(name)[0]), "audio", f"{name}.wav")
+    client.put_object(Bucket="audio", Key="text.wav", Body=b"This is a text, whatever its name says.\n" * 40)
+    client.put_object(Bucket="audio", Key="empty.wav", Body=b"")
+    client.put_object(Bucket="audio", Key="silent-film.mp4", Body=_film_without_sound())
+
+
+def _film_without_sound() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        source = ["-f", "lavfi", "-i", "testsrc=duration=2:size=64x64:rate=10"]
+        subprocess.run(["ffmpeg", "-v", "error", *source, str(path)], check=True)
+        return path.read_bytes()
+
+
+@dataclass
+class Bench:
+    """One namespace and the S3 server."""
+
+    namespace: str
+    client: Any
+
+    def ensure(self) -> None:
+        """The namespace, new, with the credentials, and nothing of an earlier run in S3: it would be found and reused."""
+        self.remove(wait=True)
+        for item in self.written():
+            self.client.delete_object(Bucket="transcripts", Key=item)
+        ensure_namespace(self.namespace)
+        s3.ensure_credentials(self.namespace)
+
+    def remove(self, wait: bool) -> None:
+        """The namespace and all in it. `wait`: until it is gone."""
+        kubectl("delete", "namespace", self.namespace, "--ignore-not-found", f"--wait={wait}".lower(), "--timeout=180s")
+
+    def written(self, name: str = "") -> list[str]:
+        """Keys of what the namespace's jobs wrote, or one of them: at most 1,000, far more than a module writes."""
+        found = self.client.list_objects_v2(Bucket="transcripts", Prefix=f"{self.namespace}/{name}")
+        return [item["Key"] for item in found.get("Contents", [])]
+
+    def spec(self, name: str, key: str, **changes: Any) -> dict[str, Any]:
+        """A spec that reads `key` with the test model and writes below a prefix of the job's own."""
+        return {
+            "source": {"s3": s3.s3_object("audio", key=key)},
+            "destination": {"s3": s3.s3_object("transcripts", prefix=f"{self.namespace}/{name}/")},
+            "model": {"s3": s3.s3_object("models", key=s3.MODEL_KEY)},
+            "device": {"policy": "CPU", **ON_GPU_NODE},
+            **changes,
+        }
+
+    def apply(self, name: str, key: str = "english.wav", **changes: Any) -> None:
+        """kubectl apply of one TranscriptionJob."""
+        apply(self.manifest(name, self.spec(name, key, **changes)))
+
+    def manifest(self, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+        """A TranscriptionJob."""
+        kind = {"apiVersion": "transcription.dev/v1alpha1", "kind": "TranscriptionJob"}
+        return {**kind, "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}
+
+    def status(self, name: str) -> dict[str, Any]:
+        """The status now; empty before the first write."""
+        found = get("transcriptionjob", name, self.namespace)
+        status: dict[str, Any] = (found or {}).get("status", {})
+        return status
+
+    def ended(self, name: str, seconds: float = PATIENCE) -> dict[str, Any]:
+        """The status once the phase is Complete or Failed."""
+
+        def last() -> dict[str, Any] | None:
+            status = self.status(name)
+            return status if status.get("phase") in ENDED else None
+
+        try:
+            status: dict[str, Any] = until(last, seconds, f"{name} to end", interval=1)
+        except TimeoutError as error:
+            raise AssertionError(
+                f"{error}: {kubectl('describe', 'tj,job,pod', '-n', self.namespace)[-6000:]}"
+            ) from None
+        return status
+
+    def reaches(self, name: str, phase: str, stage: str | None = None) -> dict[str, Any]:
+        """The status once the phase is the given one, and the worker's stage where one is given."""
+
+        def there() -> dict[str, Any] | None:
+            status = self.status(name)
+            right = stage is None or status.get("progress", {}).get("stage") == stage
+            assert status.get("phase") not in ENDED or status["phase"] == phase, status
+            return status if status.get("phase") == phase and right else None
+
+        status: dict[str, Any] = until(there, PATIENCE, f"{name} to be {phase} {stage or ''}")
+        return status
+
+    def text(self, key: str) -> str:
+        """A transcript as it is in S3."""
+        body: bytes = self.client.get_object(Bucket="transcripts", Key=key)["Body"].read()
+        return body.decode()
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        """The worker pods of a job, by its uid."""
+        found = get("transcriptionjob", name, self.namespace)
+        uid = (found or {}).get("metadata", {}).get("uid", "none")
+        return list_items("pods", self.namespace, f"transcription.dev/uid={uid}")
+
+    def jobs(self, name: str) -> list[dict[str, Any]]:
+        """The batch/v1 Jobs of a job, by its uid."""
+        found = get("transcriptionjob", name, self.namespace)
+        uid = (found or {}).get("metadata", {}).get("uid", "none")
+        return list_items("jobs", self.namespace, f"transcription.dev/uid={uid}")
+
+
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A condition by its type; empty where there is none."""
+    return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})

@@ -1,0 +1,99 @@
+"""Rows of tokens and logits for tests of the rules, and what whisper.decoding's own filters make of them."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transcription_worker.engines.batched.decoding.logit_rules import Rules, Trace
+from transcription_worker.engines.batched.kernels.vocabulary_cpu import packed
+from whisper.decoding import ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens
+from whisper.tokenizer import Tokenizer, get_tokenizer
+
+TOKENIZER: Tokenizer = get_tokenizer(True, num_languages=99, language="en", task="transcribe")
+VOCABULARY = 51865
+CPU = torch.device("cpu")
+SUPPRESSED = (*TOKENIZER.non_speech_tokens, TOKENIZER.sot, TOKENIZER.sot_prev, TOKENIZER.no_timestamps)
+
+
+def rules(timestamps: bool = True, last_initial: int | None = 50) -> Rules:
+    blank = (*TOKENIZER.encode(" "), TOKENIZER.eot)
+    return Rules(TOKENIZER.eot, TOKENIZER.timestamp_begin, SUPPRESSED, blank, timestamps, last_initial)
+
+
+def filters(of: Rules) -> list[LogitFilter]:
+    """Those of DecodingTask, in its order; the sampled tokens begin at once."""
+    found: list[LogitFilter] = [SuppressBlank(TOKENIZER, 0), SuppressTokens(list(of.suppressed))]
+    return [*found, ApplyTimestampRules(TOKENIZER, 0, of.last_initial)] if of.timestamps else found
+
+
+def history(chance: random.Random, length: int) -> list[int]:
+    """Text and timestamps that never go back, in pairs or not."""
+    tokens: list[int] = []
+    stamp = TOKENIZER.timestamp_begin
+    for _ in range(length):
+        if chance.random() < 0.4:
+            stamp = min(stamp + chance.randrange(0, 300), VOCABULARY - 1)
+            tokens.append(stamp)
+        else:
+            tokens.append(chance.randrange(0, TOKENIZER.eot))
+    return tokens
+
+
+def traced(histories: list[list[int]], of: Rules) -> Trace:
+    """What the rules know of rows with these tokens, each given one after the other."""
+    trace = Trace.empty(len(histories), of, CPU)
+    for step in range(max(map(len, histories))):
+        active = torch.tensor([step < len(tokens) for tokens in histories])
+        given = torch.tensor([tokens[step] if step < len(tokens) else 0 for tokens in histories])
+        trace.advance(given, active, of, len(histories))
+    return trace
+
+
+def batches() -> Iterator[tuple[list[list[int]], torch.Tensor]]:
+    """Rows of one length at a time, as whisper's filters take them. Some logits favour timestamps."""
+    chance = random.Random(5)
+    generator = torch.Generator().manual_seed(5)
+    for length in (0, 0, 1, 1, 2, 3, 4, 7, 20):
+        rows = [history(chance, length) for _ in range(16)]
+        logits = torch.randn(16, VOCABULARY, generator=generator) * 3
+        logits[::3, TOKENIZER.timestamp_begin :] += 4
+        yield rows, logits
+
+
+def expected(rows: list[list[int]], logits: torch.Tensor, of: Rules) -> torch.Tensor:
+    """Log probabilities after whisper's own filters."""
+    filtered = logits.clone()
+    tokens = torch.tensor(rows, dtype=torch.int64).reshape(len(rows), -1)
+    for one in filters(of):
+        one.apply(filtered, tokens)
+    return filtered.log_softmax(dim=-1)
+
+
+def mixed() -> tuple[list[list[int]], torch.Tensor]:
+    """Rows of different lengths, and their logits."""
+    chance = random.Random(6)
+    rows = [history(chance, length) for length in (1, 2, 3, 5, 9, 14)]
+    return rows, torch.randn(len(rows), VOCABULARY, generator=torch.Generator().manual_seed(6))
+
+
+@dataclass
+class Logits:
+    """Stands for a decoder: row number n of the batch has the logits of row n, since the hidden states are unit vectors."""
+
+    of: torch.Tensor
+
+    @property
+    def embedding(self) -> torch.Tensor:
+        return self.of.T.contiguous()
+
+    @property
+    def packed_embedding(self) -> Any:
+        return packed(self.embedding)
+
+    def normed(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden @ self.of

@@ -1,0 +1,59 @@
+"""Our images: built from the checkout, tagged by their content, loaded into the nodes that run them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.stack.kube import run
+
+ROOT = Path(__file__).parents[3]
+CLUSTER = ROOT / "hack/cluster"
+
+
+@dataclass(frozen=True)
+class Image:
+    """`nodes` are those of hack/cluster: control-plane, gpu, plain. The worker's several GB go to the GPU node alone."""
+
+    name: str
+    nodes: tuple[str, ...]
+    dockerfile: str | None = None  # None: one static binary of hack/cluster/binaries
+
+
+OPERATOR = Image("transcription-operator", ("plain",), "Dockerfile.operator")
+WORKER = Image("transcription-worker", ("gpu",), "Dockerfile.worker")
+S3 = Image("versitygw", ("plain",))
+
+
+def existing_cluster() -> bool:
+    """Whether the current context is used instead of a kind cluster: images then come from a registry."""
+    return os.environ.get("CLUSTER") == "existing"
+
+
+def ensure_image(image: Image) -> str:
+    """Reference of the image, present on its nodes. The tag is the content's, so that a release rolls out only what changed.
+
+    With CLUSTER=existing it is what IMAGE_<NAME> names, as IMAGE_TRANSCRIPTION_WORKER: nothing is built or loaded.
+
+    Raises:
+        ValueError: that variable is not set.
+    """
+    variable = "IMAGE_" + image.name.upper().replace("-", "_")
+    if existing_cluster():
+        if not os.environ.get(variable):
+            raise ValueError(
+                f"{variable} is not set: with CLUSTER=existing it names an image that the cluster can pull"
+            )
+        return os.environ[variable]
+    reference = _build(image)
+    run(str(CLUSTER / "load"), reference, *image.nodes, aloud=True)
+    return reference
+
+
+def _build(image: Image) -> str:
+    if image.dockerfile is None:
+        return run(str(CLUSTER / "binary-image"), image.name, aloud=True).strip()
+    run(str(CLUSTER / "build-image"), f"{image.name}:dev", str(ROOT / image.dockerfile), aloud=True)
+    content = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image.name}:dev").strip()
+    reference = f"{image.name}:{content.removeprefix('sha256:')[:12]}"
+    run("docker", "tag", f"{image.name}:dev", reference)
+    return reference

@@ -1,0 +1,48 @@
+"""The Helm release of the checkout's chart."""
+
+import json
+from typing import Any
+
+from tests.support.stack.images import OPERATOR, ROOT, WORKER, ensure_image
+from tests.support.stack.kube import apply, kubectl, run
+
+NAMESPACE = "transcription-system"
+RELEASE = "transcription-operator"
+CHART = ROOT / "helm/transcription-operator"
+
+
+def release_values() -> dict[str, Any]:
+    """What the test cluster sets: its own images, and small requests, since three nodes share one machine."""
+    operator, worker = (ensure_image(image) for image in (OPERATOR, WORKER))
+    return {
+        "image": _image(operator),
+        "worker": {
+            "image": _image(worker),
+            # One core: threads that wait for each other on cores that others use too wait most of the time.
+            "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "3Gi"}},
+        },
+    }
+
+
+def ensure_release(values: dict[str, Any]) -> None:
+    """The release installed or upgraded, its operator ready."""
+    ensure_namespace(NAMESPACE)
+    command = ["helm", "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
+    run(*command, "--wait", "--timeout", "180s", text=json.dumps(values))
+
+
+def ensure_namespace(name: str) -> None:
+    """A namespace that enforces the restricted Pod Security Standard, as ours do everywhere."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+def operator_pods() -> list[str]:
+    """Names of the operator's pods."""
+    selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=operator"
+    return kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "jsonpath={.items[*].metadata.name}").split()
+
+
+def _image(reference: str) -> dict[str, str]:
+    repository, _, tag = reference.rpartition(":")
+    return {"repository": repository, "tag": tag}

@@ -1,0 +1,121 @@
+"""A worker to run as a program, with folders of its own and a real S3 server beside it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transcription_api import names
+from transcription_api.report import Report, parse_report
+from transcription_api.task import Task, encode_task
+
+from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, free_port
+from tests.support.whisper_command import THREADS
+
+RUN_SECONDS = 120.0
+SOURCE = "audio"
+DESTINATION = "transcripts"
+
+
+@dataclass
+class Ended:
+    """What a run left behind."""
+
+    code: int
+    log: str
+    report: Report
+    seconds: float
+
+
+@dataclass
+class Bench:
+    """One worker's container: `root` is its file system, `server` the S3 server that tasks name."""
+
+    root: Path
+    server: S3Server
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        (self.root / "dev").mkdir(parents=True)
+        for folder in (names.SOURCE_CREDENTIALS_DIR, names.DESTINATION_CREDENTIALS_DIR, names.MODEL_CREDENTIALS_DIR):
+            self.mount_secret(folder, ACCESS_KEY, SECRET_KEY)
+        self.at(names.MODEL_VOLUME_DIR).mkdir()
+
+    def at(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def mount_secret(self, folder: str, access_key: str, secret_key: str) -> None:
+        self.at(folder).mkdir(parents=True, exist_ok=True)
+        (self.at(folder) / names.SECRET_ACCESS_KEY_ID).write_text(access_key)
+        (self.at(folder) / names.SECRET_SECRET_ACCESS_KEY).write_text(secret_key)
+
+    def mount_model(self, model: Path) -> None:
+        shutil.copy(model, self.at(names.MODEL_VOLUME_DIR) / "model.pt")
+
+    def endpoint(self, **fields: Any) -> dict[str, Any]:
+        """An s3 member of a spec."""
+        common = {"endpointURL": self.server.url, "region": REGION, "pathStyle": True}
+        return common | {"credentialsSecretRef": {"name": "s3"}} | fields
+
+    def spec(self, key: str, prefix: str = "", **fields: Any) -> dict[str, Any]:
+        """The audio at `key`, the mounted model, the CPU."""
+        return {
+            "source": {"s3": self.endpoint(bucket=SOURCE, key=key)},
+            "destination": {"s3": self.endpoint(bucket=DESTINATION, prefix=prefix)},
+            "model": {"volume": {"path": "model.pt", "persistentVolumeClaim": {"claimName": "models"}}},
+            "device": {"policy": "CPU"},
+        } | fields
+
+    def start(self, spec: dict[str, Any], port: int = 0) -> "subprocess.Popen[str]":
+        task = Task("team-a", "interview", "7c1dbb0a", spec)
+        own = {
+            names.ENV_TASK: encode_task(task),
+            "TRANSCRIPTION_ROOT": str(self.root),
+            "TRANSCRIPTION_PROGRESS_PORT": str(port),
+            "TRANSCRIPTION_OUTAGE_SECONDS": "3",
+            "OMP_NUM_THREADS": THREADS,
+        }
+        command = [str(Path(sys.executable).with_name("transcription-worker")), "run"]
+        return subprocess.Popen(command, env=os.environ | own | self.env, stderr=subprocess.PIPE, text=True)
+
+    def finish(self, process: "subprocess.Popen[str]", began: float) -> Ended:
+        _, log = process.communicate(timeout=RUN_SECONDS)
+        report = parse_report(self.at(names.TERMINATION_MESSAGE_PATH).read_bytes())
+        assert report is not None, log
+        return Ended(process.returncode, log, report, time.monotonic() - began)
+
+    def run(self, spec: dict[str, Any]) -> Ended:
+        began = time.monotonic()
+        return self.finish(self.start(spec), began)
+
+    def terminate(self, process: "subprocess.Popen[str]") -> Ended:
+        """SIGTERM, as the kubelet sends it; `seconds` is from then on."""
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        return self.finish(process, began)
+
+
+def progress_until(port: int, stage: str, process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """The first answer of GET /progress in that stage."""
+    until = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/progress", timeout=2) as answer:
+                progress: dict[str, Any] = json.load(answer)
+        except OSError:
+            time.sleep(0.02)
+            continue
+        if progress["stage"] == stage:
+            return progress
+        time.sleep(0.02)
+    raise AssertionError(f"never reached stage {stage}")
+
+
+__all__ = ["DESTINATION", "SOURCE", "THREADS", "Bench", "Ended", "free_port", "progress_until"]

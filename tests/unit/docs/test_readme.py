@@ -1,0 +1,35 @@
+"""What the README shows is what runs."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from transcription_api.spec import parse_spec
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^ *```(\w+)\n(.*?)^ *```", README, re.M | re.S)
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test " in README
+    assert re.search(r"^exec make test$", (ROOT / ".ci/run").read_text(), re.M)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z][a-z0-9-]+)", README))))
+def test_every_make_target_of_the_readme_exists(target: str) -> None:
+    subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_smallest_manifest_is_the_example_and_takes_only_defaults() -> None:
+    (block,) = [text for language, text in BLOCKS if language == "yaml"]
+    manifest = yaml.safe_load(block)
+    assert manifest == yaml.safe_load((ROOT / "examples/smallest.yaml").read_text())
+    assert parse_spec(manifest["spec"]).source.s3.key == "interviews/01.wav"
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_every_link_of_the_readme_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()

@@ -1,0 +1,100 @@
+"""The termination message holds every report."""
+
+import dataclasses
+import json
+
+import pytest
+from transcription_api import reasons
+from transcription_api.report import (
+    MAX_OBJECTS,
+    TERMINATION_MESSAGE_LIMIT,
+    DeviceUsed,
+    ModelUsed,
+    QualityCounts,
+    Report,
+    WrittenObject,
+    encode_report,
+    failure,
+    parse_report,
+)
+from transcription_api.spec import Format
+from transcription_worker.media.audio import MOST_CHANNELS
+
+WHOLE = Report(
+    engine="openai-whisper",
+    device=DeviceUsed("cuda", "NVIDIA H100 80GB HBM3", "580.65.06", "13.0", "2.15.0", "9.0"),
+    model=ModelUsed("turbo", "sha256:" + "a" * 64),
+    source_etag='"' + "e" * 40 + '"',
+    language="pt",
+    language_probability=0.987,
+    audio_seconds=36000.0,
+    wall_seconds=100.0,
+    words=90000,
+    segments=9000,
+    objects=tuple(WrittenObject(fmt, 10**9, '"' + "f" * 40 + '"') for fmt in Format),
+    preview="ç" * 500,
+)
+
+
+def test_a_report_reads_back_as_it_was_written() -> None:
+    assert parse_report(encode_report(WHOLE)) == WHOLE
+
+
+def test_a_report_that_is_too_long_loses_its_preview_and_nothing_else() -> None:
+    short = parse_report(encode_report(WHOLE, limit=1500))
+    assert short is not None
+    assert short.preview is None
+    assert short.objects == WHOLE.objects
+
+
+def test_sixteen_channels_in_every_format_fit_and_keep_sizes_and_names() -> None:
+    objects = tuple(
+        WrittenObject(fmt, 10**9, '"' + "f" * 40 + '-10"', channel) for channel in range(16) for fmt in Format
+    )
+    quality = QualityCounts("doubtful", 1000, 1000, 1000, 1000, 1000)
+    whole = dataclasses.replace(
+        WHOLE, objects=objects, channels=16, quality=quality, precision="bfloat16", long_form="sequential"
+    )
+    assert len(objects) == MAX_OBJECTS
+    encoded = encode_report(failure(reasons.QUALITY_REJECTED, "\N{SNOWMAN}" * 1024, **fields_of(whole)))
+    assert len(encoded) <= TERMINATION_MESSAGE_LIMIT
+    parsed = parse_report(encoded)
+    assert parsed is not None
+    assert [(item.format, item.size, item.channel) for item in parsed.objects] == [
+        (item.format, item.size, item.channel) for item in objects
+    ]
+    assert {item.etag for item in parsed.objects} == {""}
+    assert parsed.quality == quality
+
+
+def test_every_channel_that_the_worker_splits_fits_in_every_format() -> None:
+    assert MOST_CHANNELS * len(Format) <= MAX_OBJECTS
+
+
+def fields_of(report: Report) -> dict[str, object]:
+    """All that is known but why it failed."""
+    known = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+    return {name: value for name, value in known.items() if name not in ("reason", "message")}
+
+
+def test_the_longest_failure_fits_the_termination_message() -> None:
+    device = DeviceUsed("cpu", fallback_reason=reasons.GPU_NOT_VISIBLE.name, fallback_message="\N{SNOWMAN}" * 1024)
+    encoded = encode_report(failure(reasons.UNSUPPORTED_MEDIA, "\N{SNOWMAN}" * 5000, device=device))
+    assert len(encoded) <= TERMINATION_MESSAGE_LIMIT
+    parsed = parse_report(encoded)
+    assert parsed is not None
+    assert parsed.reason == "UnsupportedMedia"
+
+
+@pytest.mark.parametrize("text", ["", "OOMKilled", '{"reason": "NoSuchKey", "mess', "null", "[]", "3"])
+def test_what_is_no_report_is_told_apart(text: str) -> None:
+    assert parse_report(text) is None
+
+
+def test_rtfx_is_audio_seconds_for_each_second_of_transcribing() -> None:
+    assert WHOLE.rtfx == 360.0
+    assert Report(audio_seconds=10.0).rtfx is None
+
+
+def test_no_field_of_a_report_can_hold_the_transcript_but_the_preview() -> None:
+    assert "text" not in json.loads(encode_report(WHOLE))

@@ -1,0 +1,22 @@
+"""A candidate says what keeps it from the lease."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from transcription_operator.controller.leader_election import LeaderElection
+
+
+class Silent:
+    """An apiserver that takes the request and never answers."""
+
+    async def read(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_an_apiserver_that_does_not_answer_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    election = LeaderElection(cast(Any, Silent()), "operator-1", seconds=0.03)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(election.acquire(), 0.2)
+    assert not election.leading
+    assert "lease: TimeoutError" in caplog.messages

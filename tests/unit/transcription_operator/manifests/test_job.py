@@ -1,0 +1,59 @@
+"""Input and output pairs of tests/data/render: what a spec becomes. UPDATE=1 writes the outputs anew, to be read in the diff."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transcription_api import exit_codes
+from transcription_api.spec import parse_spec
+from transcription_operator.manifests.job import JOB_NAME_LIMIT, job_name, render_job
+
+from tests.support.seen import config, resource
+
+FOLDER = Path(__file__).parents[4] / "tests/data/render"
+CASES = sorted(path.name.removesuffix(".in.yaml") for path in FOLDER.glob("*.in.yaml"))
+
+
+def rendered(case: str) -> Any:
+    given = yaml.safe_load((FOLDER / f"{case}.in.yaml").read_text())
+    owner = resource(given["spec"], **given["metadata"])
+    return render_job(owner, parse_spec(given["spec"]), given.get("ordinal", 1), config(**given.get("settings", {})))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_spec_becomes_the_job_that_is_written_beside_it(case: str) -> None:
+    path = FOLDER / f"{case}.out.yaml"
+    if os.environ.get("UPDATE"):
+        path.write_text(yaml.safe_dump(rendered(case), sort_keys=False, allow_unicode=True, width=120))
+    assert rendered(case) == yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_worker_meets_the_restricted_standard_and_has_no_token(case: str) -> None:
+    pod = rendered(case)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_permanent_exit_codes_fail_the_job_and_disruptions_come_before_them() -> None:
+    first, second = rendered("smallest")["spec"]["podFailurePolicy"]["rules"]
+    assert (first["action"], first["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+    assert (second["action"], set(second["onExitCodes"]["values"])) == ("FailJob", set(exit_codes.PERMANENT))
+
+
+@pytest.mark.parametrize("name", ["a", "a.b.c", "x" * 253, "x" * 40 + "." + "y" * 40])
+def test_a_jobs_name_is_a_dns_label_whatever_the_resources_name(name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", job_name(resource({}, name=name), 9999))
+    assert len(job_name(resource({}, name=name), 9999)) <= JOB_NAME_LIMIT
+
+
+def test_resources_whose_names_are_cut_alike_get_jobs_of_different_names() -> None:
+    one, other = (resource({}, name="x" * 100 + end, uid=end) for end in "ab")
+    assert job_name(one, 1) != job_name(other, 1)
+    assert job_name(one, 1) != job_name(one, 2)

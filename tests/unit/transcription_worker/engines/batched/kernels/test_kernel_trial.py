@@ -1,0 +1,53 @@
+"""A kernel is taken only where it gives what torch's gives, and sooner; the log says which way was taken."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import torch
+from transcription_worker.engines.batched.kernels.kernel_trial import Contest, trusted
+
+HALF = torch.float16
+RIGHT = torch.arange(1, 5, dtype=HALF)
+
+
+def refused() -> torch.Tensor:
+    raise RuntimeError("no kernel image is available for execution on the device")
+
+
+@pytest.mark.parametrize(
+    ("other", "seconds", "expected", "words"),
+    [
+        (RIGHT.clone, (1e-6, 2e-6), True, "attention: 1.0 µs, torch's way 2.0 µs"),
+        (lambda: RIGHT * 1.001, (1e-6, 2e-6), True, "1.0 µs"),
+        (RIGHT.clone, (2e-6, 1e-6), False, "2.0 µs, torch's way 1.0 µs"),
+        (lambda: RIGHT * 1.1, (1e-6, 2e-6), False, "attention is off by 0.1: torch's way"),
+        (lambda: RIGHT * float("nan"), (1e-6, 2e-6), False, "off by nan"),
+        (refused, (1e-6, 2e-6), False, "attention does not run here (RuntimeError): torch's way"),
+    ],
+)
+def test_it_is_taken_where_it_is_right_and_quicker(
+    other: Callable[[], torch.Tensor], seconds: tuple[float, float], expected: bool, words: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.INFO)
+    contest = Contest(other, lambda: RIGHT)
+    took = dict(zip((contest.other, contest.torchs), seconds, strict=True))
+    assert trusted("attention", lambda: contest, took.__getitem__) is expected
+    assert words in caplog.text
+
+
+def test_a_kernel_that_cannot_be_recorded_is_not_taken(caplog: pytest.LogCaptureFixture) -> None:
+    def clock(_: Callable[[], torch.Tensor]) -> float:
+        raise torch.AcceleratorError("operation not permitted when stream is capturing")
+
+    assert not trusted("attention", lambda: Contest(lambda: RIGHT, lambda: RIGHT), clock)
+    assert "does not run here" in caplog.text
+
+
+def test_what_there_is_no_memory_to_try_is_not_taken(caplog: pytest.LogCaptureFixture) -> None:
+    def prepare() -> Contest:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    assert not trusted("attention", prepare, lambda _: 0.0)
+    assert "attention does not run here (OutOfMemoryError): torch's way" in caplog.text

@@ -1,0 +1,90 @@
+"""Each kernel gives what torch's operations give, and compiles for the GPUs that there are."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import triton
+from transcription_worker.engines.batched.kernels import triton_kernels
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+# Ampere, Ada, Hopper, Blackwell in the data centre and at the desk.
+CAPABILITIES = (80, 86, 89, 90, 100, 120)
+ON_GPU = Path(__file__).parent / "on_gpu"
+
+
+@pytest.mark.parametrize("tests", sorted(path.name for path in ON_GPU.glob("*.py")))
+def test_kernels_give_what_torch_gives_in_tritons_interpreter(tests: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ON_GPU / tests],
+        env=environment | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def compiled(
+    kernel: Any, pointers: dict[str, str], scalar: str, constants: dict[str, Any], target: int, warps: int
+) -> Any:
+    """For a GPU that is not here. Every pointer is a tensor's, at an address that is a multiple of 16."""
+    names = kernel.arg_names
+    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in pointers}
+    types = pointers | {scalar: "fp32"}
+    source = ASTSource(
+        kernel,
+        {name: types.get(name, "constexpr") for name in names},
+        {(names.index(name),): value for name, value in constants.items()},
+        aligned,
+    )
+    return triton.compile(source, target=GPUTarget("cuda", target, 32), options={"num_warps": warps})
+
+
+def large(half: str) -> dict[str, tuple[Any, ...]]:
+    """Kernels as large-v3 with five beams takes them."""
+    shape = {"heads": 20, "group": 5, "width": 64}
+    audio = {
+        "tile": triton_kernels.QUERIES,
+        "block": triton_kernels.BLOCK,
+        "stages": triton_kernels.STAGES,
+        "places": 1500,
+    }
+    text = {"context": 448, "block": triton_kernels.POSITIONS}
+    tensors = (
+        ("queries", "keys", "values", "seen"),
+        ("projected", "keys", "values", "seen"),
+        ("hidden", "more", "added", "normed"),
+    )
+    halves = [dict.fromkeys(names, half) for names in tensors]
+    return {
+        "audio": (triton_kernels._attend_audio, halves[0], "scale", shape | audio, 4),
+        "text": (triton_kernels._attend_text, halves[1] | {"sources": "*i8", "positions": "*i64"}, "scale", shape | text, 2),
+        "norm": (triton_kernels._add_and_norm, halves[2] | {"weight": "*fp32", "bias": "*fp32"}, "eps", {"width": 1280, "block": 2048}, 4),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("half", ["*fp16", "*bf16"])
+@pytest.mark.parametrize("name", ["audio", "text", "norm"])
+@pytest.mark.parametrize("target", CAPABILITIES)
+def test_kernels_compile_for_a_gpu_and_keep_all_they_hold_in_registers(
+    name: str, target: int, half: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "kept"))
+    kernel, pointers, scalar, constants, warps = large(half)[name]
+    made = compiled(kernel, pointers, scalar, constants, target, warps)
+    (tmp_path / "kernel.cubin").write_bytes(made.asm["cubin"])
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    used = subprocess.run(
+        [tool, "--dump-resource-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(r"STACK:0 .*LOCAL:0 ", used), used
+    # Of a streaming multiprocessor's 228 or 100 KiB, so that two programs at least have room.
+    assert made.metadata.shared <= 48 << 10
+    assert ".v4" in made.asm["ptx"]  # 16 bytes at a time
+    if name == "audio":
+        assert "cp.async" in made.asm["ptx"]  # on their way while others are computed
+        assert re.search(r"mma\.sync|wgmma", made.asm["ptx"])

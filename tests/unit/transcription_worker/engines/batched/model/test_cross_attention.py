@@ -1,0 +1,115 @@
+"""Attention over the audio's features is the attention over the keys and values that a block makes of them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transcription_worker.engines.batched.kernels.attention_cpu import attend, exponentials
+from transcription_worker.engines.batched.model.backend import choose_ways
+from transcription_worker.engines.batched.model.cross_attention import FEW, FeaturesOnly, Hearing
+from transcription_worker.engines.batched.model.decoder import Decoder
+from transcription_worker.engines.batched.scheduling import capacity
+from transcription_worker.engines.batched.scheduling.capacity import window_bytes
+from whisper.model import ModelDimensions, Whisper
+
+# Places that are no whole number of blocks, nor of fours.
+PLACES = 203
+
+
+@pytest.mark.parametrize("queries", [2, 6, 16])
+@pytest.mark.parametrize("places", [PLACES, 60, 3])
+@pytest.mark.parametrize("spread", [0.1, 3.0])
+def test_the_loops_are_a_softmax_between_two_products(queries: int, places: int, spread: float) -> None:
+    generator = torch.Generator().manual_seed(queries)
+    asked = torch.randn(3, queries, 40, generator=generator) * spread
+    audio = torch.randn(3, places, 40, generator=generator)
+    seen = torch.full_like(asked, 7.0)
+    attend(asked.numpy(), audio.numpy(), seen.numpy())
+    exact = audio.double()
+    wanted = (asked.double() @ exact.transpose(1, 2)).softmax(dim=-1) @ exact
+    torch.testing.assert_close(seen.double(), wanted, rtol=0, atol=2e-6 * spread * 10)
+
+
+def test_exponentials_are_right_to_what_a_float_can_tell_beside_the_highest() -> None:
+    values = np.linspace(-50.0, 0.0, 10_001, dtype=np.float32)
+    wanted = np.exp(values.astype(np.float64))
+    found = values.copy()
+    total = exponentials(found, found.shape[0], np.float32(0.0), np.empty_like(found))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=0)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-7)
+    assert total == pytest.approx(wanted.sum(), rel=1e-6)
+
+
+def random_model(heads: int) -> Any:
+    dims = ModelDimensions(
+        n_mels=80, n_audio_ctx=PLACES, n_audio_state=48, n_audio_head=heads, n_audio_layer=1,
+        n_vocab=51865, n_text_ctx=448, n_text_state=48, n_text_head=heads, n_text_layer=2,
+    )  # fmt: skip
+    torch.manual_seed(heads)
+    model = Whisper(dims)
+    for block in model.decoder.blocks:
+        for projection in (block.cross_attn.query, block.cross_attn.key, block.cross_attn.value):
+            torch.nn.init.normal_(projection.weight, std=0.2)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("heads", [3, 4])
+@pytest.mark.parametrize(("slots", "group"), [(1, 1), (4, 1), (4, 5), (2, FEW)])
+def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int) -> None:
+    model = random_model(heads)
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(slots, PLACES, 48, generator=generator)
+    hidden = torch.randn(slots * group, 48, generator=generator)
+    added = []
+    for one in (Hearing(model, torch.float32), FeaturesOnly(model)):
+        kept = one.empty(slots + 1)
+        one.write(features, kept, slice(0, slots))
+        added.append([one.step(number, hidden, kept, slots) for number in range(2)])
+    for number in range(2):
+        torch.testing.assert_close(added[1][number], added[0][number], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 5, 60])
+def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None:
+    model = random_model(4)
+    generator = torch.Generator().manual_seed(4)
+    features = torch.randn(2, PLACES, 48, generator=generator)
+    hidden = torch.randn(2, length, 48, generator=generator)
+    plain, features_only = Hearing(model, torch.float32), FeaturesOnly(model)
+    slots = slice(1, 3)
+    for number in range(2):
+        wanted = plain.texts(number, hidden, features)
+        kept = features_only.empty(3)
+        features_only.write(features, kept, slots)
+        torch.testing.assert_close(features_only.prompts(number, hidden, kept, slots), wanted, rtol=0, atol=1e-5)
+        torch.testing.assert_close(features_only.texts(number, hidden, features), wanted, rtol=0, atol=1e-5)
+
+
+def test_a_window_is_kept_once_for_all_blocks_where_keys_and_values_take_two_for_each() -> None:
+    model = random_model(4)
+    kept = sum(one.numel() for one in choose_ways(model, torch.float32).hearing(model, torch.float32).empty(2))
+    assert kept == 2 * PLACES * 48
+    assert (
+        sum(one.numel() for one in choose_ways(model, torch.bfloat16).hearing(model, torch.bfloat16).empty(2))
+        == 2 * 2 * kept
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("group", [1, 5])
+def test_the_memory_that_a_window_is_said_to_take_is_what_it_takes(dtype: torch.dtype, group: int) -> None:
+    model = random_model(4)
+    caches = Decoder(model, dtype, choose_ways(model, dtype)).caches(1, group)
+    taken = sum(one.numel() * one.itemsize for one in (*caches.text, *caches.audio))
+    assert window_bytes(model.dims, group, dtype, torch.device("cpu")) == taken
+
+
+def test_more_cores_decode_more_windows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    dims, cpu = random_model(4).dims, torch.device("cpu")
+    monkeypatch.setattr(capacity, "free_host_bytes", lambda: 1 << 40)
+    for threads, windows in ((1, 32), (2, 32), (8, 128)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert capacity.window_count(dims, 5, torch.float32, cpu) == windows
+    monkeypatch.setattr(capacity, "free_host_bytes", lambda: 0)
+    assert capacity.window_count(dims, 5, torch.float32, cpu) == 1

@@ -1,0 +1,170 @@
+"""The verdict over observed devices, with torch's and the driver's real words."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from transcription_api import reasons
+from transcription_worker.gpu_diagnosis import GPU, Observed, decide_verdict, needed_driver, supports
+
+H100 = GPU("NVIDIA H100 80GB HBM3", (9, 0), 85 << 30)
+V100 = GPU("Tesla V100-SXM2-16GB", (7, 0), 16 << 30)
+BUILT_FOR = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
+# A node in order; each test takes something away from it.
+HEALTHY = Observed(
+    torch="2.15.0+cu132",
+    cuda="13.2",
+    built_for=BUILT_FOR,
+    driver="590.44.01",
+    nodes=("/dev/nvidia0",),
+    gpus=(H100,),
+)
+
+NO_LIBCUDA = "libcuda.so.1: cannot open shared object file: No such file or directory"
+NO_DRIVER = (
+    "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver from "
+    "http://www.nvidia.com/Download/index.aspx"
+)
+TOO_OLD = (
+    "The NVIDIA driver on your system is too old (found version 12040). Please update your GPU driver by downloading "
+    "and installing a new version from the URL: http://www.nvidia.com/Download/index.aspx Alternatively, go to: "
+    "https://pytorch.org to install a PyTorch version that has been compiled with your version of the CUDA driver."
+)
+NO_GPUS = "No CUDA GPUs are available"
+NO_IMAGE = (
+    "CUDA error: no kernel image is available for execution on the device\nSearch for `cudaErrorNoKernelImageForDevice' in "
+    "https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for more information."
+)
+OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.11 GiB of which 3.56 MiB is free."
+NOT_INITIALIZED = (
+    "Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling NumCudaDevices() that "
+    "might have already set an error? Error 802: system not yet initialized"
+)
+ILLEGAL_ACCESS = (
+    "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported"
+)
+
+
+def but(**fields: Any) -> Observed:
+    return dataclasses.replace(HEALTHY, **fields)
+
+
+def test_a_node_in_order_gets_no_reason() -> None:
+    verdict = decide_verdict(HEALTHY)
+    assert verdict.reason is None
+    assert "NVIDIA H100 80GB HBM3" in verdict.message
+
+
+def test_a_node_without_a_driver_is_told_so() -> None:
+    seen = but(driver=None, libcuda_error=NO_LIBCUDA, nodes=(), gpus=(), init_error=NO_DRIVER)
+    verdict = decide_verdict(seen)
+    assert verdict.reason is reasons.GPU_DRIVER_MISSING
+    assert "libcuda.so.1: cannot open shared object file" in verdict.message
+    assert "device nodes: none" in verdict.message
+
+
+def test_a_pod_without_the_runtime_class_names_the_kernel_module_that_is_there() -> None:
+    verdict = decide_verdict(but(libcuda_error=NO_LIBCUDA, nodes=(), gpus=(), init_error=NO_DRIVER))
+    assert verdict.reason is reasons.GPU_DRIVER_MISSING
+    assert "the kernel module is 590.44.01" in verdict.message
+
+
+def test_device_nodes_without_the_drivers_library_are_a_missing_driver() -> None:
+    verdict = decide_verdict(but(libcuda_error=NO_LIBCUDA, gpus=(), init_error=NO_DRIVER))
+    assert verdict.reason is reasons.GPU_DRIVER_MISSING
+
+
+def test_an_old_driver_names_the_version_found_and_the_one_needed() -> None:
+    verdict = decide_verdict(but(driver="550.90.07", gpus=(), init_error=TOO_OLD))
+    assert verdict.reason is reasons.GPU_DRIVER_TOO_OLD
+    assert verdict.message == "driver 550.90.07, which knows CUDA 12.4; torch 2.15.0+cu132 needs 580.65.06 or newer"
+
+
+@pytest.mark.parametrize("value", ["", "-1", "NoDevFiles"])
+def test_a_mask_that_hides_every_gpu_is_named(value: str) -> None:
+    seen = but(masks=(("CUDA_VISIBLE_DEVICES", value),), gpus=(), init_error=NO_GPUS)
+    verdict = decide_verdict(seen)
+    assert verdict.reason is reasons.GPU_NOT_VISIBLE
+    assert verdict.message == f"CUDA_VISIBLE_DEVICES is {value!r}, which hides every GPU"
+
+
+@pytest.mark.parametrize("value", ["", "void", "none"])
+def test_a_pod_that_requested_no_gpu_is_told_what_the_runtime_was_asked_for(value: str) -> None:
+    seen = but(masks=(("NVIDIA_VISIBLE_DEVICES", value),), nodes=(), gpus=(), init_error=NO_GPUS)
+    assert decide_verdict(seen).reason is reasons.GPU_NOT_VISIBLE
+
+
+def test_a_mask_that_names_another_gpu_is_shown() -> None:
+    verdict = decide_verdict(but(masks=(("CUDA_VISIBLE_DEVICES", "7"),), gpus=(), init_error=NO_GPUS))
+    assert verdict.reason is reasons.GPU_NOT_VISIBLE
+    assert "CUDA_VISIBLE_DEVICES='7'" in verdict.message
+
+
+def test_a_driver_without_device_nodes_is_not_visible() -> None:
+    verdict = decide_verdict(but(nodes=(), gpus=(), init_error=NO_GPUS))
+    assert verdict.reason is reasons.GPU_NOT_VISIBLE
+    assert "no /dev/nvidia* in the container" in verdict.message
+
+
+def test_a_compute_capability_that_the_build_lacks_is_named_with_what_it_has() -> None:
+    verdict = decide_verdict(but(gpus=(V100,)))
+    assert verdict.reason is reasons.GPU_UNSUPPORTED
+    assert verdict.message == f"Tesla V100-SXM2-16GB has compute capability 7.0; this build has {' '.join(BUILT_FOR)}"
+
+
+def test_a_kernel_without_an_image_is_unsupported_whatever_the_list_said() -> None:
+    assert decide_verdict(but(kernel_error=NO_IMAGE)).reason is reasons.GPU_UNSUPPORTED
+
+
+def test_a_cpu_build_of_torch_is_unsupported() -> None:
+    assert decide_verdict(but(cuda=None, gpus=())).reason is reasons.GPU_UNSUPPORTED
+
+
+def test_a_full_gpu_is_out_of_memory() -> None:
+    verdict = decide_verdict(but(kernel_error=OUT_OF_MEMORY))
+    assert verdict.reason is reasons.OUT_OF_MEMORY
+    assert "79.11 GiB" in verdict.message
+
+
+def test_a_full_gpu_that_cannot_even_start_is_out_of_memory() -> None:
+    assert decide_verdict(but(gpus=(), init_error="CUDA error: out of memory")).reason is reasons.OUT_OF_MEMORY
+
+
+def test_a_fabric_that_is_not_ready_is_a_failed_gpu_with_the_drivers_words() -> None:
+    verdict = decide_verdict(but(gpus=(), init_error=NOT_INITIALIZED))
+    assert verdict.reason is reasons.GPU_FAILED
+    assert "Error 802: system not yet initialized" in verdict.message
+
+
+@pytest.mark.parametrize("words", [ILLEGAL_ACCESS, "the product of two small matrices is wrong"])
+def test_a_kernel_that_fails_or_computes_wrong_is_a_failed_gpu(words: str) -> None:
+    verdict = decide_verdict(but(kernel_error=words))
+    assert verdict.reason is reasons.GPU_FAILED
+    assert words.splitlines()[0] in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("built_for", "capability", "expected"),
+    [
+        (("sm_86",), (8, 6), True),
+        (("sm_86",), (8, 9), True),  # a later minor version of the same major
+        (("sm_86",), (8, 0), False),  # an earlier one
+        (("sm_86",), (9, 0), False),  # another major
+        (("compute_80",), (9, 0), True),  # PTX is compiled by the driver for what is newer
+        (("compute_80",), (7, 5), False),
+        (("sm_90a",), (9, 0), True),  # for that one architecture
+        (("sm_100a",), (10, 3), False),
+        (("sm_100f",), (10, 3), True),  # for the family
+        (("sm_120",), (12, 1), True),
+        ((), (9, 0), False),
+    ],
+)
+def test_code_runs_on_a_device_as_cuda_says(
+    built_for: tuple[str, ...], capability: tuple[int, int], expected: bool
+) -> None:
+    assert supports(built_for, capability) is expected
+
+
+@pytest.mark.parametrize(("cuda", "driver"), [("11.8", "450.80.02"), ("12.6", "525.60.13"), ("13.2", "580.65.06")])
+def test_the_oldest_driver_is_that_of_the_cuda_major_version(cuda: str, driver: str) -> None:
+    assert needed_driver(cuda) == driver

@@ -1,0 +1,41 @@
+"""Times of words: whisper.timing, with the alignment of many windows computed together."""
+
+import importlib
+import types
+from collections.abc import Callable
+from typing import Any
+
+from whisper.timing import WordTiming
+from whisper.tokenizer import Tokenizer
+
+from transcription_worker.engines.batched.algorithm.segmentation import Segment
+
+# `whisper.timing` is a module; its function looks the alignment up among its own globals.
+_timing: Any = importlib.import_module("whisper.timing")
+
+
+def text_tokens(segments: list[Segment], tokenizer: Tokenizer) -> list[int]:
+    """Those of all segments, without timestamps."""
+    return [token for segment in segments for token in segment["tokens"] if token < tokenizer.eot]
+
+
+def add_words(
+    segments: list[Segment], tokenizer: Tokenizer, alignment: list[WordTiming], last_speech_timestamp: float
+) -> None:
+    """whisper.timing.add_word_timestamps, its own code, over an alignment that is there already."""
+    _with_alignment(lambda *_args, **_kwargs: alignment)(
+        segments=segments,
+        model=None,
+        tokenizer=tokenizer,
+        mel=None,
+        num_frames=0,
+        last_speech_timestamp=last_speech_timestamp,
+    )
+
+
+def _with_alignment(find_alignment: Callable[..., list[WordTiming]]) -> Callable[..., None]:
+    original = _timing.add_word_timestamps
+    names = {**vars(_timing), "find_alignment": find_alignment}
+    bound = types.FunctionType(original.__code__, names, closure=original.__closure__)
+    bound.__kwdefaults__ = original.__kwdefaults__
+    return bound

@@ -1,0 +1,1 @@
+"""Which windows are computed together, and when."""

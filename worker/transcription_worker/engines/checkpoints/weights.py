@@ -1,0 +1,155 @@
+"""Checkpoints: openai-whisper's names and downloads, opening one, and its alignment heads."""
+
+import contextlib
+import logging
+import pickle
+import urllib.error
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import whisper
+from safetensors import SafetensorError
+from transcription_api import reasons
+from transcription_api.spec import Precision
+
+from transcription_worker.engines.checkpoints.checkpoint import Checkpoint, read_pickled
+from transcription_worker.engines.checkpoints.model_builder import build
+from transcription_worker.engines.checkpoints.precision import dtype_of
+from transcription_worker.engines.checkpoints.safetensors_file import is_safetensors, read_safetensors
+from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.errors import WorkerError
+from transcription_worker.retry import persist
+
+log = logging.getLogger(__name__)
+
+# What reading and the model's constructor raise for a file that is no checkpoint.
+_NO_CHECKPOINT = (
+    SafetensorError,
+    AssertionError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+)
+
+# (mels, vocabulary, audio layers, audio width, text layers) of the official models. large-v1 and -v2 share theirs
+# and are told apart by digest alone.
+_BY_SHAPE = {
+    (80, 51864, 4, 384, 4): "tiny.en",
+    (80, 51865, 4, 384, 4): "tiny",
+    (80, 51864, 6, 512, 6): "base.en",
+    (80, 51865, 6, 512, 6): "base",
+    (80, 51864, 12, 768, 12): "small.en",
+    (80, 51865, 12, 768, 12): "small",
+    (80, 51864, 24, 1024, 24): "medium.en",
+    (80, 51865, 24, 1024, 24): "medium",
+    (128, 51866, 32, 1280, 32): "large-v3",
+    (128, 51866, 32, 1280, 4): "large-v3-turbo",
+}
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """One of openai-whisper's downloads; the digest is part of its URL."""
+
+    url: str
+
+    @property
+    def file_name(self) -> str:
+        return self.url.rsplit("/", 1)[1]
+
+    @property
+    def sha256(self) -> str:
+        return self.url.split("/")[-2]
+
+
+def file_of(name: str) -> OfficialFile:
+    """Raises WorkerError (ModelNotFound) for a name that openai-whisper does not know."""
+    url = whisper._MODELS.get(name)
+    if url is None:
+        expected = ", ".join(whisper.available_models())
+        raise WorkerError(reasons.MODEL_NOT_FOUND, f"spec.model.name: got {name!r}, expected one of {expected}")
+    return OfficialFile(url)
+
+
+def download(name: str, folder: Path) -> Path:
+    """openai-whisper's own download, with its check of the digest.
+
+    Raises:
+        WorkerError: EndpointUnreachable without a network, ModelNotFound where the server has no such file.
+    """
+    url = file_of(name).url
+    try:
+        return Path(persist(f"download model {name}", lambda: whisper._download(url, str(folder), False), _transient))
+    except urllib.error.HTTPError as error:
+        reason = reasons.ENDPOINT_UNREACHABLE if _transient(error) else reasons.MODEL_NOT_FOUND
+        raise WorkerError(reason, f"spec.model.name: {name!r}: {url} answers {error.code}") from error
+    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        words = f"spec.model.name: {name!r} is not in the cache, and {url} cannot be reached"
+        raise WorkerError(reasons.ENDPOINT_UNREACHABLE, words) from error
+    except RuntimeError as error:
+        words = f"spec.model.name: {name!r} was damaged on its way: the digest does not match"
+        raise WorkerError(reasons.ENDPOINT_UNREACHABLE, words) from error
+
+
+def _transient(error: Exception) -> str | None:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code}" if error.code >= 500 or error.code == 429 else None
+    if isinstance(error, urllib.error.URLError | ConnectionError | TimeoutError):
+        return type(error).__name__
+    return None
+
+
+def load(path: Path, sha256: str, device: str, name: str, precision: Precision | None = None) -> Any:
+    """The model on its device: whisper.load_model's, without its random start, and of a safetensors file too.
+
+    `precision`: what the weights are stored in, see building.stored_type; None: float32, as load_model stores them.
+
+    Raises:
+        WorkerError: ModelInvalid, OutOfMemory, EngineUnsuitable.
+    """
+    where = torch.device(device)
+    dtype = torch.float32 if precision is None else dtype_of(precision, where)
+    with checkpoint_errors(name), host_or_device_memory(f"loading model {name!r} on {device}"):
+        model = build(read_checkpoint(path), where, dtype)
+    heads = whisper._ALIGNMENT_HEADS.get(official_name(model.dims, sha256) or "")
+    if heads is not None:
+        # Without them words are timed worse.
+        model.set_alignment_heads(heads)
+    return model.to(where)
+
+
+@contextlib.contextmanager
+def checkpoint_errors(name: str) -> Iterator[None]:
+    """Raises WorkerError (ModelInvalid) in place of what reading a checkpoint raises. `name`: the model's, for people."""
+    try:
+        yield
+    except _NO_CHECKPOINT as error:
+        message = f"spec.model: {name!r} is no Whisper checkpoint: {type(error).__name__} while opening it"
+        raise WorkerError(reasons.MODEL_INVALID, message) from error
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """By what the file is, whatever its name. Raises what read_pickled and read_safetensors raise."""
+    return read_safetensors(path) if is_safetensors(path) else read_pickled(path)
+
+
+def official_name(dims: Any, sha256: str) -> str | None:
+    """Which official model a file is: by its digest, else (fine-tuned ones) by its shape."""
+    for name, url in whisper._MODELS.items():
+        if OfficialFile(url).sha256 == sha256:
+            return str(name)
+    shape = (dims.n_mels, dims.n_vocab, dims.n_audio_layer, dims.n_audio_state, dims.n_text_layer)
+    return _BY_SHAPE.get(shape)
+
+
+def set_threads(count: int) -> None:
+    """CPU threads of torch's operators."""
+    torch.set_num_threads(count)

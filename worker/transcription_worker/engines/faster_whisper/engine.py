@@ -1,0 +1,283 @@
+"""faster-whisper: CTranslate2's Whisper on openai-whisper's checkpoints, an optional extra of the worker.
+
+One file after the other, each held in memory as a whole: faster-whisper takes an array of samples. Its text is near to
+openai-whisper's, not equal to it. What is drawn above temperature 0 depends on the files before: CTranslate2 takes a seed once.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transcription_api import reasons
+from transcription_api.report import DeviceUsed
+from transcription_api.spec import LongForm, Precision
+from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES
+
+from transcription_worker.engines.checkpoints import weights
+from transcription_worker.engines.checkpoints.precision import dtype_of
+from transcription_worker.engines.clips import frame_clips, within
+from transcription_worker.engines.faster_whisper.cublas import load_cublas
+from transcription_worker.engines.faster_whisper.options import batched_arguments, refuse_options, sequential_arguments
+from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.protocol import SAMPLE_RATE, Counters, Input, Options, Outcome, Samples, Transcript
+from transcription_worker.engines.quality.flags import flag_segments
+from transcription_worker.engines.spoken_language import (
+    LanguageProbabilities,
+    average_probabilities,
+    choose_language,
+    window_starts,
+)
+from transcription_worker.engines.whisper_arguments import refuse_language
+from transcription_worker.errors import WorkerError
+from transcription_worker.model import ModelFile
+from transcription_worker.paths import observed_places
+from transcription_worker.threads import observed_thread_count
+
+Segment = dict[str, Any]
+
+PACKAGES = ("faster_whisper", "ctranslate2", "tokenizers")
+# Pieces of one file decoded together with longForm chunked; the library's own default.
+BATCH = 8
+SEED = 0
+
+
+def refuse(options: Options) -> None:
+    """Before anything is fetched. Raises WorkerError: EngineNotInstalled; EngineUnsuitable, with the field."""
+    refuse_missing()
+    refuse_options(options)
+
+
+def refuse_missing() -> None:
+    """Raises WorkerError (EngineNotInstalled)."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        packages = ", ".join(missing)
+        message = f"spec.engine: faster-whisper needs {packages}, which are not here: install transcription-worker[faster-whisper]"
+        raise WorkerError(reasons.ENGINE_NOT_INSTALLED, message)
+
+
+def load(model: ModelFile, device: DeviceUsed, precision: Precision) -> "FasterWhisper":
+    """Converts the checkpoint, unless a folder of its digest is there, and opens it.
+
+    Raises:
+        WorkerError: EngineNotInstalled, EngineUnsuitable, ModelInvalid, OutOfMemory.
+    """
+    refuse_missing()
+    import faster_whisper
+
+    kind = "cuda" if device.kind == "cuda" else "cpu"
+    compute = compute_type(precision, kind)
+    if kind == "cuda":
+        load_cublas()
+    folder = converted(model)
+    with host_or_device_memory(f"loading model {model.used.name!r} on {kind}"):
+        opened = faster_whisper.WhisperModel(
+            str(folder), device=kind, compute_type=compute, cpu_threads=observed_thread_count()
+        )
+    return FasterWhisper(opened, compute)
+
+
+def compute_type(precision: Precision, device: str) -> str:
+    """CTranslate2's name for it. Raises WorkerError (EngineUnsuitable) for one that the device does not compute in."""
+    import ctranslate2
+
+    wanted = str(dtype_of(precision, torch.device(device))).removeprefix("torch.")
+    known = ctranslate2.get_supported_compute_types(device)
+    if wanted not in known:
+        expected = ", ".join(one.value for one in Precision if one.value in known)
+        message = f"spec.decoding.precision: got {wanted} with engine faster-whisper on this device, expected auto or one of {expected}"
+        raise WorkerError(reasons.ENGINE_UNSUITABLE, message)
+    return wanted
+
+
+def converted(model: ModelFile) -> Path:
+    """The folder of CTranslate2's files. Raises WorkerError (ModelInvalid, OutOfMemory)."""
+    from transcription_worker.engines.faster_whisper.conversion import REVISION, ensure_converted
+
+    folder = conversion_cache(model.path) / "ctranslate2" / f"{model.sha256}-{REVISION}"
+    with weights.checkpoint_errors(model.used.name), host_or_device_memory(f"converting model {model.used.name!r}"):
+        checkpoint = weights.read_checkpoint(model.path)
+        ensure_converted(checkpoint, weights.official_name(checkpoint.dims, model.sha256), folder)
+    return folder
+
+
+def conversion_cache(model: Path) -> Path:
+    """The first folder that can be written of: the models' cache, the model's own folder, the user's cache."""
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transcription-operator"
+    choices = (observed_places().model_cache, model.parent)
+    return next((folder for folder in choices if folder.is_dir() and os.access(folder, os.W_OK)), own)
+
+
+class FasterWhisper:
+    """`model`: a faster_whisper.WhisperModel. `precision`: what it computes in. `batch`: pieces of one file at a time."""
+
+    def __init__(self, model: Any, precision: str, batch: int = BATCH) -> None:
+        import ctranslate2
+        import faster_whisper
+
+        versions = [importlib.metadata.version(name) for name in ("faster-whisper", "ctranslate2")]
+        self.name = "faster-whisper {} (CTranslate2 {})".format(*versions)
+        self._model = model
+        self._pipeline = faster_whisper.BatchedInferencePipeline(model)
+        self._precision, self._batch = precision, batch
+        # Words of a prompt are words, those that look like a special token too.
+        model.hf_tokenizer.encode_special_tokens = True
+        ctranslate2.set_random_seed(SEED)
+
+    def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
+        """As protocol.Engine."""
+        for item in inputs:
+            try:
+                yield Outcome(item.id, transcript=self._one(item))
+            except WorkerError as error:
+                yield Outcome(item.id, error=error)
+
+    def _one(self, item: Input) -> Transcript:
+        refuse_options(item.options)
+        refuse_language(self._model.model.is_multilingual, item.options.language)
+        audio = item.open()
+        try:
+            with host_or_device_memory("transcribing"):
+                samples = audio.read(0, audio.count)
+                language, probability = self._language(item, samples)
+                self._refuse_unknown(language)
+                segments, counters = self._segments(item, samples, language)
+            flag_segments(segments, audio, item.options)
+        finally:
+            audio.close()
+        _progress(item, audio.count)(audio.count / SAMPLE_RATE)
+        return Transcript(
+            text="".join(segment["text"] for segment in segments),
+            segments=segments,
+            language=language,
+            language_probability=probability,
+            audio_seconds=audio.count / SAMPLE_RATE,
+            counters=counters,
+            long_form=item.options.decoding.long_form.value,
+            precision=self._precision,
+        )
+
+    def _language(self, item: Input, samples: Samples) -> tuple[str, float | None]:
+        """Given, or detected by the rules of the batched engine; faster-whisper's own look at the file's beginning alone."""
+        if item.options.language is not None:
+            return item.options.language, None
+        if not self._model.model.is_multilingual:
+            return "en", None
+        clips = frame_clips(item.options, samples.size // HOP_LENGTH)
+        starts = window_starts(clips, item.options.detection.windows)
+        heard = [self._heard(samples[start * HOP_LENGTH :][:N_SAMPLES]) for start in starts]
+        language, probability = choose_language(average_probabilities(heard), item.options.detection)
+        item.on_language(language)
+        return language, probability
+
+    def _refuse_unknown(self, language: str) -> None:
+        if self._model.hf_tokenizer.token_to_id(f"<|{language}|>") is None:
+            message = f"spec.language: got {language!r}, expected a language that the model knows"
+            raise WorkerError(reasons.MODEL_INVALID, message)
+
+    def _heard(self, samples: Samples) -> LanguageProbabilities:
+        from faster_whisper.audio import pad_or_trim
+
+        model = self._model.model
+        features = self._model.encode(pad_or_trim(self._model.feature_extractor(samples)[:, :N_FRAMES]))
+        languages = {token[2:-2]: float(chance) for token, chance in model.detect_language(features)[0]}
+        asked = [[self._token("<|startoftranscript|>")]]
+        result = model.generate(features, asked, beam_size=1, max_length=2, return_no_speech_prob=True)[0]
+        return LanguageProbabilities(languages, float(result.no_speech_prob))
+
+    def _token(self, text: str) -> int:
+        return int(self._model.hf_tokenizer.token_to_id(text))
+
+    def _segments(self, item: Input, samples: Samples, language: str) -> tuple[list[Segment], Counters]:
+        start, chunked = self._token("<|startoftranscript|>"), item.options.decoding.long_form is LongForm.CHUNKED
+        with counted(self._model, self._pipeline, item.options.decoding.temperatures) as tally:
+            if chunked:
+                arguments = batched_arguments(item.options, start, self._batch)
+                found, _ = self._pipeline.transcribe(samples, language=language, **arguments)
+            else:
+                found, _ = self._model.transcribe(
+                    samples, language=language, **sequential_arguments(item.options, start)
+                )
+            told = list(_told(found, _progress(item, samples.size)))
+            return told, Counters(tally.windows, tally.steps, tally.fallbacks)
+
+
+def _progress(item: Input, samples: int) -> Callable[[float], None]:
+    """To be told a place in the file, in seconds."""
+    return within(frame_clips(item.options, samples // HOP_LENGTH), item.on_progress)
+
+
+def _told(found: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Segment]:
+    """faster-whisper decodes while its segments are taken."""
+    for number, segment in enumerate(found):
+        yield openai_segment(number, segment)
+        advance(float(segment.end))
+
+
+def openai_segment(number: int, segment: Any) -> Segment:
+    """A faster_whisper.transcribe.Segment with openai-whisper's keys in their order, and numbers that JSON takes."""
+    made: Segment = {
+        "id": number,
+        "seek": int(segment.seek),
+        "start": float(segment.start),
+        "end": float(segment.end),
+        "text": segment.text,
+        "tokens": [int(token) for token in segment.tokens],
+        "temperature": float(segment.temperature),
+        "avg_logprob": float(segment.avg_logprob),
+        "compression_ratio": float(segment.compression_ratio),
+        "no_speech_prob": float(segment.no_speech_prob),
+    }
+    if segment.words is not None:
+        made["words"] = [
+            {
+                "word": word.word,
+                "start": float(word.start),
+                "end": float(word.end),
+                "probability": float(word.probability),
+            }
+            for word in segment.words
+        ]
+    return made
+
+
+@dataclasses.dataclass
+class Tally:
+    """As protocol.Counters, while it is counted."""
+
+    windows: int = 0
+    steps: int = 0
+    fallbacks: int = 0
+
+
+@contextlib.contextmanager
+def counted(model: Any, pipeline: Any, temperatures: tuple[float, ...]) -> Iterator[Tally]:
+    """Listens where each window's text is decoded; nothing of it is changed. One transcription at a time."""
+    tally = Tally()
+    decode_one, decode_many = model.generate_with_fallback, pipeline.generate_segment_batched
+
+    def one(*args: Any, **options: Any) -> Any:
+        decoded = decode_one(*args, **options)
+        result, _, temperature, _ = decoded
+        tally.windows += 1
+        tally.steps += len(result.sequences_ids[0])
+        tally.fallbacks += temperatures.index(temperature)
+        return decoded
+
+    def many(features: Any, *args: Any, **options: Any) -> Any:
+        encoded, outputs = decode_many(features, *args, **options)
+        tally.windows += len(outputs)
+        tally.steps += sum(len(output["tokens"]) for output in outputs)
+        return encoded, outputs
+
+    model.generate_with_fallback, pipeline.generate_segment_batched = one, many
+    try:
+        yield tally
+    finally:
+        del model.generate_with_fallback, pipeline.generate_segment_batched

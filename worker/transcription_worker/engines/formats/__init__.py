@@ -1,0 +1,1 @@
+"""Result files: json, txt, srt, vtt and tsv."""

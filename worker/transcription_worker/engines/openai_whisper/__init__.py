@@ -1,0 +1,1 @@
+"""openai-whisper itself, the reference."""

@@ -1,0 +1,1 @@
+"""Flags on segments whose text looks wrong."""
