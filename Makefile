@@ -39,8 +39,8 @@ test-integration: ## Operator on a bare apiserver and etcd, worker on a real S3 
 test-here: ## Unit and integration tests in one run
 	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/unit tests/integration $(SAID)
 
-test-gpu: install ## On a machine with a GPU: our kernels beside torch's, recorded steps, the engine beside openai-whisper
-	$(RUN) pytest -m gpu tests/unit tests/integration
+test-gpu: install ## On a machine with a GPU, and fails without: our kernels beside torch's, CUDA graphs, the engine beside openai-whisper
+	$(RUN) pytest -m gpu --require-gpu tests/unit tests/integration
 
 test-e2e: ## kind, both images, Helm
 	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) $(RUN) pytest tests/e2e; } $(SAID)

@@ -4,4 +4,6 @@
 import transcription_worker.engines  # noqa: F401
 from transcription_worker.threads import wait_briefly
 
+from tests.support.gpu_marker import pytest_addoption, pytest_runtest_setup  # noqa: F401
+
 wait_briefly()

@@ -1,6 +1,6 @@
 """The batched engine on a GPU gives what openai-whisper gives there, in float32, where the two can be compared.
 
-`make test-gpu` runs it. On a machine without a GPU it runs on the CPU, and tells of a GPU nothing.
+`make test-gpu` runs it. test_engine.py compares the two on the CPU.
 """
 
 from typing import Any
@@ -15,11 +15,13 @@ from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 from tests.support.engine_cases import all_cases, told, transcripts
 from tests.support.testmodel import model_path
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array_wrap__:DeprecationWarning", "ignore:Word-level timestamps on translations:UserWarning"
-)
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.filterwarnings(
+        "ignore:__array_wrap__:DeprecationWarning", "ignore:Word-level timestamps on translations:UserWarning"
+    ),
+]
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SHORT = [case for case in all_cases() if "min" not in case.name]
 
 
@@ -27,7 +29,7 @@ SHORT = [case for case in all_cases() if "min" not in case.name]
 def model() -> Any:
     # TF32 keeps ten bits of a number, in convolutions without being asked for.
     torch.backends.cudnn.allow_tf32 = False
-    return whisper.load_model(str(model_path()), device=DEVICE)
+    return whisper.load_model(str(model_path()), device="cuda")
 
 
 @pytest.mark.parametrize("batch", [1, 8, 32])

@@ -13,19 +13,22 @@ from transcription_worker.engines.batched.kernels import triton_kernels
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from tests.support import gpu_marker
+
 # Ampere, Ada, Hopper, Blackwell in the data centre and at the desk.
 CAPABILITIES = (80, 86, 89, 90, 100, 120)
-ON_GPU = Path(__file__).parent / "on_gpu"
+BATCHED = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("tests", sorted(path.name for path in ON_GPU.glob("*.py")))
+@pytest.mark.parametrize("tests", ["kernels/test_triton_kernels_on_gpu.py", "model/test_cuda_graphs_on_gpu.py"])
 def test_kernels_give_what_torch_gives_in_tritons_interpreter(tests: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ON_GPU / tests],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", BATCHED / tests],
         env=environment | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert gpu_marker.NO_DEVICE not in ran.stdout
 
 
 def compiled(

@@ -1,7 +1,7 @@
 """Kernels for a GPU give what torch gives.
 
-test_gpu_kernels runs this in Triton's interpreter, a program after the other on tensors of the CPU, in a process that has
-TRITON_INTERPRET: Triton decides once, when it is imported. `make test-gpu` runs it on a GPU.
+`make test-gpu` runs these tests on a GPU. Elsewhere test_triton_kernels.py runs them in Triton's interpreter, on tensors
+of the CPU, in a process with TRITON_INTERPRET=1: Triton reads that variable once, when it is imported.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,8 @@ from transcription_worker.engines.batched.model.cross_attention import by_head
 from transcription_worker.engines.batched.model.layer_norm import add_and_norm
 from transcription_worker.engines.batched.model.self_attention import Remembering
 from whisper.model import ModelDimensions
+
+pytestmark = pytest.mark.gpu(interpreter=True)
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 HALF = torch.float16

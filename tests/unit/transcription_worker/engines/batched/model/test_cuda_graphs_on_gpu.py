@@ -1,4 +1,7 @@
-"""A lane over our kernels for a GPU decodes what it decodes over torch's; run as kernels.py beside this."""
+"""A lane over our kernels for a GPU decodes what it decodes over torch's operations.
+
+Run like kernels/test_triton_kernels_on_gpu.py: on a GPU, or in Triton's interpreter.
+"""
 
 import dataclasses
 import types
@@ -19,6 +22,8 @@ from transcription_worker.engines.batched.requests import Decode
 from transcription_worker.engines.batched.scheduling.decode_batch import Lane, Prepared, prepare
 from whisper.decoding import DecodingOptions, DecodingResult
 from whisper.model import ModelDimensions, Whisper
+
+pytestmark = pytest.mark.gpu(interpreter=True)
 
 PLACES, WIDTH, HEADS = 70, 48, 3
 DIMENSIONS = ModelDimensions(80, PLACES, WIDTH, HEADS, 2, 51865, 40, WIDTH, HEADS, 2)
