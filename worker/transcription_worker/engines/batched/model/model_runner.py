@@ -8,11 +8,10 @@ from whisper.timing import WordTiming
 from whisper.tokenizer import get_tokenizer
 
 from transcription_worker.engines.batched.model.alignment import align
-from transcription_worker.engines.batched.model.backend import choose_ways
+from transcription_worker.engines.batched.model.backend import ENCODER_BATCH_CPU, ENCODER_BATCH_GPU, choose_ways
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.encoder import Encoder
 from transcription_worker.engines.batched.requests import Align
-from transcription_worker.engines.batched.scheduling.capacity import ENCODED_ON_CPU, ENCODED_ON_GPU
 from transcription_worker.engines.spoken_language import LanguageProbabilities
 
 # Windows in one alignment: its scores take (heads, tokens, 1500) float32 for each.
@@ -28,7 +27,7 @@ class Compute:
         ways = choose_ways(model, dtype)
         self.decoder, self._encoder = Decoder(model, dtype, ways), Encoder(model, dtype, ways)
         self.attending = ways.attending
-        self.encoded_at_once = ENCODED_ON_GPU if self.device.type == "cuda" else ENCODED_ON_CPU
+        self.encoded_at_once = ENCODER_BATCH_GPU if self.device.type == "cuda" else ENCODER_BATCH_CPU
         self._heads = model.alignment_heads.to_dense().nonzero().T.cpu()
         self._tokenizer = tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self.no_speech_token: int = tokenizer.no_speech

@@ -7,9 +7,6 @@ import torch
 
 from transcription_worker.engines.batched.kernels.numba_jit import has_loops
 
-# Windows in one run of the encoder. Larger ones were not faster; a GPU's activations of 16 take 0.25 GB at width 1280.
-ENCODED_ON_CPU = 4
-ENCODED_ON_GPU = 16
 # On two cores more windows were not seen to be faster; 16 for each of more cores, and a GPU's, were not measured.
 MOST_ON_CPU = 32
 MOST_ON_A_CORE = 16
