@@ -66,7 +66,10 @@ bench-gpu: install ## The batched engine on a GPU: x real time, share of the roo
 bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.load_model
 	$(RUN) python -m benchmarks.model_load
 
-docs: ## docs/reference.md from the CRD
+crds: ## crds/ from the dataclasses of the spec
+	$(RUN) python -m hack.crd
+
+docs: crds ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs

@@ -1,6 +1,7 @@
 """Writes docs/reference.md."""
 
-from hack.docs.reference import REFERENCE, read_crd, render_reference
+from hack.crd.resource import read_crd
+from hack.docs.reference import REFERENCE, render_reference
 
 if __name__ == "__main__":
     REFERENCE.write_text(render_reference(read_crd()))

@@ -6,9 +6,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
-CRD = ROOT / "crds/transcriptionjobs.transcription.dev.yaml"
-REFERENCE = ROOT / "docs/reference.md"
+REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
 
 Schema = Mapping[str, Any]
 
@@ -26,12 +24,6 @@ BOUNDS = (
 # Patterns that have a name.
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 PATTERNS = {f"^{LABEL}$": "A DNS label.", rf"^{LABEL}(\.{LABEL})*$": "A DNS subdomain."}
-
-
-def read_crd() -> dict[str, Any]:
-    """The CustomResourceDefinition as it is in crds/."""
-    crd: dict[str, Any] = yaml.safe_load(CRD.read_text())
-    return crd
 
 
 def render_reference(crd: Schema) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hack.docs.reference import ROOT
+from hack.crd.resource import ROOT
 
 CHART = ROOT / "helm/transcription-operator"
 RELEASE = "transcription-operator"

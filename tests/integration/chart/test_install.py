@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from hack.docs.reference import ROOT
+from hack.crd.resource import ROOT
 from tests.integration.chart.conftest import CHART, FULL, NAMESPACE, RELEASE, Helm
 from tests.support.controlplane import ControlPlane
 from tests.support.kubectl import Kubectl

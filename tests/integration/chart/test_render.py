@@ -9,7 +9,7 @@ import pytest
 import yaml
 from transcription_operator.config import parse_config
 
-from hack.docs.reference import CRD
+from hack.crd.resource import CRD
 from tests.integration.chart.conftest import CHART, FULL, Helm
 
 GOLDEN = Path(__file__).with_name("golden")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hack.docs.reference import read_crd
+from hack.crd.resource import read_crd
 from tests.integration.crd.test_admission import S3, job
 from tests.support.kubectl import Kubectl
 

@@ -20,7 +20,7 @@ from transcription_api.status import (
     Status,
 )
 
-from hack.docs.reference import ROOT
+from hack.crd.resource import ROOT
 from tests.integration.crd.test_admission import job
 from tests.support.kubectl import Kubectl
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hack.docs.reference import REFERENCE, read_crd, render_reference
+from hack.crd.resource import read_crd
+from hack.docs.reference import REFERENCE, render_reference
 
 SCHEMA = read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 

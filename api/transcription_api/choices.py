@@ -1,0 +1,89 @@
+"""The values that a field of the spec may choose from. A member's value is what a manifest says."""
+
+import enum
+
+
+class DevicePolicy(enum.Enum):
+    """What may run the transcription."""
+
+    REQUIRE_GPU = "RequireGPU"  # no CUDA device, no transcription
+    PREFER_GPU = "PreferGPU"  # requests a GPU; where it cannot be used, the CPU goes on and the status says so
+    CPU = "CPU"  # requests no GPU
+
+
+class Format(enum.Enum):
+    """The result files, which have the content that openai-whisper's writers give them.
+
+    A member's value is the file's extension as well, so that the operator can name a result without knowing how it is
+    written. The worker has the renderer and the content type of each format in `engines.formats.writers.FORMATS`.
+    """
+
+    JSON = "json"
+    TXT = "txt"
+    SRT = "srt"
+    VTT = "vtt"
+    TSV = "tsv"
+
+
+class TaskKind(enum.Enum):
+    """Whisper's tasks: transcribe keeps the spoken language, translate gives English."""
+
+    TRANSCRIBE = "transcribe"
+    TRANSLATE = "translate"
+
+
+class EngineKind(enum.Enum):
+    """The software that transcribes. All three read openai-whisper's checkpoints."""
+
+    BATCHED = "batched"  # openai-whisper's algorithm for each file, many files at a time
+    OPENAI_WHISPER = "openai-whisper"  # the reference, one window at a time
+    FASTER_WHISPER = "faster-whisper"  # CTranslate2; an extra of the image
+
+
+class Precision(enum.Enum):
+    """The numbers that the model's weights are stored in and multiplied in."""
+
+    AUTO = "auto"  # float32 on the CPU, float16 on a GPU
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+class LongForm(enum.Enum):
+    """How a file longer than one window of 30 s is read."""
+
+    SEQUENTIAL = "sequential"  # openai-whisper's text: each window begins where the last one's speech ended
+    CHUNKED = "chunked"  # cut at silences into pieces that are decoded side by side
+
+
+class Channel(enum.Enum):
+    """Which channels of the audio are transcribed."""
+
+    MIX = "mix"  # all of them mixed to one
+    LEFT = "left"  # the first
+    RIGHT = "right"  # the second
+    SPLIT = "split"  # each on its own, one transcript a channel
+
+
+class QualityPolicy(enum.Enum):
+    """What happens to windows whose text looks wrong."""
+
+    WARN = "warn"  # flagged in the result
+    RETRY = "retry"  # decoded again without the text before and at the next temperatures; the better one is kept
+    FAIL = "fail"  # flagged, written, and the resource fails
+
+
+class UncertainLanguage(enum.Enum):
+    """What to do when no language reaches the minimum probability."""
+
+    ALLOW = "allow"  # take the most probable
+    DEFAULT = "default"  # take languageDetection.default
+    FAIL = "fail"
+
+
+class CacheKind(enum.Enum):
+    """Where downloaded models stay."""
+
+    NONE = "None"  # as long as the pod
+    NODE = "Node"  # a folder of the node that the administrator chose for the operator
+    CLAIM = "PersistentVolumeClaim"

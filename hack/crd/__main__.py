@@ -1,0 +1,7 @@
+"""Writes crds/."""
+
+from hack.crd.resource import CRD, render_crd
+
+if __name__ == "__main__":
+    CRD.write_text(render_crd())
+    print(f"wrote {CRD}")

@@ -1,0 +1,70 @@
+"""The CEL rules that refuse a change of the spec. They are the same for every field, and so none can be forgotten."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = dict[str, Any]
+
+RULES = "x-kubernetes-validations"
+IMMUTABLE = "a spec is immutable but for suspend and ttlSecondsAfterFinished"
+# The apiserver compares an object of n fields in n * n steps, with each status that is written. A larger object is
+# compared field by field.
+LARGEST_OBJECT_COMPARED = 10
+
+
+def add_rules(spec: Schema, mutable: Mapping[str, bool]) -> None:
+    """Adds the rules to the schema of the spec and to its fields, except those that are mutable."""
+    absent = []
+    for name, field in spec["properties"].items():
+        if mutable[name]:
+            continue
+        if name not in spec["required"] and "default" not in field:
+            absent.append(_optional_rule(name, field))
+        elif len(field.get("properties", ())) > LARGEST_OBJECT_COMPARED:
+            _add_to_parts(field)
+        else:
+            _add(field, {"rule": "self == oldSelf"} | _told_value(field))
+    _add(spec, *absent)
+
+
+def _add_to_parts(schema: Schema) -> None:
+    """One rule for each field that has a default, and one on the object for all that may be absent."""
+    for field in schema["properties"].values():
+        if "default" in field:
+            _add(field, {"rule": "self == oldSelf"} | _message())
+    absent = {name: field for name, field in schema["properties"].items() if "default" not in field}
+    texts = [f"({_same(name, field)})" for name, field in absent.items() if field["type"] == "string"]
+    others = [_same(name, field) for name, field in absent.items() if field["type"] != "string"]
+    _add(schema, {"rule": " && ".join([*others, *texts])} | _message())
+
+
+def _add(schema: Schema, *rules: Schema) -> None:
+    schema[RULES] = [*schema.get(RULES, ()), *rules]
+
+
+def _optional_rule(name: str, field: Schema) -> Schema:
+    """On the spec, because a rule on a field does not run when the field is added or taken away."""
+    shown = ", ".join(f"(has({it}.{name}) ? '%s'.format([{it}.{name}]) : 'none')" for it in ("self", "oldSelf"))
+    told = f"'got %s, expected %s as at creation; {IMMUTABLE}'.format([{shown}])"
+    return {"rule": _same(name, field), "fieldPath": f".{name}", "messageExpression": told}
+
+
+def _same(name: str, field: Schema) -> str:
+    """That a field which may be absent is as before. Texts as optional values would cost too much."""
+    if field["type"] != "string":
+        return f"self.?{name} == oldSelf.?{name}"
+    return f"has(self.{name}) ? has(oldSelf.{name}) && self.{name} == oldSelf.{name} : !has(oldSelf.{name})"
+
+
+def _told_value(field: Schema) -> Schema:
+    """The message of a field of the spec itself, with both values where they are short."""
+    if field["type"] == "integer":
+        return {"messageExpression": f"'got %d, expected %d as at creation; {IMMUTABLE}'.format([self, oldSelf])"}
+    if field["type"] not in ("string", "array"):
+        return _message()
+    got, expected = ("self", "oldSelf") if field["type"] == "string" else ("self.join(', ')", "oldSelf.join(', ')")
+    return {"messageExpression": f"'got ' + {got} + ', expected ' + {expected} + ' as at creation; {IMMUTABLE}'"}
+
+
+def _message() -> Schema:
+    return {"message": f"got a change, expected the value at creation; {IMMUTABLE}"}

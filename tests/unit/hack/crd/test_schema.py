@@ -1,0 +1,86 @@
+"""The CRD in crds/ is the one that the dataclasses of the spec give now."""
+
+from typing import Any
+
+import pytest
+import yaml
+from transcription_api.spec import DevicePolicy
+
+from hack.crd import immutability
+from hack.crd.resource import CRD, HEADER, render_crd
+from hack.crd.schema import spec_schema
+
+
+def generated(rules: dict[str, Any] | None = None) -> dict[str, Any]:
+    kubernetes = {"spec.device.tolerations[]": {"type": "object"}, "spec.device.resources": {"type": "object"}}
+    properties: dict[str, Any] = spec_schema(rules or {}, kubernetes)["properties"]
+    return properties
+
+
+def test_the_crd_is_as_make_crds_writes_it() -> None:
+    assert CRD.read_text() == render_crd()
+
+
+def test_the_crd_says_that_it_is_generated_and_has_no_anchors() -> None:
+    assert render_crd().startswith(HEADER)
+    assert [token for token in yaml.scan(render_crd()) if isinstance(token, yaml.AnchorToken | yaml.AliasToken)] == []
+
+
+def test_a_number_has_the_bounds_the_default_and_the_help_of_its_field() -> None:
+    assert generated()["decoding"]["properties"]["beamSize"] == {
+        "description": "Number of beams at temperature 0. Without it 5.",
+        "type": "integer",
+        "format": "int32",
+        "minimum": 1,
+        "maximum": 50,
+    }
+
+
+def test_an_enum_has_its_members_as_choices() -> None:
+    policy = generated()["device"]["properties"]["policy"]
+    assert (policy["type"], policy["default"]) == ("string", "RequireGPU")
+    assert policy["enum"] == [member.value for member in DevicePolicy]
+
+
+def test_the_items_of_a_list_have_bounds_of_their_own() -> None:
+    tokens = generated()["decoding"]["properties"]["suppressTokens"]
+    assert tokens["items"] == {"type": "integer", "format": "int32", "minimum": -1, "maximum": 51865}
+    assert (tokens["maxItems"], tokens["x-kubernetes-list-type"], tokens["default"]) == (256, "set", [-1])
+
+
+def test_a_part_that_is_used_twice_may_be_described_at_each_place() -> None:
+    fields = generated()
+    source = fields["source"]["properties"]["s3"]["properties"]["key"]
+    model = fields["model"]["properties"]["s3"]["properties"]["key"]
+    assert source["description"].startswith("The audio object's key")
+    assert model["description"].startswith("The checkpoint's key")
+    assert {**source, "description": ""} == {**model, "description": ""}
+
+
+def test_a_handwritten_rule_comes_before_the_generated_one() -> None:
+    rule = {"rule": "self != ''", "message": "got nothing, expected something"}
+    rules = generated({"spec.task": [rule]})["task"][immutability.RULES]
+    assert rules[0] == rule
+    assert rules[1]["rule"] == "self == oldSelf"
+
+
+def test_a_handwritten_rule_of_no_field_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got rules or schemas of \['spec\.tusk'\], expected paths of fields"):
+        generated({"spec.tusk": []})
+
+
+def test_a_mutable_field_has_no_rule_against_changes() -> None:
+    fields = generated()
+    assert immutability.RULES not in fields["suspend"]
+    assert immutability.RULES in fields["retries"]
+
+
+def test_an_object_of_many_fields_is_compared_field_by_field() -> None:
+    decoding = generated()["decoding"]
+    assert decoding["properties"]["precision"][immutability.RULES][0]["rule"] == "self == oldSelf"
+    (rule,) = decoding[immutability.RULES]
+    numbers, prompt = rule["rule"].removesuffix(")").split(" && (")
+    assert numbers.startswith("self.?beamSize == oldSelf.?beamSize && self.?bestOf == oldSelf.?bestOf && ")
+    assert prompt.startswith("has(self.initialPrompt) ? ")
+    assert prompt.endswith(" : !has(oldSelf.initialPrompt)")
+    assert rule["message"].endswith(immutability.IMMUTABLE)
