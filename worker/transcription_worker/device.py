@@ -1,4 +1,4 @@
-"""The proof of the device: before anything else, and by running something on it."""
+"""Proves the device before anything else is done, by running a small kernel on it."""
 
 import dataclasses
 import importlib.metadata
@@ -13,7 +13,7 @@ from transcription_api.spec import DevicePolicy
 
 from transcription_worker import nvml
 from transcription_worker.errors import WorkerError
-from transcription_worker.gpu_diagnosis import GPU, Observed, Verdict, decide_verdict, shown
+from transcription_worker.gpu_diagnosis import GPU, DeviceFacts, Diagnosis, diagnose, shown
 
 # torch is imported where a GPU is asked about: it takes seconds, and the CPU needs no proof.
 
@@ -25,28 +25,28 @@ KERNEL_SIZE = 256
 
 
 def prove_device(policy: DevicePolicy) -> DeviceUsed:
-    """The device that will run the model.
+    """Return the device that will run the model.
 
     Raises:
         WorkerError: RequireGPU and no usable GPU; the reason says which it is.
     """
     if policy is DevicePolicy.CPU:
         return cpu_used()
-    seen = observe_device()
-    verdict = decide_verdict(seen)
-    if verdict.reason is None:
-        return gpu_used(seen)
+    facts = observe_device()
+    diagnosis = diagnose(facts)
+    if diagnosis.reason is None:
+        return gpu_used(facts)
     if policy is DevicePolicy.REQUIRE_GPU:
-        raise WorkerError(verdict.reason, verdict.message)
-    log.warning("no usable GPU, the CPU goes on: %s: %s", verdict.reason.name, verdict.message)
-    return cpu_used(verdict)
+        raise WorkerError(diagnosis.reason, diagnosis.message)
+    log.warning("no usable GPU, the CPU goes on: %s: %s", diagnosis.reason.name, diagnosis.message)
+    return cpu_used(diagnosis)
 
 
-def observe_device() -> Observed:
-    """Looks at driver, masks and devices, and runs the small kernel on the first GPU."""
+def observe_device() -> DeviceFacts:
+    """Look at driver, masks and devices, and run the small kernel on the first GPU."""
     import torch
 
-    seen = Observed(
+    facts = DeviceFacts(
         torch=torch.__version__,
         cuda=torch.version.cuda,
         built_for=_built_for(),
@@ -55,7 +55,7 @@ def observe_device() -> Observed:
         nodes=nvml.device_nodes(),
         masks=tuple((name, os.environ[name]) for name in MASKS if name in os.environ),
     )
-    return _with_gpus(seen) if seen.cuda is not None else seen
+    return _with_gpus(facts) if facts.cuda is not None else facts
 
 
 def _built_for() -> tuple[str, ...]:
@@ -66,18 +66,18 @@ def _built_for() -> tuple[str, ...]:
     return tuple(flags.split()) if flags else ()
 
 
-def _with_gpus(seen: Observed) -> Observed:
+def _with_gpus(facts: DeviceFacts) -> DeviceFacts:
     import torch
 
     try:
         with warnings.catch_warnings():
-            # torch warns of what the verdict says in full.
+            # torch warns of what the diagnosis says in full.
             warnings.simplefilter("ignore")
             torch.cuda.init()
             gpus = tuple(_gpu(index) for index in range(torch.cuda.device_count()))
     except (RuntimeError, AssertionError) as error:
-        return dataclasses.replace(seen, init_error=str(error))
-    return dataclasses.replace(seen, gpus=gpus, kernel_error=kernel_error("cuda:0") if gpus else None)
+        return dataclasses.replace(facts, init_error=str(error))
+    return dataclasses.replace(facts, gpus=gpus, kernel_error=kernel_error("cuda:0") if gpus else None)
 
 
 def _gpu(index: int) -> GPU:
@@ -88,7 +88,7 @@ def _gpu(index: int) -> GPU:
 
 
 def kernel_error(device: str) -> str | None:
-    """What goes wrong with a product of two matrices of zeros and ones in half precision; None if the result is right.
+    """Multiply two matrices of zeros and ones in half precision; return what went wrong, None if the product is right.
 
     It goes through cuBLAS, as the model will, and draws no random number: the model's own draws stay the same.
     """
@@ -104,32 +104,32 @@ def kernel_error(device: str) -> str | None:
     return None if torch.equal(result, expected) else "the product of two small matrices is wrong"
 
 
-def gpu_used(seen: Observed) -> DeviceUsed:
-    """For the status, from what was observed."""
-    gpu = seen.gpus[0]
+def gpu_used(facts: DeviceFacts) -> DeviceUsed:
+    """Describe the first GPU for the status."""
+    gpu = facts.gpus[0]
     return DeviceUsed(
         kind="cuda",
         name=gpu.name,
-        driver=seen.driver,
-        cuda=seen.cuda,
-        torch=seen.torch,
+        driver=facts.driver,
+        cuda=facts.cuda,
+        torch=facts.torch,
         compute_capability=shown(gpu.capability),
     )
 
 
-def cpu_used(verdict: Verdict | None = None) -> DeviceUsed:
-    """For the status; `verdict` says why it is not the GPU that was preferred."""
+def cpu_used(diagnosis: Diagnosis | None = None) -> DeviceUsed:
+    """Describe the CPU for the status; `diagnosis` says why it is not the GPU that was preferred."""
     return DeviceUsed(
         kind="cpu",
         name=cpu_name(),
         torch=importlib.metadata.version("torch"),
-        fallback_reason=verdict.reason.name if verdict and verdict.reason else None,
-        fallback_message=verdict.message if verdict else None,
+        fallback_reason=diagnosis.reason.name if diagnosis and diagnosis.reason else None,
+        fallback_message=diagnosis.message if diagnosis else None,
     )
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """As the kernel calls it; else the architecture."""
+    """Return the CPU's name as the kernel gives it, or else the architecture."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The device report for people and programs: what is there, what the build supports, the verdict and what to do."""
+"""The command doctor: prints what devices are there, what the build supports, the diagnosis and what to do."""
 
 import json
 import sys
@@ -8,40 +8,40 @@ from transcription_api import exit_codes
 from transcription_api.spec import DevicePolicy
 
 from transcription_worker.device import cpu_name, observe_device
-from transcription_worker.gpu_diagnosis import Observed, Verdict, decide_verdict, needed_driver, shown
+from transcription_worker.gpu_diagnosis import DeviceFacts, Diagnosis, diagnose, needed_driver, shown
 
 
 def run_doctor(policy: DevicePolicy, as_json: bool) -> int:
-    """Prints the report. DEVICE_UNUSABLE where the policy needs a GPU and none is usable, else OK."""
-    seen = observe_device()
-    verdict = decide_verdict(seen)
-    facts = device_facts(seen, verdict, policy)
-    sys.stdout.write((json.dumps(facts, indent=2) if as_json else render_facts(facts)) + "\n")
-    refused = policy is DevicePolicy.REQUIRE_GPU and verdict.reason is not None
-    return exit_codes.DEVICE_UNUSABLE if refused else exit_codes.OK
+    """Print the report; return DEVICE_UNUSABLE if the policy needs a GPU and none is usable, else OK."""
+    facts = observe_device()
+    diagnosis = diagnose(facts)
+    report = doctor_report(facts, diagnosis, policy)
+    sys.stdout.write((json.dumps(report, indent=2) if as_json else render_report(report)) + "\n")
+    unusable = policy is DevicePolicy.REQUIRE_GPU and diagnosis.reason is not None
+    return exit_codes.DEVICE_UNUSABLE if unusable else exit_codes.OK
 
 
-def device_facts(seen: Observed, verdict: Verdict, policy: DevicePolicy) -> dict[str, Any]:
-    """The report as data."""
-    reason = verdict.reason
+def doctor_report(facts: DeviceFacts, diagnosis: Diagnosis, policy: DevicePolicy) -> dict[str, Any]:
+    """Return the report as JSON's types."""
+    reason = diagnosis.reason
     return {
         "policy": policy.value,
         "usable": reason is None,
         "reason": reason.name if reason else None,
-        "message": verdict.message,
+        "message": diagnosis.message,
         "advice": reason.advice if reason else None,
         "device": _device(policy, reason is None),
-        "driver": seen.driver,
-        "driverNeeded": needed_driver(seen.cuda) if seen.cuda else None,
-        "libcuda": seen.libcuda_error or "loaded",
-        "deviceNodes": list(seen.nodes),
-        "masks": dict(seen.masks),
-        "torch": seen.torch,
-        "cuda": seen.cuda,
-        "builtFor": list(seen.built_for),
+        "driver": facts.driver,
+        "driverNeeded": needed_driver(facts.cuda) if facts.cuda else None,
+        "libcuda": facts.libcuda_error or "loaded",
+        "deviceNodes": list(facts.nodes),
+        "masks": dict(facts.masks),
+        "torch": facts.torch,
+        "cuda": facts.cuda,
+        "builtFor": list(facts.built_for),
         "gpus": [
             {"name": gpu.name, "computeCapability": shown(gpu.capability), "memoryMiB": gpu.memory >> 20}
-            for gpu in seen.gpus
+            for gpu in facts.gpus
         ],
         "cpu": cpu_name(),
     }
@@ -54,22 +54,22 @@ def _device(policy: DevicePolicy, usable: bool) -> str | None:
     return "cuda" if usable else None
 
 
-def render_facts(facts: dict[str, Any]) -> str:
-    """The report as lines."""
-    gpus = [f"{gpu['name']}, {gpu['computeCapability']}, {gpu['memoryMiB']} MiB" for gpu in facts["gpus"]]
+def render_report(report: dict[str, Any]) -> str:
+    """Return the report as lines of text."""
+    gpus = [f"{gpu['name']}, {gpu['computeCapability']}, {gpu['memoryMiB']} MiB" for gpu in report["gpus"]]
     lines = [
-        ("policy", facts["policy"]),
-        ("GPU", "usable" if facts["usable"] else facts["reason"]),
-        ("because", facts["message"]),
-        ("advice", facts["advice"]),
-        ("runs on", facts["device"] or "nothing: the transcription would be refused"),
-        ("driver", f"{facts['driver'] or 'none found'} (needed: {facts['driverNeeded']} or newer)"),
-        ("libcuda", facts["libcuda"]),
-        ("nodes", ", ".join(facts["deviceNodes"]) or "none"),
-        ("masks", ", ".join(f"{name}={value!r}" for name, value in facts["masks"].items()) or "none"),
-        ("torch", f"{facts['torch']}, CUDA {facts['cuda']}"),
-        ("built for", " ".join(facts["builtFor"])),
+        ("policy", report["policy"]),
+        ("GPU", "usable" if report["usable"] else report["reason"]),
+        ("because", report["message"]),
+        ("advice", report["advice"]),
+        ("runs on", report["device"] or "nothing: the transcription would be refused"),
+        ("driver", f"{report['driver'] or 'none found'} (needed: {report['driverNeeded']} or newer)"),
+        ("libcuda", report["libcuda"]),
+        ("nodes", ", ".join(report["deviceNodes"]) or "none"),
+        ("masks", ", ".join(f"{name}={value!r}" for name, value in report["masks"].items()) or "none"),
+        ("torch", f"{report['torch']}, CUDA {report['cuda']}"),
+        ("built for", " ".join(report["builtFor"])),
         ("devices", "; ".join(gpus) or "none"),
-        ("CPU", facts["cpu"]),
+        ("CPU", report["cpu"]),
     ]
     return "\n".join(f"{name + ':':<11}{value}" for name, value in lines if value)

@@ -9,7 +9,7 @@ from transcription_api import reasons
 from transcription_api.spec import S3Object
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.storage.bucket import Bucket, Found
+from transcription_worker.storage.bucket import Bucket, ObjectInfo
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Audio:
     etag: str
 
 
-def find_audio(bucket: Bucket, source: S3Object) -> Found:
+def find_audio(bucket: Bucket, source: S3Object) -> ObjectInfo:
     """Size and ETag of the source.
 
     Raises:
@@ -40,7 +40,7 @@ def find_audio(bucket: Bucket, source: S3Object) -> Found:
     return found
 
 
-def fetch_audio(bucket: Bucket, source: S3Object, found: Found, scratch: Path) -> Audio:
+def fetch_audio(bucket: Bucket, source: S3Object, found: ObjectInfo, scratch: Path) -> Audio:
     """The bytes of exactly the object that was found, however often the connection breaks."""
     path = scratch / AUDIO_NAME
     bucket.download(source.key, found, path)

@@ -1,4 +1,4 @@
-"""What an observed device means: usable, or which of the GPU reasons. Pure: a record in, a verdict out."""
+"""Tells from the facts about a device whether it is usable or which of the GPU reasons applies. Pure functions."""
 
 import re
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class GPU:
 
 
 @dataclass(frozen=True)
-class Observed:
-    """All that the verdict rests on; absent things are None."""
+class DeviceFacts:
+    """Everything that the diagnosis is made from; what was not found is None."""
 
     torch: str
     cuda: str | None  # of the torch build; None for a CPU build
@@ -37,53 +37,53 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Diagnosis:
     """`reason` is None where the first GPU is usable."""
 
     reason: Reason | None
     message: str
 
 
-def decide_verdict(seen: Observed) -> Verdict:
-    """The first thing in the way, from the build to the kernel."""
-    if seen.cuda is None:
-        return Verdict(reasons.GPU_UNSUPPORTED, f"torch {seen.torch} is a build without CUDA")
-    if seen.init_error is not None or not seen.gpus:
-        return _not_started(seen, seen.init_error or "torch sees no CUDA device")
-    gpu = seen.gpus[0]
-    if not supports(seen.built_for, gpu.capability):
-        return Verdict(reasons.GPU_UNSUPPORTED, _unsupported(gpu, seen.built_for))
-    if seen.kernel_error is not None:
-        return _kernel_failed(gpu, seen)
-    return Verdict(
+def diagnose(facts: DeviceFacts) -> Diagnosis:
+    """Name the first thing that is in the way, from torch's build to the kernel that was tried."""
+    if facts.cuda is None:
+        return Diagnosis(reasons.GPU_UNSUPPORTED, f"torch {facts.torch} is a build without CUDA")
+    if facts.init_error is not None or not facts.gpus:
+        return _not_started(facts, facts.init_error or "torch sees no CUDA device")
+    gpu = facts.gpus[0]
+    if not supports(facts.built_for, gpu.capability):
+        return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts.built_for))
+    if facts.kernel_error is not None:
+        return _kernel_failed(gpu, facts)
+    return Diagnosis(
         None, f"{gpu.name}: compute capability {shown(gpu.capability)}, a kernel ran and its result is right"
     )
 
 
-def _not_started(seen: Observed, words: str) -> Verdict:
+def _not_started(facts: DeviceFacts, words: str) -> Diagnosis:
     # Order matters: an old driver also leaves no device, and a mask explains what nodes cannot.
     if "too old" in words or "driver version is insufficient" in words:
-        return Verdict(reasons.GPU_DRIVER_TOO_OLD, _too_old(seen, words))
+        return Diagnosis(reasons.GPU_DRIVER_TOO_OLD, _too_old(facts, words))
     if is_out_of_memory(words):
-        return Verdict(reasons.OUT_OF_MEMORY, _first_line(words))
-    if (mask := _hiding(seen.masks)) is not None:
-        return Verdict(reasons.GPU_NOT_VISIBLE, f"{mask[0]} is {mask[1]!r}, which hides every GPU")
-    if seen.libcuda_error is not None and not seen.nodes:
-        return Verdict(reasons.GPU_DRIVER_MISSING, _missing(seen))
-    if "No CUDA GPUs are available" in words or "no CUDA-capable device" in words or not seen.nodes:
-        return Verdict(reasons.GPU_NOT_VISIBLE, _invisible(seen))
-    if seen.libcuda_error is not None or "Found no NVIDIA driver" in words:
-        return Verdict(reasons.GPU_DRIVER_MISSING, _missing(seen))
-    return Verdict(reasons.GPU_FAILED, f"CUDA did not start (driver {seen.driver}): {_first_line(words)}")
+        return Diagnosis(reasons.OUT_OF_MEMORY, _first_line(words))
+    if (mask := _hiding(facts.masks)) is not None:
+        return Diagnosis(reasons.GPU_NOT_VISIBLE, f"{mask[0]} is {mask[1]!r}, which hides every GPU")
+    if facts.libcuda_error is not None and not facts.nodes:
+        return Diagnosis(reasons.GPU_DRIVER_MISSING, _missing(facts))
+    if "No CUDA GPUs are available" in words or "no CUDA-capable device" in words or not facts.nodes:
+        return Diagnosis(reasons.GPU_NOT_VISIBLE, _invisible(facts))
+    if facts.libcuda_error is not None or "Found no NVIDIA driver" in words:
+        return Diagnosis(reasons.GPU_DRIVER_MISSING, _missing(facts))
+    return Diagnosis(reasons.GPU_FAILED, f"CUDA did not start (driver {facts.driver}): {_first_line(words)}")
 
 
-def _kernel_failed(gpu: GPU, seen: Observed) -> Verdict:
-    words = seen.kernel_error or ""
+def _kernel_failed(gpu: GPU, facts: DeviceFacts) -> Diagnosis:
+    words = facts.kernel_error or ""
     if is_out_of_memory(words):
-        return Verdict(reasons.OUT_OF_MEMORY, f"{gpu.name}: {_first_line(words)}")
+        return Diagnosis(reasons.OUT_OF_MEMORY, f"{gpu.name}: {_first_line(words)}")
     if "no kernel image" in words or "unsupported toolchain" in words:
-        return Verdict(reasons.GPU_UNSUPPORTED, _unsupported(gpu, seen.built_for))
-    return Verdict(reasons.GPU_FAILED, f"{gpu.name}: a small kernel failed: {_first_line(words)}")
+        return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts.built_for))
+    return Diagnosis(reasons.GPU_FAILED, f"{gpu.name}: a small kernel failed: {_first_line(words)}")
 
 
 def supports(built_for: tuple[str, ...], capability: tuple[int, int]) -> bool:
@@ -109,12 +109,12 @@ def _runs(entry: str, capability: tuple[int, int]) -> bool:
 
 
 def is_out_of_memory(words: str) -> bool:
-    """torch's words for a GPU's memory and a host's."""
+    """Whether torch's message is about full memory, the GPU's or the host's."""
     return "out of memory" in words.lower() or "can't allocate memory" in words
 
 
 def needed_driver(cuda: str) -> str:
-    """The oldest driver for this CUDA version, 13.2 -> 580.65.06."""
+    """Return the oldest driver for this CUDA version: 580.65.06 for 13.2."""
     major = cuda.split(".")[0]
     return MINIMUM_DRIVER.get(major, f"one for CUDA {major}")
 
@@ -123,23 +123,25 @@ def shown(capability: tuple[int, int]) -> str:
     return f"{capability[0]}.{capability[1]}"
 
 
-def _too_old(seen: Observed, words: str) -> str:
-    needed = needed_driver(seen.cuda or "")
+def _too_old(facts: DeviceFacts, words: str) -> str:
+    needed = needed_driver(facts.cuda or "")
     found = re.search(r"found version (\d+)", words)
     # 12040 is CUDA 12.4
     cuda = f", which knows CUDA {int(found.group(1)) // 1000}.{int(found.group(1)) % 1000 // 10}" if found else ""
-    return f"driver {seen.driver or 'of unknown version'}{cuda}; torch {seen.torch} needs {needed} or newer"
+    return f"driver {facts.driver or 'of unknown version'}{cuda}; torch {facts.torch} needs {needed} or newer"
 
 
-def _missing(seen: Observed) -> str:
-    module = f"the kernel module is {seen.driver}" if seen.driver else "no kernel module answers"
-    return f"{seen.libcuda_error or 'torch found no driver'}; {module}; device nodes: {', '.join(seen.nodes) or 'none'}"
+def _missing(facts: DeviceFacts) -> str:
+    module = f"the kernel module is {facts.driver}" if facts.driver else "no kernel module answers"
+    return (
+        f"{facts.libcuda_error or 'torch found no driver'}; {module}; device nodes: {', '.join(facts.nodes) or 'none'}"
+    )
 
 
-def _invisible(seen: Observed) -> str:
-    nodes = ", ".join(seen.nodes) or "no /dev/nvidia* in the container"
-    masks = ", ".join(f"{name}={value!r}" for name, value in seen.masks) or "no variable hides one"
-    return f"driver {seen.driver or 'of unknown version'} is there, but no device: {nodes}; {masks}"
+def _invisible(facts: DeviceFacts) -> str:
+    nodes = ", ".join(facts.nodes) or "no /dev/nvidia* in the container"
+    masks = ", ".join(f"{name}={value!r}" for name, value in facts.masks) or "no variable hides one"
+    return f"driver {facts.driver or 'of unknown version'} is there, but no device: {nodes}; {masks}"
 
 
 def _unsupported(gpu: GPU, built_for: tuple[str, ...]) -> str:

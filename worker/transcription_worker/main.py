@@ -15,9 +15,9 @@ from transcription_api.task import Task, parse_task
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import log_about, start_logging
-from transcription_worker.paths import Places, observed_places, point_caches_at, progress_port
+from transcription_worker.paths import Paths, container_paths, point_caches_at, progress_port
 from transcription_worker.progress import Board, serve_progress
-from transcription_worker.termination import Ending, watch_signals
+from transcription_worker.termination import TerminationMessage, watch_signals
 from transcription_worker.threads import wait_briefly
 
 # torch takes seconds to import: what needs it is imported inside the functions, after signals are watched.
@@ -80,20 +80,20 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def run_task() -> int:
     """One task: its report goes to the termination message, its outcome is the exit code."""
-    places = observed_places()
+    paths = container_paths()
     known: dict[str, object] = {}
-    ending = Ending(places.termination_log, lambda: dict(known))
-    watch_signals(ending.interrupt)
-    report = _report(places, known)
-    ending.end(report)
+    message = TerminationMessage(paths.termination_log, lambda: dict(known))
+    watch_signals(message.interrupt)
+    report = _report(paths, known)
+    message.write(report)
     return _exit_code(report)
 
 
-def _report(places: Places, known: dict[str, object]) -> Report:
+def _report(paths: Paths, known: dict[str, object]) -> Report:
     try:
         task = _task()
         log_about({"namespace": task.namespace, "name": task.name, "uid": task.uid})
-        report = _run(_spec(task), places, known)
+        report = _run(_spec(task), paths, known)
         _log_end(report)
         return report
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says what became of the task
@@ -117,15 +117,15 @@ def _failed(error: Exception, known: dict[str, object]) -> Report:
     return failure(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}", **known)
 
 
-def _run(spec: Spec, places: Places, known: dict[str, object]) -> Report:
+def _run(spec: Spec, paths: Paths, known: dict[str, object]) -> Report:
     board = Board()
     server = serve_progress(board, progress_port())
     try:
-        places.scratch.mkdir(parents=True, exist_ok=True)
-        point_caches_at(places.scratch)
+        paths.scratch.mkdir(parents=True, exist_ok=True)
+        point_caches_at(paths.scratch)
         from transcription_worker.run import Run
 
-        report = Run(spec, places, board, known).complete()
+        report = Run(spec, paths, board, known).complete()
         board.enter("done")
         return report
     except OSError as error:
@@ -133,7 +133,7 @@ def _run(spec: Spec, places: Places, known: dict[str, object]) -> Report:
 
         if not is_no_space(error):
             raise
-        raise WorkerError(reasons.NO_SPACE_LEFT, f"{error.filename or places.scratch}: no space left") from error
+        raise WorkerError(reasons.NO_SPACE_LEFT, f"{error.filename or paths.scratch}: no space left") from error
     finally:
         if server is not None:
             server.shutdown()

@@ -13,8 +13,8 @@ from transcription_api.report import ModelUsed
 from transcription_api.spec import DEFAULT_MODEL, Model, S3Object
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.paths import Places
-from transcription_worker.storage.bucket import Bucket, Found
+from transcription_worker.paths import Paths
+from transcription_worker.storage.bucket import Bucket, ObjectInfo
 from transcription_worker.storage.roles import Role
 
 log = logging.getLogger(__name__)
@@ -32,31 +32,31 @@ class ModelFile:
         return (self.used.digest or "").removeprefix("sha256:")
 
 
-def fetch_model(model: Model, places: Places) -> ModelFile:
+def fetch_model(model: Model, paths: Paths) -> ModelFile:
     """The checkpoint's file.
 
     Raises:
         WorkerError: ModelNotFound, ModelDigestMismatch, or what S3 or the download met.
     """
-    path, digest = _fetch(model, places)
+    path, digest = _fetch(model, paths)
     if model.sha256 is not None and digest != model.sha256.lower():
         message = f"spec.model.sha256: got {model.sha256}, but the file {model.display_name!r} has {digest}"
         raise WorkerError(reasons.MODEL_DIGEST_MISMATCH, message)
     return ModelFile(path, ModelUsed(model.display_name, f"sha256:{digest}"))
 
 
-def _fetch(model: Model, places: Places) -> tuple[Path, str]:
+def _fetch(model: Model, paths: Paths) -> tuple[Path, str]:
     """The file and its digest: a large one takes seconds to read, so it is read once."""
     if model.volume is not None:
-        path = _in_volume(model.volume.path, places)
+        path = _in_volume(model.volume.path, paths)
         return path, sha256_of(path)
     if model.s3 is not None:
-        return _from_s3(model.s3, model.sha256, places)
-    return fetch_named(model.name or DEFAULT_MODEL, places.model_cache / "openai")
+        return _from_s3(model.s3, model.sha256, paths)
+    return fetch_named(model.name or DEFAULT_MODEL, paths.model_cache / "openai")
 
 
-def _in_volume(path: str, places: Places) -> Path:
-    root = places.model_volume.resolve()
+def _in_volume(path: str, paths: Paths) -> Path:
+    root = paths.model_volume.resolve()
     found = (root / path.lstrip("/")).resolve()
     if not found.is_relative_to(root) or not found.is_file():
         raise WorkerError(
@@ -85,17 +85,17 @@ def fetch_named(name: str, folder: Path) -> tuple[Path, str]:
     return cached, known.sha256
 
 
-def _from_s3(model: S3Object, sha256: str | None, places: Places) -> tuple[Path, str]:
+def _from_s3(model: S3Object, sha256: str | None, paths: Paths) -> tuple[Path, str]:
     """With a digest the cache is enough; without one S3 is asked for the ETag, and only then the cache."""
     if sha256 is not None:
-        cached = places.model_cache / "sha256" / sha256.lower()
+        cached = paths.model_cache / "sha256" / sha256.lower()
         if cached.is_file() and sha256_of(cached) == sha256.lower():
             log.info("model %s is in the cache", model.key)
             return cached, sha256.lower()
-    bucket = Bucket(model, Role.MODEL, places)
+    bucket = Bucket(model, Role.MODEL, paths)
     found = bucket.find(model.key)
     if sha256 is None:
-        cached = places.model_cache / "s3" / _cache_name(model, found)
+        cached = paths.model_cache / "s3" / _cache_name(model, found)
         if cached.is_file():
             log.info("model %s is in the cache", model.key)
             return cached, sha256_of(cached)
@@ -108,7 +108,7 @@ def _from_s3(model: S3Object, sha256: str | None, places: Places) -> tuple[Path,
     return cached, digest
 
 
-def _cache_name(model: S3Object, found: Found) -> str:
+def _cache_name(model: S3Object, found: ObjectInfo) -> str:
     parts = "\n".join((model.endpoint_url or "", model.bucket, model.key, found.etag, str(found.size)))
     return hashlib.sha256(parts.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Folders and ports of the worker's container, and the caches of the libraries it uses."""
+"""Folders and ports of the worker's container, and the cache folders of the libraries that it uses."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ ENV_ROOT = "TRANSCRIPTION_ROOT"
 # Another port for GET /progress, for the same reason.
 ENV_PROGRESS_PORT = "TRANSCRIPTION_PROGRESS_PORT"
 
-# Where each library would else write under a home folder or beside its own files, both read-only in the pod.
+# Without these variables each library writes below the home folder or beside its own files, both read-only in the pod.
 CACHE_VARIABLES = {
     "XDG_CACHE_HOME": "cache",
     "NUMBA_CACHE_DIR": "cache/numba",
@@ -25,13 +25,13 @@ CACHE_VARIABLES = {
 
 
 @dataclass(frozen=True)
-class Places:
-    """Every folder of names.py below one root, / in a container."""
+class Paths:
+    """Every folder of transcription_api.names below one root, which is / in a container."""
 
     root: Path = Path("/")
 
     def at(self, path: str) -> Path:
-        """A container's absolute path below the root."""
+        """Return where an absolute path of the container lies below the root."""
         return self.root / path.lstrip("/")
 
     @property
@@ -51,9 +51,9 @@ class Places:
         return self.at(names.TERMINATION_MESSAGE_PATH)
 
 
-def observed_places() -> Places:
-    """Those of this container."""
-    return Places(Path(os.environ.get(ENV_ROOT, "/")))
+def container_paths() -> Paths:
+    """Return the paths of this container."""
+    return Paths(Path(os.environ.get(ENV_ROOT, "/")))
 
 
 def progress_port() -> int:
@@ -71,9 +71,9 @@ def point_caches_at(scratch: Path) -> None:
 
 
 def keep_caches_in(scratch: Path) -> None:
-    """As point_caches_at, but only where the home folder has no room for caches, as in the image: others stay warm there.
+    """Call point_caches_at only where the user's own cache folder cannot be written, as in the image.
 
-    A library's progress bar is for a terminal.
+    Elsewhere caches of earlier runs are kept in use. Progress bars of libraries are shown on a terminal alone.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/")) / ".cache")
     try:

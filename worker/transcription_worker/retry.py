@@ -1,4 +1,4 @@
-"""Waiting out an outage: backoff with a bound on the whole, a log line for each wait."""
+"""Retries with exponential backoff, a bound on the whole outage, and a log line for each pause."""
 
 import logging
 import os
@@ -19,8 +19,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 
 
-class Patience:
-    """How long one operation has been failing, and how long to wait before its next try."""
+class Backoff:
+    """Knows how long one operation has been failing, and how long to wait before its next try."""
 
     def __init__(
         self,
@@ -36,13 +36,16 @@ class Patience:
         self._failing_since: float | None = None
         self._failures = 0
 
-    def progressed(self) -> None:
-        """Bytes came: what fails next is another outage."""
+    def reset(self) -> None:
+        """Count the next failure as a new outage, since bytes have arrived."""
         self._failing_since = None
         self._failures = 0
 
     def wait_after(self, error: Exception, why: str) -> None:
-        """Returns after a pause. Raises `error` where the next try would come after the bound."""
+        """Sleep until the next try.
+
+        Raises:
+            Exception: `error` itself, if the next try would come later than the bound."""
         now = self._clock()
         self._failing_since = now if self._failing_since is None else self._failing_since
         pause = self._next_pause()
@@ -62,9 +65,9 @@ def outage_seconds() -> float:
     return float(os.environ.get(ENV_OUTAGE_SECONDS, DEFAULT_OUTAGE_SECONDS))
 
 
-def persist(what: str, operation: Callable[[], T], transient: Callable[[Exception], str | None]) -> T:
-    """The operation's value, tried again while `transient` gives words for what it raised."""
-    patience = Patience(what)
+def call_with_retries(what: str, operation: Callable[[], T], transient: Callable[[Exception], str | None]) -> T:
+    """Return the operation's value; retry while `transient` describes what it raised as an outage."""
+    backoff = Backoff(what)
     while True:
         try:
             return operation()
@@ -72,4 +75,4 @@ def persist(what: str, operation: Callable[[], T], transient: Callable[[Exceptio
             why = transient(error)
             if why is None:
                 raise
-            patience.wait_after(error, why)
+            backoff.wait_after(error, why)

@@ -10,10 +10,10 @@ from transcription_api.spec import Spec
 from transcription_worker.device import prove_device
 from transcription_worker.fetch import fetch_audio, find_audio
 from transcription_worker.model import fetch_model
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 from transcription_worker.progress import Board
 from transcription_worker.report import complete_report, make_committed, reused_report
-from transcription_worker.storage.bucket import Bucket, Found
+from transcription_worker.storage.bucket import Bucket, ObjectInfo
 from transcription_worker.storage.roles import Role
 from transcription_worker.transcribe import Track, Work, asked_seconds, open_tracks, options_of, transcribe_tracks
 from transcription_worker.write import commit, find_result, try_destination, write_formats
@@ -28,7 +28,7 @@ class Run:
     """`known` holds the report's fields as they become known: a failure tells them too."""
 
     spec: Spec
-    places: Places
+    paths: Paths
     board: Board
     known: dict[str, Any] = field(default_factory=dict)
 
@@ -38,8 +38,8 @@ class Run:
         self.known["device"] = prove_device(self.spec.device.policy)
         self.board.note(device=self.known["device"])
         self.board.enter("fetch")
-        source = Bucket(self.spec.source.s3, Role.SOURCE, self.places)
-        destination = Bucket(self.spec.destination.s3, Role.DESTINATION, self.places)
+        source = Bucket(self.spec.source.s3, Role.SOURCE, self.paths)
+        destination = Bucket(self.spec.destination.s3, Role.DESTINATION, self.paths)
         found = find_audio(source, self.spec.source.s3)
         self.known["source_etag"] = found.etag
         earlier = find_result(destination, self.spec, found.etag)
@@ -56,10 +56,10 @@ class Run:
 
         refuse(self.spec.engine, options_of(self.spec), self.known["device"])
 
-    def _open(self, source: Bucket, found: Found) -> list[Track]:
-        audio = fetch_audio(source, self.spec.source.s3, found, self.places.scratch)
+    def _open(self, source: Bucket, found: ObjectInfo) -> list[Track]:
+        audio = fetch_audio(source, self.spec.source.s3, found, self.paths.scratch)
         self.board.enter("decode")
-        tracks = open_tracks(audio.path, self.places.scratch, self.spec.audio.channel)
+        tracks = open_tracks(audio.path, self.paths.scratch, self.spec.audio.channel)
         audio.path.unlink()
         seconds = [asked_seconds(track.audio, self.spec.audio.clips) for track in tracks]
         self.known["audio_seconds"] = round(max(seconds), 3)
@@ -68,7 +68,7 @@ class Run:
 
     def _transcribe(self, tracks: list[Track]) -> Work:
         self.board.enter("model")
-        model = fetch_model(self.spec.model, self.places)
+        model = fetch_model(self.spec.model, self.paths)
         self.known["model"] = model.used
         from transcription_worker.engines.selection import load_engine
 

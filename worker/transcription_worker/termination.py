@@ -1,4 +1,4 @@
-"""The end of a run: one report, one exit code, and SIGTERM at any moment."""
+"""The termination message of the pod, written once, and the signals that end the program early."""
 
 import logging
 import os
@@ -14,25 +14,25 @@ from transcription_api.report import Report, encode_report, failure
 log = logging.getLogger(__name__)
 
 
-class Ending:
-    """Writes the termination message once: the run's own, or Interrupted if the signal comes first."""
+class TerminationMessage:
+    """Writes the report to the termination message once: the run's own, or Interrupted if a signal comes first."""
 
     def __init__(self, termination_log: Path, known: Callable[[], dict[str, object]]) -> None:
         self._path = termination_log
         self._known = known
         self._lock = threading.Lock()
-        self._ended = False
+        self._written = False
 
-    def end(self, report: Report) -> bool:
-        """False where another end came first."""
+    def write(self, report: Report) -> bool:
+        """Return whether this report was written: False if another one was before."""
         with self._lock:
-            if self._ended:
+            if self._written:
                 return False
-            self._ended = True
-            self._write(report)
+            self._written = True
+            self._write_file(report)
             return True
 
-    def _write(self, report: Report) -> None:
+    def _write_file(self, report: Report) -> None:
         try:
             self._path.write_bytes(encode_report(report))
         except OSError as error:
@@ -40,9 +40,9 @@ class Ending:
             log.warning("no termination message: %s: %s", self._path, error.strerror)
 
     def interrupt(self, name: str) -> None:
-        """Ends the program at once, whatever its other threads do; returns only if the run has ended already."""
+        """Ends the program at once, whatever its other threads do; returns only if a report has been written already."""
         report = failure(reasons.INTERRUPTED, f"{name} came before the end", **self._known())
-        if self.end(report):
+        if self.write(report):
             log.warning("%s: the run ends here", name)
             os._exit(exit_codes.INTERRUPTED)
 

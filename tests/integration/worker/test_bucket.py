@@ -8,7 +8,7 @@ import pytest
 from transcription_api import names, reasons
 from transcription_api.spec import S3Endpoint, SecretRef
 from transcription_worker.errors import WorkerError
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
@@ -32,7 +32,7 @@ def bucket(bench: Bench, port: int, name: str = SOURCE, role: Role = Role.SOURCE
         path_style=True,
         credentials_secret_ref=SecretRef("s3"),
     )
-    return Bucket(endpoint, role, Places(bench.root))
+    return Bucket(endpoint, role, Paths(bench.root))
 
 
 def put(server: S3Server, key: str, body: bytes = CONTENT) -> str:

@@ -7,7 +7,7 @@ import pytest
 from transcription_api import names, reasons
 from transcription_api.spec import Spec, parse_spec
 from transcription_worker.errors import WorkerError
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import TRIAL_SUFFIX, find_result, try_destination
@@ -36,7 +36,7 @@ def allowed(bench: Bench, server: S3Server, request: pytest.FixtureRequest) -> B
     }
     client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     bench.mount_secret(names.DESTINATION_CREDENTIALS_DIR, user, "user-key")
-    return Bucket(spec_of(bench).destination.s3, Role.DESTINATION, Places(bench.root))
+    return Bucket(spec_of(bench).destination.s3, Role.DESTINATION, Paths(bench.root))
 
 
 def spec_of(bench: Bench) -> Spec:

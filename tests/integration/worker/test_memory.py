@@ -17,8 +17,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from transcription_worker.audio import open_audio
-from transcription_worker.engines.batched.logmel import LogMel
+from transcription_worker.media.audio import open_audio
+from transcription_worker.engines.batched.algorithm.log_mel import LogMel
 torch.set_num_threads(1)
 audio = open_audio(Path(sys.argv[1]), Path(sys.argv[2]))
 mel = LogMel(audio, 80)

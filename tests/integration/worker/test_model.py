@@ -7,7 +7,7 @@ from transcription_api import reasons
 from transcription_api.spec import Model, S3Object, SecretRef
 from transcription_worker.errors import WorkerError
 from transcription_worker.model import fetch_model
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 
 from tests.support.s3 import REGION, S3Server
 from tests.support.worker_bench import SOURCE, Bench
@@ -32,37 +32,37 @@ def put(server: S3Server, body: bytes) -> None:
     server.client().put_object(Bucket=SOURCE, Key=KEY, Body=body)
 
 
-def cached(places: Places) -> list[Path]:
-    return [path for path in places.model_cache.rglob("*") if path.is_file()]
+def cached(paths: Paths) -> list[Path]:
+    return [path for path in paths.model_cache.rglob("*") if path.is_file()]
 
 
 def test_without_a_digest_the_etag_says_whether_the_cache_is_right(bench: Bench, server: S3Server) -> None:
-    places = Places(bench.root)
+    paths = Paths(bench.root)
     put(server, b"first")
-    first = fetch_model(model_of(server), places)
+    first = fetch_model(model_of(server), paths)
     assert first.path.read_bytes() == b"first"
     before = len(server.requests())
-    assert fetch_model(model_of(server), places).path == first.path
+    assert fetch_model(model_of(server), paths).path == first.path
     assert len(server.requests()) == before + 1  # for the ETag alone
 
     put(server, b"second")
-    assert fetch_model(model_of(server), places).path.read_bytes() == b"second"
+    assert fetch_model(model_of(server), paths).path.read_bytes() == b"second"
 
 
 def test_with_a_digest_the_cache_is_used_without_the_server(bench: Bench, server: S3Server) -> None:
-    places = Places(bench.root)
+    paths = Paths(bench.root)
     put(server, b"second")
-    first = fetch_model(model_of(server, DIGEST), places)
+    first = fetch_model(model_of(server, DIGEST), paths)
     before = len(server.requests())
-    again = fetch_model(model_of(server, DIGEST), places)
+    again = fetch_model(model_of(server, DIGEST), paths)
     assert again == first
     assert len(server.requests()) == before
 
 
 def test_an_object_with_another_digest_never_enters_the_cache(bench: Bench, server: S3Server) -> None:
-    places = Places(bench.root)
+    paths = Paths(bench.root)
     put(server, b"first")
     with pytest.raises(WorkerError) as caught:
-        fetch_model(model_of(server, DIGEST), places)
+        fetch_model(model_of(server, DIGEST), paths)
     assert caught.value.reason is reasons.MODEL_DIGEST_MISMATCH
-    assert cached(places) == []
+    assert cached(paths) == []

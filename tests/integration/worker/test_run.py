@@ -9,7 +9,7 @@ import pytest
 from transcription_api import names
 from transcription_api.report import QualityCounts
 from transcription_api.spec import Format, parse_spec
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import find_result
@@ -109,7 +109,7 @@ def test_a_result_is_none_for_another_task_another_source_or_a_changed_object(
     etag = finished.ended.report.source_etag
     assert etag is not None
     spec = parse_spec(finished.spec)
-    bucket = Bucket(spec.destination.s3, Role.DESTINATION, Places(finished.bench.root))
+    bucket = Bucket(spec.destination.s3, Role.DESTINATION, Paths(finished.bench.root))
     assert find_result(bucket, spec, etag) is not None
     assert find_result(bucket, spec, "another") is None
     assert find_result(bucket, parse_spec(finished.spec | {"language": "pt"}), etag) is None

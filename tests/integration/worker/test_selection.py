@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from transcription_api import exit_codes, layout
 from transcription_api.spec import Format, parse_spec
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import find_result
@@ -74,7 +74,7 @@ def test_each_channel_has_its_transcripts_and_its_place_in_the_report(
     # A result of which a channel is missing is none.
     parsed, etag = parse_spec(spec), report.source_etag
     assert etag is not None
-    bucket = Bucket(parsed.destination.s3, Role.DESTINATION, Places(bench.root))
+    bucket = Bucket(parsed.destination.s3, Role.DESTINATION, Paths(bench.root))
     assert find_result(bucket, parsed, etag) is not None
     server.client().delete_object(Bucket=DESTINATION, Key=layout.result_key(parsed, Format.SRT, 1))
     assert find_result(bucket, parsed, etag) is None

@@ -1,17 +1,17 @@
-"""The verdict over observed devices, with torch's and the driver's real words."""
+"""The diagnosis from facts about devices, with torch's and the driver's real words."""
 
 import dataclasses
 from typing import Any
 
 import pytest
 from transcription_api import reasons
-from transcription_worker.gpu_diagnosis import GPU, Observed, decide_verdict, needed_driver, supports
+from transcription_worker.gpu_diagnosis import GPU, DeviceFacts, diagnose, needed_driver, supports
 
 H100 = GPU("NVIDIA H100 80GB HBM3", (9, 0), 85 << 30)
 V100 = GPU("Tesla V100-SXM2-16GB", (7, 0), 16 << 30)
 BUILT_FOR = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
 # A node in order; each test takes something away from it.
-HEALTHY = Observed(
+HEALTHY = DeviceFacts(
     torch="2.15.0+cu132",
     cuda="13.2",
     built_for=BUILT_FOR,
@@ -45,102 +45,102 @@ ILLEGAL_ACCESS = (
 )
 
 
-def but(**fields: Any) -> Observed:
+def but(**fields: Any) -> DeviceFacts:
     return dataclasses.replace(HEALTHY, **fields)
 
 
 def test_a_node_in_order_gets_no_reason() -> None:
-    verdict = decide_verdict(HEALTHY)
-    assert verdict.reason is None
-    assert "NVIDIA H100 80GB HBM3" in verdict.message
+    diagnosis = diagnose(HEALTHY)
+    assert diagnosis.reason is None
+    assert "NVIDIA H100 80GB HBM3" in diagnosis.message
 
 
 def test_a_node_without_a_driver_is_told_so() -> None:
-    seen = but(driver=None, libcuda_error=NO_LIBCUDA, nodes=(), gpus=(), init_error=NO_DRIVER)
-    verdict = decide_verdict(seen)
-    assert verdict.reason is reasons.GPU_DRIVER_MISSING
-    assert "libcuda.so.1: cannot open shared object file" in verdict.message
-    assert "device nodes: none" in verdict.message
+    facts = but(driver=None, libcuda_error=NO_LIBCUDA, nodes=(), gpus=(), init_error=NO_DRIVER)
+    diagnosis = diagnose(facts)
+    assert diagnosis.reason is reasons.GPU_DRIVER_MISSING
+    assert "libcuda.so.1: cannot open shared object file" in diagnosis.message
+    assert "device nodes: none" in diagnosis.message
 
 
 def test_a_pod_without_the_runtime_class_names_the_kernel_module_that_is_there() -> None:
-    verdict = decide_verdict(but(libcuda_error=NO_LIBCUDA, nodes=(), gpus=(), init_error=NO_DRIVER))
-    assert verdict.reason is reasons.GPU_DRIVER_MISSING
-    assert "the kernel module is 590.44.01" in verdict.message
+    diagnosis = diagnose(but(libcuda_error=NO_LIBCUDA, nodes=(), gpus=(), init_error=NO_DRIVER))
+    assert diagnosis.reason is reasons.GPU_DRIVER_MISSING
+    assert "the kernel module is 590.44.01" in diagnosis.message
 
 
 def test_device_nodes_without_the_drivers_library_are_a_missing_driver() -> None:
-    verdict = decide_verdict(but(libcuda_error=NO_LIBCUDA, gpus=(), init_error=NO_DRIVER))
-    assert verdict.reason is reasons.GPU_DRIVER_MISSING
+    diagnosis = diagnose(but(libcuda_error=NO_LIBCUDA, gpus=(), init_error=NO_DRIVER))
+    assert diagnosis.reason is reasons.GPU_DRIVER_MISSING
 
 
 def test_an_old_driver_names_the_version_found_and_the_one_needed() -> None:
-    verdict = decide_verdict(but(driver="550.90.07", gpus=(), init_error=TOO_OLD))
-    assert verdict.reason is reasons.GPU_DRIVER_TOO_OLD
-    assert verdict.message == "driver 550.90.07, which knows CUDA 12.4; torch 2.15.0+cu132 needs 580.65.06 or newer"
+    diagnosis = diagnose(but(driver="550.90.07", gpus=(), init_error=TOO_OLD))
+    assert diagnosis.reason is reasons.GPU_DRIVER_TOO_OLD
+    assert diagnosis.message == "driver 550.90.07, which knows CUDA 12.4; torch 2.15.0+cu132 needs 580.65.06 or newer"
 
 
 @pytest.mark.parametrize("value", ["", "-1", "NoDevFiles"])
 def test_a_mask_that_hides_every_gpu_is_named(value: str) -> None:
-    seen = but(masks=(("CUDA_VISIBLE_DEVICES", value),), gpus=(), init_error=NO_GPUS)
-    verdict = decide_verdict(seen)
-    assert verdict.reason is reasons.GPU_NOT_VISIBLE
-    assert verdict.message == f"CUDA_VISIBLE_DEVICES is {value!r}, which hides every GPU"
+    facts = but(masks=(("CUDA_VISIBLE_DEVICES", value),), gpus=(), init_error=NO_GPUS)
+    diagnosis = diagnose(facts)
+    assert diagnosis.reason is reasons.GPU_NOT_VISIBLE
+    assert diagnosis.message == f"CUDA_VISIBLE_DEVICES is {value!r}, which hides every GPU"
 
 
 @pytest.mark.parametrize("value", ["", "void", "none"])
 def test_a_pod_that_requested_no_gpu_is_told_what_the_runtime_was_asked_for(value: str) -> None:
-    seen = but(masks=(("NVIDIA_VISIBLE_DEVICES", value),), nodes=(), gpus=(), init_error=NO_GPUS)
-    assert decide_verdict(seen).reason is reasons.GPU_NOT_VISIBLE
+    facts = but(masks=(("NVIDIA_VISIBLE_DEVICES", value),), nodes=(), gpus=(), init_error=NO_GPUS)
+    assert diagnose(facts).reason is reasons.GPU_NOT_VISIBLE
 
 
 def test_a_mask_that_names_another_gpu_is_shown() -> None:
-    verdict = decide_verdict(but(masks=(("CUDA_VISIBLE_DEVICES", "7"),), gpus=(), init_error=NO_GPUS))
-    assert verdict.reason is reasons.GPU_NOT_VISIBLE
-    assert "CUDA_VISIBLE_DEVICES='7'" in verdict.message
+    diagnosis = diagnose(but(masks=(("CUDA_VISIBLE_DEVICES", "7"),), gpus=(), init_error=NO_GPUS))
+    assert diagnosis.reason is reasons.GPU_NOT_VISIBLE
+    assert "CUDA_VISIBLE_DEVICES='7'" in diagnosis.message
 
 
 def test_a_driver_without_device_nodes_is_not_visible() -> None:
-    verdict = decide_verdict(but(nodes=(), gpus=(), init_error=NO_GPUS))
-    assert verdict.reason is reasons.GPU_NOT_VISIBLE
-    assert "no /dev/nvidia* in the container" in verdict.message
+    diagnosis = diagnose(but(nodes=(), gpus=(), init_error=NO_GPUS))
+    assert diagnosis.reason is reasons.GPU_NOT_VISIBLE
+    assert "no /dev/nvidia* in the container" in diagnosis.message
 
 
 def test_a_compute_capability_that_the_build_lacks_is_named_with_what_it_has() -> None:
-    verdict = decide_verdict(but(gpus=(V100,)))
-    assert verdict.reason is reasons.GPU_UNSUPPORTED
-    assert verdict.message == f"Tesla V100-SXM2-16GB has compute capability 7.0; this build has {' '.join(BUILT_FOR)}"
+    diagnosis = diagnose(but(gpus=(V100,)))
+    assert diagnosis.reason is reasons.GPU_UNSUPPORTED
+    assert diagnosis.message == f"Tesla V100-SXM2-16GB has compute capability 7.0; this build has {' '.join(BUILT_FOR)}"
 
 
 def test_a_kernel_without_an_image_is_unsupported_whatever_the_list_said() -> None:
-    assert decide_verdict(but(kernel_error=NO_IMAGE)).reason is reasons.GPU_UNSUPPORTED
+    assert diagnose(but(kernel_error=NO_IMAGE)).reason is reasons.GPU_UNSUPPORTED
 
 
 def test_a_cpu_build_of_torch_is_unsupported() -> None:
-    assert decide_verdict(but(cuda=None, gpus=())).reason is reasons.GPU_UNSUPPORTED
+    assert diagnose(but(cuda=None, gpus=())).reason is reasons.GPU_UNSUPPORTED
 
 
 def test_a_full_gpu_is_out_of_memory() -> None:
-    verdict = decide_verdict(but(kernel_error=OUT_OF_MEMORY))
-    assert verdict.reason is reasons.OUT_OF_MEMORY
-    assert "79.11 GiB" in verdict.message
+    diagnosis = diagnose(but(kernel_error=OUT_OF_MEMORY))
+    assert diagnosis.reason is reasons.OUT_OF_MEMORY
+    assert "79.11 GiB" in diagnosis.message
 
 
 def test_a_full_gpu_that_cannot_even_start_is_out_of_memory() -> None:
-    assert decide_verdict(but(gpus=(), init_error="CUDA error: out of memory")).reason is reasons.OUT_OF_MEMORY
+    assert diagnose(but(gpus=(), init_error="CUDA error: out of memory")).reason is reasons.OUT_OF_MEMORY
 
 
 def test_a_fabric_that_is_not_ready_is_a_failed_gpu_with_the_drivers_words() -> None:
-    verdict = decide_verdict(but(gpus=(), init_error=NOT_INITIALIZED))
-    assert verdict.reason is reasons.GPU_FAILED
-    assert "Error 802: system not yet initialized" in verdict.message
+    diagnosis = diagnose(but(gpus=(), init_error=NOT_INITIALIZED))
+    assert diagnosis.reason is reasons.GPU_FAILED
+    assert "Error 802: system not yet initialized" in diagnosis.message
 
 
 @pytest.mark.parametrize("words", [ILLEGAL_ACCESS, "the product of two small matrices is wrong"])
 def test_a_kernel_that_fails_or_computes_wrong_is_a_failed_gpu(words: str) -> None:
-    verdict = decide_verdict(but(kernel_error=words))
-    assert verdict.reason is reasons.GPU_FAILED
-    assert words.splitlines()[0] in verdict.message
+    diagnosis = diagnose(but(kernel_error=words))
+    assert diagnosis.reason is reasons.GPU_FAILED
+    assert words.splitlines()[0] in diagnosis.message
 
 
 @pytest.mark.parametrize(

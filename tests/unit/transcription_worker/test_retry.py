@@ -1,7 +1,7 @@
 """Waiting out an outage, with a clock of the test's own."""
 
 import pytest
-from transcription_worker.retry import Patience
+from transcription_worker.retry import Backoff
 
 
 class Clock:
@@ -19,18 +19,18 @@ class Clock:
         self.now += seconds
 
 
-def patience(clock: Clock) -> Patience:
-    return Patience("read 'a.wav'", seconds=90, clock=clock.read, sleep=clock.sleep)
+def backoff_of(clock: Clock) -> Backoff:
+    return Backoff("read 'a.wav'", seconds=90, clock=clock.read, sleep=clock.sleep)
 
 
-def wait_for_ever(waiting: Patience) -> None:
+def wait_for_ever(waiting: Backoff) -> None:
     while True:
         waiting.wait_after(ConnectionResetError(), "gone")
 
 
 def test_an_outage_of_a_minute_is_ridden_out_and_one_without_end_is_not() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = backoff_of(clock)
     with pytest.raises(ConnectionResetError):
         wait_for_ever(waiting)
     assert 60 < clock.now <= 90
@@ -38,7 +38,7 @@ def test_an_outage_of_a_minute_is_ridden_out_and_one_without_end_is_not() -> Non
 
 def test_pauses_grow_to_ten_seconds() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = backoff_of(clock)
     for _ in range(8):
         waiting.wait_after(ConnectionResetError(), "gone")
     assert clock.pauses[0] <= 0.5
@@ -47,9 +47,9 @@ def test_pauses_grow_to_ten_seconds() -> None:
 
 def test_progress_makes_the_next_failure_another_outage() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = backoff_of(clock)
     for _ in range(100):
         waiting.wait_after(ConnectionResetError(), "gone")
         clock.now += 30
-        waiting.progressed()
+        waiting.reset()
     assert clock.now > 3000

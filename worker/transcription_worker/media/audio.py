@@ -20,7 +20,7 @@ from transcription_api.spec import Channel
 from transcription_worker.engines.protocol import SAMPLE_RATE, Samples
 from transcription_worker.errors import WorkerError
 from transcription_worker.media import ffmpeg, wav
-from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Ended, Output
+from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Output, ProcessResult
 from transcription_worker.media.streams import find_audio_stream
 from transcription_worker.media.truncation import lacks_index, missing_seconds
 
@@ -114,10 +114,10 @@ def _decode(path: Path, scratch: Path, channels: Sequence[int | None]) -> list[P
     with ExitStack() as opened:
         spools = [opened.enter_context(_new_spool(scratch)) for _ in channels]
         outputs = [Output(spool.fileno(), channel) for spool, channel in zip(spools, channels, strict=True)]
-        ended = ffmpeg.decode(path, outputs)
+        result = ffmpeg.decode(path, outputs)
         counts = [os.fstat(spool.fileno()).st_size // SAMPLE_BYTES for spool in spools]
-        _require_success(path, scratch, ended)
-        _require_whole(path, max(counts) / SAMPLE_RATE, ended)
+        _require_success(path, scratch, result)
+        _require_whole(path, max(counts) / SAMPLE_RATE, result)
         opened.pop_all()
     return [PcmFile(spool, 0, count) for spool, count in zip(spools, counts, strict=True)]
 
@@ -127,26 +127,26 @@ def _new_spool(scratch: Path) -> IO[bytes]:
     return tempfile.NamedTemporaryFile(dir=scratch, prefix="samples-", suffix=".s16le", buffering=0)
 
 
-def _require_success(path: Path, scratch: Path, ended: Ended) -> None:
-    if ended.returncode == 0:
+def _require_success(path: Path, scratch: Path, result: ProcessResult) -> None:
+    if result.returncode == 0:
         return
     for words, number in _NO_SPACE.items():
-        if words in ended.words:
+        if words in result.stderr:
             raise OSError(number, os.strerror(number), str(scratch))
-    if lacks_index(path, ended):
+    if lacks_index(path, result):
         raise WorkerError(reasons.MEDIA_TRUNCATED, "the file ends before its index (an mp4's moov box)")
     find_audio_stream(path)  # has a better word for it if there is none
-    raise ffmpeg.unsupported(ended.first_error())
+    raise ffmpeg.unsupported(result.first_error())
 
 
-def _require_whole(path: Path, decoded: float, ended: Ended) -> None:
-    if missing := missing_seconds(path, decoded, ended):
+def _require_whole(path: Path, decoded: float, result: ProcessResult) -> None:
+    if missing := missing_seconds(path, decoded, result):
         words = f"{decoded:.1f} s of audio could be decoded, the header announces {missing:.1f} s more"
         raise WorkerError(reasons.MEDIA_TRUNCATED, words)
     if decoded == 0:
         raise WorkerError(reasons.UNSUPPORTED_MEDIA, "the audio stream holds no samples")
-    if b"[error]" in ended.words:
-        log.warning("damaged media, decoded as far as it goes: %s", ended.first_error())
+    if b"[error]" in result.stderr:
+        log.warning("damaged media, decoded as far as it goes: %s", result.first_error())
 
 
 def _refused(channel: Channel, words: str) -> WorkerError:

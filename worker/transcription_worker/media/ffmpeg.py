@@ -40,9 +40,9 @@ PROBE_SECONDS = 120.0
 LONGEST_SECONDS = 24 * 3600  # of audio; 2.8 GB of samples a channel
 
 _TICK_SECONDS = 1.0  # between two looks at what has been written
-_WORDS_KEPT = 1 << 16  # bytes of stderr, of its start and of its end
+_STDERR_KEPT = 1 << 16  # bytes of stderr, of its start and of its end
 _INTERRUPTED = 255  # what ffmpeg exits with after SIGINT, SIGTERM or SIGXCPU
-# All that ffmpeg is told of our environment: credentials are none of its business, and its words must not be translated.
+# The only variables of our environment that ffmpeg sees: it needs no credentials, and its messages must not be translated.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
 
 
@@ -55,29 +55,29 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How ffmpeg ended by itself. `words` are its stderr without the file's path; the middle may be missing."""
+class ProcessResult:
+    """How ffmpeg or ffprobe exited by itself. `stderr` is without the file's path, and its middle may be missing."""
 
     returncode: int
-    words: bytes
+    stderr: bytes
 
     def first_error(self) -> str:
         """The line that tells most, without addresses."""
-        lines = [line for line in self.words.decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line for line in self.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if "[error]" in line or "[fatal]" in line] or lines[-1:] or ["no words"]
         if "not on whitelist" in errors[0]:  # it goes on with the whole list
             return "the format is not one of those that hold their own audio"
         return re.sub(r"\[[^\]]*\] ", "", errors[0]).strip()[:200]
 
 
-def decode(path: Path, outputs: Sequence[Output]) -> Ended:
+def decode(path: Path, outputs: Sequence[Output]) -> ProcessResult:
     """Writes s16le samples at 16 kHz of the first audio stream, one channel an output, straight into the open files.
 
     The samples are those of whisper.audio.load_audio. ffmpeg writes the files itself: no byte passes through Python,
     whose threads would wait for the interpreter's lock at each one.
 
     Raises:
-        WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory where ffmpeg had to be ended or was; Interrupted.
+        WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory where ffmpeg had to be stopped or was killed; Interrupted.
     """
     command = [_found("ffmpeg"), "-nostdin", "-nostats", *_input(path, "-threads", "1")]
     for output in outputs:
@@ -88,11 +88,11 @@ def decode(path: Path, outputs: Sequence[Output]) -> Ended:
     with _started(command, files) as process:
         words = _watch(process, files)
         cpu_seconds = _reap(process)
-    _require_own_end(process.returncode, cpu_seconds)
-    return _ended(path, process.returncode, words)
+    _require_normal_exit(process.returncode, cpu_seconds)
+    return _process_result(path, process.returncode, words)
 
 
-def show(path: Path, entries: str) -> tuple[Ended, bytes]:
+def show(path: Path, entries: str) -> tuple[ProcessResult, bytes]:
     """What ffprobe says about the file, as JSON; `entries` as its -show_entries takes them.
 
     Raises:
@@ -104,12 +104,12 @@ def show(path: Path, entries: str) -> tuple[Ended, bytes]:
             out, words = process.communicate(timeout=PROBE_SECONDS)
         except subprocess.TimeoutExpired:
             raise unsupported(f"ffprobe was not done after {PROBE_SECONDS:.0f} s") from None
-    return _ended(path, process.returncode, words), out
+    return _process_result(path, process.returncode, words), out
 
 
-def _ended(path: Path, returncode: int, words: bytes) -> Ended:
+def _process_result(path: Path, returncode: int, words: bytes) -> ProcessResult:
     url = os.fsencode(_url(path))
-    return Ended(returncode, words.replace(url + b": ", b"").replace(url, b"of the source"))
+    return ProcessResult(returncode, words.replace(url + b": ", b"").replace(url, b"of the source"))
 
 
 def unsupported(words: str) -> WorkerError:
@@ -186,7 +186,7 @@ def _watch(process: subprocess.Popen[bytes], files: Sequence[int]) -> bytes:
     words = bytearray()
     began = moved = time.monotonic()
     written = 0
-    while not select.select([stderr], [], [], _TICK_SECONDS)[0] or _took(stderr, words):
+    while not select.select([stderr], [], [], _TICK_SECONDS)[0] or _read_some(stderr, words):
         now = time.monotonic()
         if (size := sum(os.fstat(fd).st_size for fd in files)) != written:
             written, moved = size, now
@@ -205,16 +205,16 @@ def _reap(process: subprocess.Popen[bytes]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _took(pipe: IO[bytes], words: bytearray) -> bool:
+def _read_some(pipe: IO[bytes], words: bytearray) -> bool:
     """False at the end. A file can make ffmpeg say any amount: what is in the middle is dropped."""
-    chunk = pipe.read(_WORDS_KEPT)
+    chunk = pipe.read(_STDERR_KEPT)
     words += chunk
-    if len(words) > 2 * _WORDS_KEPT:
-        del words[_WORDS_KEPT:-_WORDS_KEPT]
+    if len(words) > 2 * _STDERR_KEPT:
+        del words[_STDERR_KEPT:-_STDERR_KEPT]
     return bool(chunk)
 
 
-def _require_own_end(returncode: int, cpu_seconds: float) -> None:
+def _require_normal_exit(returncode: int, cpu_seconds: float) -> None:
     # The kernel's count for the limit and the one that it tells afterwards differ a little.
     if returncode not in range(_INTERRUPTED) and cpu_seconds > 0.9 * CPU_LIMIT:
         raise unsupported(f"ffmpeg used more than {CPU_LIMIT} s of CPU")

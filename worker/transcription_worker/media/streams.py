@@ -23,9 +23,9 @@ class AudioStream:
 
 def find_audio_stream(path: Path) -> AudioStream:
     """Raises WorkerError (UnsupportedMedia, NoAudioStream)."""
-    ended, out = ffmpeg.show(path, _ENTRIES)
-    if ended.returncode != 0:
-        raise ffmpeg.unsupported(ended.first_error())
+    result, out = ffmpeg.show(path, _ENTRIES)
+    if result.returncode != 0:
+        raise ffmpeg.unsupported(result.first_error())
     shown: dict[str, Any] = json.loads(out or b"{}")
     streams = shown.get("streams", [])
     for stream in streams:

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 from transcription_worker.media import streams, wav
-from transcription_worker.media.ffmpeg import Ended
+from transcription_worker.media.ffmpeg import ProcessResult
 
 NOTICEABLE_SECONDS = 0.5  # more than encoders add at either end, or one lost packet
 
@@ -23,14 +23,16 @@ _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # that an mp4 o
 _MOST_BOXES = 10_000
 
 
-def lacks_index(path: Path, ended: Ended) -> bool:
+def lacks_index(path: Path, result: ProcessResult) -> bool:
     """An mp4 or mov without what tells where its samples are: nothing of it can be decoded."""
-    return _NO_INDEX in ended.words and _head(path)[4:] in _BOXES
+    return _NO_INDEX in result.stderr and _head(path)[4:] in _BOXES
 
 
-def missing_seconds(path: Path, decoded_seconds: float, ended: Ended) -> float:
+def missing_seconds(path: Path, decoded_seconds: float, result: ProcessResult) -> float:
     """Audio that the header announces and that is certainly not there; 0.0 for a file that is whole or says nothing."""
-    missing = _missing_from_wav(header) if (header := wav.read_header(path)) else _missing(path, decoded_seconds, ended)
+    missing = (
+        _missing_from_wav(header) if (header := wav.read_header(path)) else _missing(path, decoded_seconds, result)
+    )
     return missing if missing > NOTICEABLE_SECONDS else 0.0
 
 
@@ -38,18 +40,18 @@ def _missing_from_wav(header: wav.Wav) -> float:
     return 0.0 if header.announced is None else (header.announced - header.there) / max(header.byte_rate, 1)
 
 
-def _missing(path: Path, decoded_seconds: float, ended: Ended) -> float:
-    if not _is_doubtful(path, ended):
+def _missing(path: Path, decoded_seconds: float, result: ProcessResult) -> float:
+    if not _is_doubtful(path, result):
         return 0.0
     announced = streams.find_audio_stream(path).seconds
     return 0.0 if announced is None else announced - decoded_seconds
 
 
-def _is_doubtful(path: Path, ended: Ended) -> bool:
+def _is_doubtful(path: Path, result: ProcessResult) -> bool:
     head = _head(path)
     if head[4:] in _BOXES:
         return _ends_inside_a_box(path)
-    return head[:4] in _COUNTED or any(sign in ended.words for sign in _SIGNS)
+    return head[:4] in _COUNTED or any(sign in result.stderr for sign in _SIGNS)
 
 
 def _head(path: Path) -> bytes:

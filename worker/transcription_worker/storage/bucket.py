@@ -12,8 +12,8 @@ from transcription_api import reasons
 from transcription_api.spec import S3Endpoint
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.paths import Places
-from transcription_worker.retry import Patience, persist
+from transcription_worker.paths import Paths
+from transcription_worker.retry import Backoff, call_with_retries
 from transcription_worker.storage import s3_errors
 from transcription_worker.storage.client import make_client
 from transcription_worker.storage.roles import Role
@@ -26,7 +26,7 @@ CHUNK = 1 << 20  # bytes read at once
 
 
 @dataclass(frozen=True)
-class Found:
+class ObjectInfo:
     """An object as it is now. `etag` without quotes, size in bytes."""
 
     etag: str
@@ -36,47 +36,47 @@ class Found:
 class Bucket:
     """The bucket that an endpoint names."""
 
-    def __init__(self, endpoint: S3Endpoint, role: Role, places: Places) -> None:
+    def __init__(self, endpoint: S3Endpoint, role: Role, paths: Paths) -> None:
         self._endpoint = endpoint
         self._role = role
-        self._client = make_client(endpoint, role, places)
+        self._client = make_client(endpoint, role, paths)
 
-    def find(self, key: str) -> Found:
+    def find(self, key: str) -> ObjectInfo:
         """Size and ETag, by reading the first byte: the answer to a HEAD has no body, so no code tells 403 from 404."""
         try:
             answer = self._call(f"find {key!r}", key, lambda: self._get(key, Range="bytes=0-0"))
         except _EmptyObjectError:
             return self.head(key)
         size = answer.get("ContentRange", "").rpartition("/")[2]
-        return Found(_bare(answer["ETag"]), int(size) if size.isdigit() else int(answer["ContentLength"]))
+        return ObjectInfo(_bare(answer["ETag"]), int(size) if size.isdigit() else int(answer["ContentLength"]))
 
-    def head(self, key: str) -> Found:
+    def head(self, key: str) -> ObjectInfo:
         """What the bucket holds now, by HEAD."""
         answer = self._call(f"check {key!r}", key, lambda: self._client.head_object(**self._name(key)))
-        return Found(_bare(answer["ETag"]), int(answer["ContentLength"]))
+        return ObjectInfo(_bare(answer["ETag"]), int(answer["ContentLength"]))
 
     def read(self, key: str) -> bytes:
         """A small object, whole."""
         return self._call(f"read {key!r}", key, lambda: bytes(self._get(key)["Body"].read()))
 
-    def download(self, key: str, found: Found, path: Path) -> str:
+    def download(self, key: str, found: ObjectInfo, path: Path) -> str:
         """The object as it was found, into a file; gives its SHA-256 in hex.
 
         Raises:
             WorkerError: SourceChanged, where another object has taken its place.
         """
-        patience = Patience(f"read {key!r}")
+        backoff = Backoff(f"read {key!r}")
         digest = hashlib.sha256()
         with path.open("wb") as file:
             while file.tell() < found.size:
                 try:
-                    self._read_on(key, found, file, digest.update, patience)
+                    self._read_on(key, found, file, digest.update, backoff)
                 except (*s3_errors.CONNECTION, ClientError, _EmptyObjectError) as error:
-                    self._wait(error, patience, key)
+                    self._wait(error, backoff, key)
         return digest.hexdigest()
 
     def _read_on(
-        self, key: str, found: Found, file: BinaryIO, seen: Callable[[bytes], None], patience: Patience
+        self, key: str, found: ObjectInfo, file: BinaryIO, seen: Callable[[bytes], None], backoff: Backoff
     ) -> None:
         """From where the file ends: a broken body goes on, it does not start again."""
         answer = self._get(key, Range=f"bytes={file.tell()}-", IfMatch=f'"{found.etag}"')
@@ -88,18 +88,18 @@ class Bucket:
             while chunk := body.read(CHUNK):
                 file.write(chunk)
                 seen(chunk)
-                patience.progressed()
+                backoff.reset()
 
-    def _wait(self, error: Exception, patience: Patience, key: str) -> None:
+    def _wait(self, error: Exception, backoff: Backoff, key: str) -> None:
         why = s3_errors.transient(error)
         if why is None:
             raise self._known(error, key) from error
         try:
-            patience.wait_after(error, why)
+            backoff.wait_after(error, why)
         except Exception as last:
             raise self._known(last, key) from last
 
-    def write(self, key: str, body: bytes, content_type: str) -> Found:
+    def write(self, key: str, body: bytes, content_type: str) -> ObjectInfo:
         """Puts an object, with a checksum that the server verifies, and gives what a HEAD then sees.
 
         Raises:
@@ -137,7 +137,7 @@ class Bucket:
 
     def _call(self, what: str, key: str, operation: Callable[[], T]) -> T:
         try:
-            return persist(f"{self._role.value}: {what}", operation, s3_errors.transient)
+            return call_with_retries(f"{self._role.value}: {what}", operation, s3_errors.transient)
         except (WorkerError, _EmptyObjectError):
             raise
         except Exception as error:

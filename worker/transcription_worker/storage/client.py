@@ -10,7 +10,7 @@ from transcription_api import names, reasons
 from transcription_api.spec import S3Endpoint
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 from transcription_worker.storage.roles import Role
 
 # Seconds.
@@ -18,13 +18,13 @@ CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
 
 
-def make_client(endpoint: S3Endpoint, role: Role, places: Places) -> Any:
+def make_client(endpoint: S3Endpoint, role: Role, paths: Paths) -> Any:
     """An S3 client.
 
     Raises:
         WorkerError: BadCredentials, where the Secret lacks a key; NoSuchBucket, where the endpoint is no URL.
     """
-    credentials = _credentials(endpoint, role, places)
+    credentials = _credentials(endpoint, role, paths)
     # A session of its own: the default one is shared, and three ends may have three sets of credentials.
     session = boto3.session.Session()
     try:
@@ -54,11 +54,11 @@ def _config(endpoint: S3Endpoint) -> Config:
     )
 
 
-def _credentials(endpoint: S3Endpoint, role: Role, places: Places) -> dict[str, str]:
+def _credentials(endpoint: S3Endpoint, role: Role, paths: Paths) -> dict[str, str]:
     ref = endpoint.credentials_secret_ref
     if ref is None:
         return {}
-    folder = places.at(role.credentials_dir)
+    folder = paths.at(role.credentials_dir)
     token = folder / names.SECRET_SESSION_TOKEN
     found = {
         "aws_access_key_id": _read(folder, names.SECRET_ACCESS_KEY_ID, role, ref.name),

@@ -185,7 +185,7 @@ def test_what_ffmpeg_says_is_kept_within_bounds(tmp_path: Path, scratch: Path) -
         content[at : at + 100] = bytes(100)
     path.write_bytes(content)
     ended = ffmpeg.decode(path, [ffmpeg.Output(os.open("/dev/null", os.O_WRONLY))])
-    assert 1000 < len(ended.words) <= 2 << 16
+    assert 1000 < len(ended.stderr) <= 2 << 16
 
 
 # --- nothing is left behind
@@ -193,7 +193,7 @@ def test_what_ffmpeg_says_is_kept_within_bounds(tmp_path: Path, scratch: Path) -
 ABANDONED = """
 import signal, sys
 from pathlib import Path
-from transcription_worker.audio import open_audio
+from transcription_worker.media.audio import open_audio
 class Abandoned(Exception): pass
 def stop(*_): raise Abandoned
 signal.signal(signal.SIGALRM, stop)
@@ -207,7 +207,7 @@ except Abandoned:
 KILLED = """
 import sys
 from pathlib import Path
-from transcription_worker.audio import open_audio
+from transcription_worker.media.audio import open_audio
 open_audio(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

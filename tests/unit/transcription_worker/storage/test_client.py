@@ -6,7 +6,7 @@ import pytest
 from transcription_api import reasons
 from transcription_api.spec import S3Endpoint, SecretRef
 from transcription_worker.errors import WorkerError
-from transcription_worker.paths import Places
+from transcription_worker.paths import Paths
 from transcription_worker.storage.client import make_client
 from transcription_worker.storage.roles import Role
 
@@ -15,18 +15,18 @@ ENDPOINT = S3Endpoint(
 )
 
 
-def mount(root: Path, **files: str) -> Places:
-    places = Places(root)
-    folder = places.at(Role.SOURCE.credentials_dir)
+def mount(root: Path, **files: str) -> Paths:
+    paths = Paths(root)
+    folder = paths.at(Role.SOURCE.credentials_dir)
     folder.mkdir(parents=True)
     for name, text in files.items():
         (folder / name).write_text(text)
-    return places
+    return paths
 
 
 def test_the_secrets_files_are_the_credentials_without_their_newlines(tmp_path: Path) -> None:
-    places = mount(tmp_path, AWS_ACCESS_KEY_ID="id\n", AWS_SECRET_ACCESS_KEY="key\n", AWS_SESSION_TOKEN="token\n")
-    client = make_client(ENDPOINT, Role.SOURCE, places)
+    paths = mount(tmp_path, AWS_ACCESS_KEY_ID="id\n", AWS_SECRET_ACCESS_KEY="key\n", AWS_SESSION_TOKEN="token\n")
+    client = make_client(ENDPOINT, Role.SOURCE, paths)
     found = client._request_signer._credentials
     assert (found.access_key, found.secret_key, found.token) == ("id", "key", "token")
 
@@ -49,4 +49,4 @@ def test_a_secret_without_a_key_is_named_with_the_key(tmp_path: Path, files: dic
 def test_an_endpoint_that_is_no_url_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # nobody is asked for an identity
     with pytest.raises(WorkerError, match=r"spec\.source\.s3\.endpointURL: got 'not a url'"):
-        make_client(S3Endpoint(bucket="b", endpoint_url="not a url"), Role.SOURCE, Places(tmp_path))
+        make_client(S3Endpoint(bucket="b", endpoint_url="not a url"), Role.SOURCE, Paths(tmp_path))

@@ -21,7 +21,7 @@ from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.checkpoints.safetensors_file import is_safetensors, read_safetensors
 from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.errors import WorkerError
-from transcription_worker.retry import persist
+from transcription_worker.retry import call_with_retries
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,8 @@ def download(name: str, folder: Path) -> Path:
     """
     url = file_of(name).url
     try:
-        return Path(persist(f"download model {name}", lambda: whisper._download(url, str(folder), False), _transient))
+        what, operation = f"download model {name}", lambda: whisper._download(url, str(folder), False)
+        return Path(call_with_retries(what, operation, _transient))
     except urllib.error.HTTPError as error:
         reason = reasons.ENDPOINT_UNREACHABLE if _transient(error) else reasons.MODEL_NOT_FOUND
         raise WorkerError(reason, f"spec.model.name: {name!r}: {url} answers {error.code}") from error

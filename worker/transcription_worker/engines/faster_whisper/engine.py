@@ -36,7 +36,7 @@ from transcription_worker.engines.spoken_language import (
 from transcription_worker.engines.whisper_arguments import refuse_language
 from transcription_worker.errors import WorkerError
 from transcription_worker.model import ModelFile
-from transcription_worker.paths import observed_places
+from transcription_worker.paths import container_paths
 from transcription_worker.threads import observed_thread_count
 
 Segment = dict[str, Any]
@@ -110,7 +110,7 @@ def converted(model: ModelFile) -> Path:
 def conversion_cache(model: Path) -> Path:
     """The first folder that can be written of: the models' cache, the model's own folder, the user's cache."""
     own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transcription-operator"
-    choices = (observed_places().model_cache, model.parent)
+    choices = (container_paths().model_cache, model.parent)
     return next((folder for folder in choices if folder.is_dir() and os.access(folder, os.W_OK)), own)
 
 
