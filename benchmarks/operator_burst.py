@@ -2,7 +2,7 @@
 
 Burst: so many resources are created as fast as several clients can; the clock runs from the first request until the last
 status is written. Idle: one resource at a time; the clock runs from the request until its Job can be read. Writes: whole
-lives, with the Job controller and the kubelet played; the apiserver's audit log counts the operator's writes.
+lives, with a simulated Job controller and kubelet; the apiserver's audit log counts the operator's writes.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from pathlib import Path
 from transcription_api import exit_codes
 
 from tests.support.controlplane import ControlPlane, control_plane, cpu_seconds
-from tests.support.deployment import ACCOUNT, Operator, grant_rights, running_operator
-from tests.support.played import Namespace, good_report, until
+from tests.support.operator_process import ACCOUNT, Operator, grant_rights, running_operator
+from tests.support.simulated_cluster import Namespace, good_report, until
 
 # What the project promises.
 BURST_PER_MINUTE = 6000

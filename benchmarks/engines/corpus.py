@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.speech import SAMPLE_RATE, speak, spoken_text, write_wav
+from tests.support.speech import SAMPLE_RATE, speak, write_wav
+from tests.support.transcript_score import spoken_text
 
 # Held-out seeds of the generator; the test model never heard them.
 FIRST_SEED = 40_000

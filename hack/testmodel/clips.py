@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.support.sentences import LANGUAGES
-from tests.support.speech_synthesis import SAMPLE_RATE, Samples, clip
+from tests.support.speech import SAMPLE_RATE, Samples, clip
 
 ESPEAK_PROCESSES = 4  # each lives for some ten milliseconds
 PROGRESS_EVERY = 2000  # clips

@@ -10,7 +10,7 @@ import torch
 import whisper
 
 from tests.support.sentences import LANGUAGES
-from tests.support.speech_synthesis import Samples, noise, speak
+from tests.support.speech import Samples, noise, speak
 from tests.support.transcript_score import spoken_text, start_errors, word_error_rate
 
 SECONDS = (60, 90, 120, 180, 300)  # of the recordings

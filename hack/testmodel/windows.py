@@ -15,7 +15,7 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from hack.testmodel.clips import Clips
 from tests.support.sentences import LANGUAGES
-from tests.support.speech_synthesis import SAMPLE_RATE, Samples, Utterance
+from tests.support.speech import SAMPLE_RATE, Samples, Utterance
 
 TICK = 0.02  # s, a timestamp token and a position of the encoder's output
 FRAMES_PER_TICK = 2  # of the spectrogram

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster_bench import Bench, upload_audio
+from tests.support.job_namespace import JobNamespace, upload_audio
 from tests.support.stack import s3
 from tests.support.stack.release import ensure_release, release_values
 from tests.support.testmodel import model_path
@@ -30,10 +30,10 @@ def client(values: dict[str, Any]) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def bench(client: Any, request: pytest.FixtureRequest) -> Iterator[Bench]:
+def namespace(client: Any, request: pytest.FixtureRequest) -> Iterator[JobNamespace]:
     """A namespace of the module's own, restricted, with the credentials; it goes with the module."""
-    namespace = "e2e-" + request.module.__name__.rsplit("test_", 1)[-1].replace("_", "-")
-    bench = Bench(namespace, client)
-    bench.ensure()
-    yield bench
-    bench.remove(wait=False)
+    name = "e2e-" + request.module.__name__.rsplit("test_", 1)[-1].replace("_", "-")
+    namespace = JobNamespace(name, client)
+    namespace.ensure()
+    yield namespace
+    namespace.remove(wait=False)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster_bench import PATIENCE, Bench
+from tests.support.helm import NAMESPACE, RELEASE
+from tests.support.job_namespace import PATIENCE, JobNamespace
 from tests.support.stack.images import existing_cluster
 from tests.support.stack.kube import get, kubectl, run, until
-from tests.support.stack.release import NAMESPACE, RELEASE, ensure_release, operator_pods
+from tests.support.stack.release import ensure_release, operator_pods
 
 KILLS = 10
 # Seconds. A dead operator's lease ends soon, so that the next one acts before it is killed too.
@@ -30,7 +31,7 @@ OF_THE_RUN = (
 
 
 @pytest.fixture
-def short_lease(bench: Bench, values: dict[str, Any]) -> Iterator[None]:
+def short_lease(namespace: JobNamespace, values: dict[str, Any]) -> Iterator[None]:
     """The release with a lease of LEASE_SECONDS."""
     ensure_release({**values, "tuning": {"leaseSeconds": LEASE_SECONDS}})
     yield
@@ -73,14 +74,14 @@ def outcome(status: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("short_lease")
-def test_an_operator_killed_ten_times_leaves_one_job_each_and_the_same_result(bench: Bench) -> None:
-    bench.apply("undisturbed")
-    expected = bench.ended("undisturbed")
+def test_an_operator_killed_ten_times_leaves_one_job_each_and_the_same_result(namespace: JobNamespace) -> None:
+    namespace.apply("undisturbed")
+    expected = namespace.ended("undisturbed")
     assert expected["phase"] == "Complete", expected
     draw = random.Random(20)
     leaders = {leader()}
     for number in range(KILLS):
-        bench.apply(f"disturbed-{number}")
+        namespace.apply(f"disturbed-{number}")
         if number % 2:  # once another one leads; else also while none does
             until(lambda: leader() not in leaders, PATIENCE, "another operator to lead")
         leaders.add(leader())
@@ -88,34 +89,34 @@ def test_an_operator_killed_ten_times_leaves_one_job_each_and_the_same_result(be
         kill_operator()
     assert len(leaders) >= KILLS / 2
     for number in range(KILLS):
-        status = bench.ended(f"disturbed-{number}")
-        assert len(bench.jobs(f"disturbed-{number}")) == 1
-        assert len(bench.pods(f"disturbed-{number}")) == 1
+        status = namespace.ended(f"disturbed-{number}")
+        assert len(namespace.jobs(f"disturbed-{number}")) == 1
+        assert len(namespace.pods(f"disturbed-{number}")) == 1
         assert outcome(status) == outcome(expected)
 
 
-def test_a_worker_pod_that_is_deleted_is_retried_and_completes(bench: Bench) -> None:
-    bench.apply("deleted-pod", "long.wav")
-    bench.reaches("deleted-pod", "Running", "transcribe")
-    (pod,) = bench.pods("deleted-pod")
-    kubectl("delete", "pod", pod["metadata"]["name"], "-n", bench.namespace, "--wait=false")
+def test_a_worker_pod_that_is_deleted_is_retried_and_completes(namespace: JobNamespace) -> None:
+    namespace.apply("deleted-pod", "long.wav")
+    namespace.reaches("deleted-pod", "Running", "transcribe")
+    (pod,) = namespace.pods("deleted-pod")
+    kubectl("delete", "pod", pod["metadata"]["name"], "-n", namespace.name, "--wait=false")
     until(
-        lambda: [p for p in bench.pods("deleted-pod") if p["metadata"]["uid"] != pod["metadata"]["uid"]],
+        lambda: [p for p in namespace.pods("deleted-pod") if p["metadata"]["uid"] != pod["metadata"]["uid"]],
         PATIENCE,
         "a second pod",
     )
-    status = bench.ended("deleted-pod")
+    status = namespace.ended("deleted-pod")
     assert status["phase"] == "Complete", status
     assert status["attempt"] == 2
 
 
-def test_progress_is_seen_while_a_job_runs(bench: Bench) -> None:
-    bench.apply("slow", "long.wav")
-    status = bench.reaches("slow", "Running", "transcribe")
+def test_progress_is_seen_while_a_job_runs(namespace: JobNamespace) -> None:
+    namespace.apply("slow", "long.wav")
+    status = namespace.reaches("slow", "Running", "transcribe")
     until(
-        lambda: 0 < bench.status("slow").get("progress", {}).get("percent", 0) < 100,
+        lambda: 0 < namespace.status("slow").get("progress", {}).get("percent", 0) < 100,
         PATIENCE,
         "progress between 0 and 100 %",
     )
     assert status["progress"]["secondsTotal"] == pytest.approx(1800, rel=0.1)
-    kubectl("delete", "tj", "slow", "-n", bench.namespace)
+    kubectl("delete", "tj", "slow", "-n", namespace.name)

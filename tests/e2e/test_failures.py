@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from transcription_api import reasons
 
-from tests.support.cluster_bench import ON_GPU_NODE, PATIENCE, Bench, condition
+from tests.support.helm import NAMESPACE
+from tests.support.job_namespace import ON_GPU_NODE, PATIENCE, JobNamespace, condition
 from tests.support.stack import s3
 from tests.support.stack.kube import apply, get, kubectl
-from tests.support.stack.release import NAMESPACE, operator_pods
+from tests.support.stack.release import operator_pods
 
 MISSING_MODEL = {"s3": s3.s3_object("models", key="no-such-model.pt")}
 CASES: dict[str, tuple[dict[str, Any], str]] = {
@@ -42,13 +43,13 @@ def restarts() -> dict[str, int]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def applied(bench: Bench, restarts: dict[str, int]) -> None:
+def applied(namespace: JobNamespace, restarts: dict[str, int]) -> None:
     """All cases at once."""
     wrong = {"AWS_ACCESS_KEY_ID": s3.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "canary-" + "x" * 30}
-    metadata = {"name": "wrong", "namespace": bench.namespace}
+    metadata = {"name": "wrong", "namespace": namespace.name}
     apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": wrong})
     for name, (changes, _) in CASES.items():
-        bench.apply(name, **changes)
+        namespace.apply(name, **changes)
 
 
 def operator_restarts() -> dict[str, int]:
@@ -62,8 +63,8 @@ def operator_restarts() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_fails_once_with_the_right_reason_and_advice(bench: Bench, name: str) -> None:
-    status = bench.ended(name)
+def test_it_fails_once_with_the_right_reason_and_advice(namespace: JobNamespace, name: str) -> None:
+    status = namespace.ended(name)
     reason = CASES[name][1]
     assert status["phase"] == "Failed", status
     assert status["failure"]["reason"] == reason, status["failure"]
@@ -71,43 +72,43 @@ def test_it_fails_once_with_the_right_reason_and_advice(bench: Bench, name: str)
     assert status["failure"]["advice"]
     assert condition(status, "Failed")["reason"] == reason
     assert status["attempt"] == 1
-    assert len(bench.pods(name)) == 1
+    assert len(namespace.pods(name)) == 1
 
 
-def test_no_gpu_time_was_spent_on_what_was_never_read(bench: Bench) -> None:
-    status = bench.ended("gpu-required")
+def test_no_gpu_time_was_spent_on_what_was_never_read(namespace: JobNamespace) -> None:
+    status = namespace.ended("gpu-required")
     assert "audioSeconds" not in status
-    assert bench.written("gpu-required/") == []
+    assert namespace.written("gpu-required/") == []
 
 
-def test_a_failed_job_leaves_no_transcript_behind(bench: Bench) -> None:
+def test_a_failed_job_leaves_no_transcript_behind(namespace: JobNamespace) -> None:
     for name in CASES:
-        bench.ended(name)
-    assert bench.written() == []
+        namespace.ended(name)
+    assert namespace.written() == []
 
 
-def test_kubectl_wait_returns_for_failed(bench: Bench) -> None:
-    kubectl("wait", "--for=condition=Failed", "tj/missing-key", "-n", bench.namespace, f"--timeout={PATIENCE}s")
+def test_kubectl_wait_returns_for_failed(namespace: JobNamespace) -> None:
+    kubectl("wait", "--for=condition=Failed", "tj/missing-key", "-n", namespace.name, f"--timeout={PATIENCE}s")
 
 
-def test_the_commands_of_the_troubleshooting_page_show_why(bench: Bench) -> None:
-    bench.ended("missing-key")
-    wide = kubectl("get", "tj", "missing-key", "-n", bench.namespace, "-o", "wide")
+def test_the_commands_of_the_troubleshooting_page_show_why(namespace: JobNamespace) -> None:
+    namespace.ended("missing-key")
+    wide = kubectl("get", "tj", "missing-key", "-n", namespace.name, "-o", "wide")
     assert "NoSuchKey" in wide.splitlines()[1].split()
-    described = kubectl("describe", "tj", "missing-key", "-n", bench.namespace)
+    described = kubectl("describe", "tj", "missing-key", "-n", namespace.name)
     assert reasons.BY_NAME["NoSuchKey"].advice in described
-    found = get("tj", "missing-key", bench.namespace)
+    found = get("tj", "missing-key", namespace.name)
     assert found is not None
     selector = f"transcription.dev/uid={found['metadata']['uid']}"
-    assert "no/such.wav" in kubectl("logs", "-l", selector, "-n", bench.namespace)
+    assert "no/such.wav" in kubectl("logs", "-l", selector, "-n", namespace.name)
 
 
-def test_credentials_are_in_no_log_no_event_and_no_status(bench: Bench) -> None:
+def test_credentials_are_in_no_log_no_event_and_no_status(namespace: JobNamespace) -> None:
     for name in ("wrong-secret", "missing-key"):
-        bench.ended(name)
-    said = kubectl("get", "tj,events,pods,jobs", "-n", bench.namespace, "-o", "json")
-    for pod in [*bench.pods("wrong-secret"), *bench.pods("missing-key")]:
-        said += kubectl("logs", pod["metadata"]["name"], "-n", bench.namespace)
+        namespace.ended(name)
+    said = kubectl("get", "tj,events,pods,jobs", "-n", namespace.name, "-o", "json")
+    for pod in [*namespace.pods("wrong-secret"), *namespace.pods("missing-key")]:
+        said += kubectl("logs", pod["metadata"]["name"], "-n", namespace.name)
     for pod_name in operator_pods():
         said += kubectl("logs", pod_name, "-n", NAMESPACE)
     assert "missing-key" in said
@@ -125,27 +126,27 @@ def test_credentials_are_in_no_log_no_event_and_no_status(bench: Bench) -> None:
     ],
 )
 def test_what_contradicts_itself_is_refused_by_kubectl_apply(
-    bench: Bench, changes: dict[str, Any], words: list[str]
+    namespace: JobNamespace, changes: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(RuntimeError) as refused:
-        bench.apply("refused", **changes)
+        namespace.apply("refused", **changes)
     for word in words:
         assert word in str(refused.value)
 
 
-def test_the_operator_was_unharmed(bench: Bench, restarts: dict[str, int]) -> None:
+def test_the_operator_was_unharmed(namespace: JobNamespace, restarts: dict[str, int]) -> None:
     for name in CASES:
-        bench.ended(name)
+        namespace.ended(name)
     assert operator_restarts() == restarts
 
 
-def test_s3_down_for_a_minute_is_ridden_out(bench: Bench) -> None:
+def test_s3_down_for_a_minute_is_ridden_out(namespace: JobNamespace) -> None:
     kubectl("patch", "service", "s3", "-n", "storage", "-p", '{"spec": {"selector": {"app": "nobody"}}}')
     try:
-        bench.apply("outage", device={"policy": "CPU", **ON_GPU_NODE})
-        bench.reaches("outage", "Running")
-        kubectl("wait", "--for=condition=Complete", "tj/outage", "-n", bench.namespace, "--timeout=60s", check=False)
-        assert bench.status("outage")["phase"] != "Failed"
+        namespace.apply("outage", device={"policy": "CPU", **ON_GPU_NODE})
+        namespace.reaches("outage", "Running")
+        kubectl("wait", "--for=condition=Complete", "tj/outage", "-n", namespace.name, "--timeout=60s", check=False)
+        assert namespace.status("outage")["phase"] != "Failed"
     finally:
         kubectl("patch", "service", "s3", "-n", "storage", "-p", '{"spec": {"selector": {"app": "s3"}}}')
-    assert bench.ended("outage")["phase"] == "Complete"
+    assert namespace.ended("outage")["phase"] == "Complete"

@@ -1,16 +1,18 @@
 """Both images as they ship: their size, their user, their root, and the doctor on a node without a GPU."""
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 from transcription_api import exit_codes
 
-from hack.cluster.images import base_name
-from tests.support.cluster_bench import PATIENCE, Bench
-from tests.support.stack.images import ROOT, existing_cluster
+from tests.support.helm import NAMESPACE
+from tests.support.job_namespace import PATIENCE, JobNamespace
+from tests.support.repository import ROOT
+from tests.support.stack.images import existing_cluster
 from tests.support.stack.kube import apply, get, kubectl, run, until
-from tests.support.stack.release import NAMESPACE, operator_pods
+from tests.support.stack.release import operator_pods
 
 # Bytes that the operator's image may add to its base.
 OPERATOR_BYTES = 120e6
@@ -24,13 +26,20 @@ def size(image: str) -> int:
     return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image))
 
 
+def base_image() -> str:
+    """The image that the operator's Dockerfile builds on."""
+    found = re.search(r"^FROM (debian:\S+)", (ROOT / "Dockerfile.operator").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 def reference(image: dict[str, str]) -> str:
     return f"{image['repository']}:{image['tag']}"
 
 
 @local
 def test_the_operators_image_is_small(values: dict[str, Any]) -> None:
-    assert size(reference(values["image"])) - size(base_name()) < OPERATOR_BYTES
+    assert size(reference(values["image"])) - size(base_image()) < OPERATOR_BYTES
 
 
 @local
@@ -57,16 +66,16 @@ def doctor(values: dict[str, Any], namespace: str) -> dict[str, Any]:
     return pod
 
 
-def test_the_doctor_names_what_a_node_without_a_gpu_lacks(bench: Bench, values: dict[str, Any]) -> None:
-    apply(doctor(values, bench.namespace))
+def test_the_doctor_names_what_a_node_without_a_gpu_lacks(namespace: JobNamespace, values: dict[str, Any]) -> None:
+    apply(doctor(values, namespace.name))
 
     def ended() -> dict[str, Any] | None:
-        states = ((get("pod", "doctor", bench.namespace) or {})["status"].get("containerStatuses") or [{}])[0]
+        states = ((get("pod", "doctor", namespace.name) or {})["status"].get("containerStatuses") or [{}])[0]
         found: dict[str, Any] | None = states.get("state", {}).get("terminated")
         return found
 
     state = until(ended, PATIENCE, "the doctor to end")
-    said = kubectl("logs", "doctor", "-n", bench.namespace)
+    said = kubectl("logs", "doctor", "-n", namespace.name)
     assert state["exitCode"] == exit_codes.DEVICE_UNUSABLE, said
     assert "GPUDriverMissing" in said
     assert "Install the NVIDIA driver" in said

@@ -5,50 +5,51 @@ import os
 import subprocess
 from typing import Any
 
-from tests.support.cluster_bench import PATIENCE, Bench
-from tests.support.stack.images import ROOT
+from tests.support.helm import NAMESPACE, RELEASE
+from tests.support.job_namespace import PATIENCE, JobNamespace
+from tests.support.repository import ROOT
 from tests.support.stack.kube import get, kubectl, list_items, run, until
-from tests.support.stack.release import NAMESPACE, RELEASE, ensure_release
+from tests.support.stack.release import ensure_release
 
 
-def test_deleting_the_resource_deletes_its_job_and_pods(bench: Bench) -> None:
-    bench.apply("deleted", "long.wav")
-    bench.reaches("deleted", "Running")
-    kubectl("delete", "tj", "deleted", "-n", bench.namespace)
-    until(lambda: not list_items("jobs", bench.namespace), PATIENCE, "the Job to go")
-    until(lambda: not list_items("pods", bench.namespace), PATIENCE, "the pods to go")
+def test_deleting_the_resource_deletes_its_job_and_pods(namespace: JobNamespace) -> None:
+    namespace.apply("deleted", "long.wav")
+    namespace.reaches("deleted", "Running")
+    kubectl("delete", "tj", "deleted", "-n", namespace.name)
+    until(lambda: not list_items("jobs", namespace.name), PATIENCE, "the Job to go")
+    until(lambda: not list_items("pods", namespace.name), PATIENCE, "the pods to go")
 
 
-def test_a_suspended_job_stops_and_goes_on_when_resumed(bench: Bench) -> None:
-    bench.apply("paused")
-    bench.reaches("paused", "Running")
-    kubectl("patch", "tj", "paused", "-n", bench.namespace, "--type=merge", "-p", '{"spec": {"suspend": true}}')
-    bench.reaches("paused", "Suspended")
-    until(lambda: not bench.pods("paused"), PATIENCE, "the pods to go")
-    kubectl("patch", "tj", "paused", "-n", bench.namespace, "--type=merge", "-p", '{"spec": {"suspend": false}}')
-    assert bench.ended("paused")["phase"] == "Complete"
+def test_a_suspended_job_stops_and_goes_on_when_resumed(namespace: JobNamespace) -> None:
+    namespace.apply("paused")
+    namespace.reaches("paused", "Running")
+    kubectl("patch", "tj", "paused", "-n", namespace.name, "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    namespace.reaches("paused", "Suspended")
+    until(lambda: not namespace.pods("paused"), PATIENCE, "the pods to go")
+    kubectl("patch", "tj", "paused", "-n", namespace.name, "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    assert namespace.ended("paused")["phase"] == "Complete"
 
 
-def pipeline(bench: Bench, key: str) -> subprocess.CompletedProcess[str]:
+def pipeline(namespace: JobNamespace, key: str) -> subprocess.CompletedProcess[str]:
     """examples/pipeline.sh as a CI job would call it."""
     environment = {
         **os.environ,
-        "NAMESPACE": bench.namespace,
-        "SPEC": json.dumps(bench.spec("pipeline", key)),
+        "NAMESPACE": namespace.name,
+        "SPEC": json.dumps(namespace.spec("pipeline", key)),
     }
     return subprocess.run(
         [str(ROOT / "examples/pipeline.sh")], env=environment, capture_output=True, text=True, check=False
     )
 
 
-def test_the_pipelines_script_succeeds_with_the_transcript(bench: Bench) -> None:
-    done = pipeline(bench, "english.wav")
+def test_the_pipelines_script_succeeds_with_the_transcript(namespace: JobNamespace) -> None:
+    done = pipeline(namespace, "english.wav")
     assert done.returncode == 0, done.stderr
-    assert bench.text(f"{bench.namespace}/pipeline/english.txt")
+    assert namespace.text(f"{namespace.name}/pipeline/english.txt")
 
 
-def test_the_pipelines_script_fails_when_the_job_fails(bench: Bench) -> None:
-    done = pipeline(bench, "no/such.wav")
+def test_the_pipelines_script_fails_when_the_job_fails(namespace: JobNamespace) -> None:
+    done = pipeline(namespace, "no/such.wav")
     assert done.returncode != 0
     assert "NoSuchKey" in done.stdout + done.stderr
 
@@ -57,16 +58,16 @@ def test_helm_test_finds_the_operator_ready(client: Any) -> None:
     assert "Succeeded" in run("helm", "test", RELEASE, "-n", NAMESPACE, "--timeout", "120s")
 
 
-def test_helm_upgrade_and_uninstall_lose_no_resource(bench: Bench, values: dict[str, Any]) -> None:
-    bench.apply("kept")
-    before = bench.ended("kept")
+def test_helm_upgrade_and_uninstall_lose_no_resource(namespace: JobNamespace, values: dict[str, Any]) -> None:
+    namespace.apply("kept")
+    before = namespace.ended("kept")
     ensure_release({**values, "logFormat": "text"})
-    assert get("transcriptionjob", "kept", bench.namespace) is not None
+    assert get("transcriptionjob", "kept", namespace.name) is not None
     run("helm", "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "120s")
     try:
-        assert bench.status("kept") == before
-        bench.apply("while-away")
+        assert namespace.status("kept") == before
+        namespace.apply("while-away")
     finally:
         ensure_release(values)
-    assert bench.ended("while-away")["phase"] == "Complete"
-    assert bench.status("kept") == before
+    assert namespace.ended("while-away")["phase"] == "Complete"
+    assert namespace.status("kept") == before

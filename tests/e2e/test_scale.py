@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-from tests.support.cluster_bench import PATIENCE, Bench
+from tests.support.helm import NAMESPACE
+from tests.support.job_namespace import PATIENCE, JobNamespace
 from tests.support.stack.kube import kubectl, list_items, until
-from tests.support.stack.release import NAMESPACE, operator_pods
+from tests.support.stack.release import operator_pods
 
 COUNT = 200
 # MiB that the operator may grow by while it holds COUNT more resources and their Jobs.
@@ -21,24 +22,28 @@ def operator_memory() -> float:
     return total
 
 
-def phases(bench: Bench) -> list[str]:
+def phases(namespace: JobNamespace) -> list[str]:
     """Phase of every resource of the namespace."""
-    return [item.get("status", {}).get("phase", "") for item in list_items("transcriptionjobs", bench.namespace)]
+    return [item.get("status", {}).get("phase", "") for item in list_items("transcriptionjobs", namespace.name)]
 
 
-def test_two_hundred_at_once_are_done_or_queued_without_duplicates_and_memory_stays_flat(bench: Bench) -> None:
+def test_two_hundred_at_once_are_done_or_queued_without_duplicates_and_memory_stays_flat(
+    namespace: JobNamespace,
+) -> None:
     before = operator_memory()
     manifests: list[dict[str, Any]] = [
         # Two GPUs: two run, the others queue.
-        bench.manifest(f"many-{n:03}", bench.spec(f"many-{n:03}", "english.wav", device={"policy": "PreferGPU"}))
+        namespace.manifest(
+            f"many-{n:03}", namespace.spec(f"many-{n:03}", "english.wav", device={"policy": "PreferGPU"})
+        )
         for n in range(COUNT)
     ]
     kubectl(
         "apply", "--server-side", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
     )
-    until(lambda: all(phases(bench)) and len(phases(bench)) == COUNT, PATIENCE, "a phase in every resource")
-    until(lambda: phases(bench).count("Complete") >= 4, PATIENCE, "four to complete")
-    assert set(phases(bench)) <= {"Pending", "Running", "Complete"}
-    owners = [job["metadata"]["ownerReferences"][0]["uid"] for job in list_items("jobs", bench.namespace)]
+    until(lambda: all(phases(namespace)) and len(phases(namespace)) == COUNT, PATIENCE, "a phase in every resource")
+    until(lambda: phases(namespace).count("Complete") >= 4, PATIENCE, "four to complete")
+    assert set(phases(namespace)) <= {"Pending", "Running", "Complete"}
+    owners = [job["metadata"]["ownerReferences"][0]["uid"] for job in list_items("jobs", namespace.name)]
     assert len(owners) == len(set(owners)) == COUNT
     assert operator_memory() - before <= GROWTH

@@ -10,19 +10,9 @@ import pytest
 import torch
 import whisper
 
-from tests.support.speech import (
-    SAMPLE_RATE,
-    Utterance,
-    noise,
-    speak,
-    spoken_text,
-    start_errors,
-    word_error_rate,
-    write_wav,
-)
-from tests.support.speech_synthesis import MissingSynthesiserError
-from tests.support.testmodel import model_path, model_sha256
-from tests.support.testmodel_checkpoint import cache_folder
+from tests.support.speech import SAMPLE_RATE, MissingSynthesiserError, Utterance, noise, speak, write_wav
+from tests.support.testmodel import cache_folder, model_path, model_sha256
+from tests.support.transcript_score import spoken_text, start_errors, word_error_rate
 
 WER_MAX = 0.05
 START_ERROR_MAX = 0.1  # s, at the median

@@ -17,20 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.apiclient import Api
+from tests.support.api_client import Api
+from tests.support.binaries import binaries
+from tests.support.repository import CRD
 
-ROOT = Path(__file__).parents[2]
-CRD = ROOT / "crds/transcriptionjobs.transcription.dev.yaml"
 ADMIN_TOKEN = "admin"
 # Seconds until the pair answers, on a machine that is busy with other things.
 START_SECONDS = 60
-
-
-def binaries() -> Path:
-    """The folder with etcd, kube-apiserver and kubectl; built on the first call."""
-    command = [str(ROOT / "hack/cluster/binaries"), "etcd", "kube-apiserver", "kubectl"]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Path(done.stdout.split()[-1])
 
 
 class ControlPlane:
@@ -41,7 +34,7 @@ class ControlPlane:
 
     def __init__(self, folder: Path, tokens: dict[str, str] | None = None, audit: bool = True) -> None:
         self._folder = folder
-        self._bin = binaries()
+        self._bin = binaries("etcd", "kube-apiserver", "kubectl")
         self._audit = audit
         self._ports = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None

@@ -10,8 +10,8 @@ import numpy as np
 from transcription_api.spec import Clip, Decoding, LanguageDetection, TaskKind
 from transcription_worker.engines.protocol import InMemory, Input, Options, Outcome, Samples, Transcript
 
-from tests.support.parity import differences
 from tests.support.speech import SAMPLE_RATE, noise, speak
+from tests.support.transcript_differences import differences
 
 GREEDY: dict[str, Any] = {"temperatures": (0.0,), "beam_size": 1}
 BEAM: dict[str, Any] = {"temperatures": (0.0,)}  # of 5

@@ -38,4 +38,4 @@ def has_cuda_device() -> bool:
     """
     import torch
 
-    return torch.cuda.is_available()
+    return bool(torch.cuda.is_available())

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.controlplane import binaries
+from tests.support.binaries import binaries
 
 Done = subprocess.CompletedProcess[str]
 
@@ -17,7 +17,7 @@ class Kubectl:
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
-        self._command = [str(binaries() / "kubectl"), "--kubeconfig", str(kubeconfig)]
+        self._command = [str(binaries("kubectl") / "kubectl"), "--kubeconfig", str(kubeconfig)]
 
     def __call__(self, *args: str, given: object = None, check: bool = True) -> Done:
         """One command; `given` is a manifest on its standard input."""

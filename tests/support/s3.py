@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-ROOT = Path(__file__).parents[2]
+from tests.support.binaries import binaries
 
 ACCESS_KEY = "tester"
 # Also the canary: it must never show up in a log, a report or a status.
@@ -22,8 +22,7 @@ START_SECONDS = 20.0
 
 def versitygw() -> Path:
     """The pinned server's binary, built on first use."""
-    found = subprocess.run([ROOT / "hack/cluster/binaries", "versitygw"], check=True, stdout=subprocess.PIPE, text=True)
-    return Path(found.stdout.strip().splitlines()[-1]) / "versitygw"
+    return binaries("versitygw") / "versitygw"
 
 
 class S3Server:

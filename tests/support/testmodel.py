@@ -1,5 +1,60 @@
-"""The small Whisper checkpoint that recognises the speech of tests, unpacked into a cache folder."""
+"""The small Whisper checkpoint that recognises the speech of tests: packed in the repository, unpacked into a cache folder."""
 
-from tests.support.testmodel_checkpoint import model_path, model_sha256
+import argparse
+import hashlib
+import lzma
+import os
+import tempfile
+from pathlib import Path
 
-__all__ = ["model_path", "model_sha256"]
+PACKED = Path(__file__).parents[2] / "tests" / "data" / "testmodel" / "model.pt.xz"
+DIGEST_PREFIX = 16  # hexadecimal digits of the packed file's digest that name its cache folder
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder(packed: Path = PACKED) -> Path:
+    """Where the checkpoint is unpacked to; another checkpoint gets another folder."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "transcription-operator" / "testmodel" / sha256(packed)[:DIGEST_PREFIX]
+
+
+def model_path(packed: Path = PACKED) -> Path:
+    """The unpacked checkpoint that `whisper.load_model` opens; unpacked first if the cache lacks it.
+
+    It appears whole or not at all, whatever else unpacks it at the same time. Raises FileNotFoundError without the
+    packed file and lzma.LZMAError when that is broken.
+    """
+    target = cache_folder(packed) / "model.pt"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = lzma.decompress(packed.read_bytes())
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
+        partial.write(content)
+    Path(partial.name).chmod(0o644)  # a container reads it as another user
+    Path(partial.name).replace(target)
+    return target
+
+
+def model_sha256(packed: Path = PACKED) -> str:
+    """The digest of the unpacked checkpoint, as a job's spec names it."""
+    return sha256(model_path(packed))
+
+
+def main() -> None:
+    """Pack a checkpoint."""
+    parser = argparse.ArgumentParser(description="Pack a checkpoint as the test model of the repository")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--out", type=Path, default=PACKED)
+    asked = parser.parse_args()
+    asked.out.write_bytes(lzma.compress(asked.checkpoint.read_bytes(), preset=9 | lzma.PRESET_EXTREME))
+    print(f"{asked.out}: {asked.out.stat().st_size} bytes, unpacked sha256 {sha256(asked.checkpoint)}")
+
+
+if __name__ == "__main__":
+    main()

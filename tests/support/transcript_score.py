@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import jiwer
 
-from tests.support.speech_synthesis import Utterance
+from tests.support.speech import Utterance
 
 
 def words(text: str) -> str:

@@ -3,15 +3,18 @@
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 
-from hack.crd.resource import ROOT
-from tests.integration.chart.conftest import CHART, FULL, NAMESPACE, RELEASE, Helm
 from tests.support.controlplane import ControlPlane
+from tests.support.helm import NAMESPACE, RELEASE, Helm
 from tests.support.kubectl import Kubectl
+from tests.support.repository import CHART, ROOT
 
+# A values file that sets every value to something other than its default.
+FULL = Path(__file__).with_name("full.yaml")
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 JOB = {
     "apiVersion": "transcription.dev/v1alpha1",

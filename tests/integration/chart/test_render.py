@@ -9,9 +9,11 @@ import pytest
 import yaml
 from transcription_operator.config import parse_config
 
-from hack.crd.resource import CRD
-from tests.integration.chart.conftest import CHART, FULL, Helm
+from tests.support.helm import Helm
+from tests.support.repository import CHART, CRD
 
+# A values file that sets every value to something other than its default.
+FULL = Path(__file__).with_name("full.yaml")
 GOLDEN = Path(__file__).with_name("golden")
 # Set to any text to write the golden files anew.
 UPDATE = "UPDATE_GOLDEN"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.controlplane import ControlPlane, control_plane
-from tests.support.deployment import ACCOUNT, Operator, grant_rights, running_operator
-from tests.support.played import Namespace
+from tests.support.operator_process import ACCOUNT, Operator, grant_rights, running_operator
+from tests.support.simulated_cluster import Namespace
 
 _numbers = itertools.count(1)
 

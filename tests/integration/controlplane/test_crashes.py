@@ -11,8 +11,8 @@ from transcription_api import exit_codes, reasons
 from transcription_api.report import failure
 
 from tests.support.controlplane import ControlPlane, control_plane
-from tests.support.deployment import ACCOUNT, Operator, grant_rights, running_operator
-from tests.support.played import Namespace, good_report, until
+from tests.support.operator_process import ACCOUNT, Operator, grant_rights, running_operator
+from tests.support.simulated_cluster import Namespace, good_report, until
 
 # Resources of one crash test.
 COUNT = 8

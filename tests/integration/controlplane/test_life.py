@@ -1,4 +1,4 @@
-"""A resource's life with a real apiserver and a real operator; Job controller and kubelet are played."""
+"""A resource's life with a real apiserver and a real operator; the test acts as Job controller and kubelet."""
 
 from hashlib import sha256
 
@@ -8,8 +8,8 @@ from transcription_api.report import DeviceUsed, WrittenObject, failure
 from transcription_api.spec import Format
 
 from tests.support.controlplane import ControlPlane
-from tests.support.deployment import ACCOUNT, Operator
-from tests.support.played import Namespace, condition, good_report, now, until
+from tests.support.operator_process import ACCOUNT, Operator
+from tests.support.simulated_cluster import Namespace, condition, good_report, now, until
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -5,7 +5,7 @@ from transcription_api import exit_codes, reasons
 from transcription_api.report import QualityCounts, WrittenObject, failure
 from transcription_api.spec import Format
 
-from tests.support.played import Namespace, good_report
+from tests.support.simulated_cluster import Namespace, good_report
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -3,8 +3,8 @@
 import statistics
 import time
 
-from tests.support.deployment import Operator
-from tests.support.played import PATIENCE, Namespace, until
+from tests.support.operator_process import Operator
+from tests.support.simulated_cluster import PATIENCE, Namespace, until
 
 COUNT = 200
 SAMPLES = 30

@@ -3,7 +3,7 @@
 import pytest
 from transcription_api import exit_codes, names
 
-from tests.support.played import Namespace, condition, good_report
+from tests.support.simulated_cluster import Namespace, condition, good_report
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -5,23 +5,9 @@ from typing import Any
 import pytest
 
 from tests.support.kubectl import Kubectl
+from tests.support.manifests import S3, job
 
-S3 = {"bucket": "audio", "key": "interviews/01.wav"}
 SHA = "0123456789abcdef" * 4
-
-
-def job(**spec: Any) -> dict[str, Any]:
-    """The smallest manifest with parts of its spec replaced."""
-    return {
-        "apiVersion": "transcription.dev/v1alpha1",
-        "kind": "TranscriptionJob",
-        "metadata": {"generateName": "case-"},
-        "spec": {
-            "source": {"s3": S3},
-            "destination": {"s3": {"bucket": "transcripts", "prefix": "interviews/01/"}},
-            **spec,
-        },
-    }
 
 
 def source(**s3: Any) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from hack.crd.resource import read_crd
-from tests.integration.crd.test_admission import S3, job
 from tests.support.kubectl import Kubectl
+from tests.support.manifests import S3, job
+from tests.support.repository import read_crd
 
 
 def test_the_smallest_manifest_gets_every_default(kubectl: Kubectl) -> None:

@@ -20,9 +20,9 @@ from transcription_api.status import (
     Status,
 )
 
-from hack.crd.resource import ROOT
-from tests.integration.crd.test_admission import job
 from tests.support.kubectl import Kubectl
+from tests.support.manifests import job
+from tests.support.repository import ROOT
 
 TIME = "2026-11-24T04:00:00Z"
 FULL = Status(

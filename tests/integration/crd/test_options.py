@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.crd.test_admission import job
 from tests.support.kubectl import Kubectl
+from tests.support.manifests import job
 
 WORDS = {"wordTimestamps": True}
 

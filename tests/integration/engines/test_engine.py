@@ -24,9 +24,10 @@ from transcription_worker.engines.protocol import InMemory, Input, Options, Samp
 from transcription_worker.errors import WorkerError
 
 from tests.support.engine_cases import GREEDY, SHORT, by_id, item, options, spoken
-from tests.support.provoking import repeated
-from tests.support.speech import speak, spoken_text, word_error_rate
+from tests.support.hallucination_audio import repeated
+from tests.support.speech import speak
 from tests.support.testmodel import model_path
+from tests.support.transcript_score import spoken_text, word_error_rate
 
 
 class Watched(InMemory):

@@ -1,4 +1,4 @@
-"""The S3 server, spoken audio and benches, shared by the worker's tests."""
+"""The S3 server, spoken audio and the worker's container, shared by the worker's tests."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,10 +9,7 @@ import pytest
 from tests.support.s3 import S3Server, s3_server
 from tests.support.speech import speak, write_wav
 from tests.support.testmodel import model_path
-from tests.support.worker_bench import DESTINATION, SOURCE, Bench
-
-SPEECH_SECONDS = 12
-SPEECH_KEY = "interviews/01.wav"
+from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, SPEECH_SECONDS, WorkerContainer
 
 
 @pytest.fixture(scope="session")
@@ -35,19 +32,12 @@ def speech(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def upload_model(server: S3Server) -> None:
-    """To tiny/model.pt in the bucket models."""
-    client = server.client()
-    client.create_bucket(Bucket="models")
-    client.upload_file(str(model_path()), "models", "tiny/model.pt")
-
-
 @pytest.fixture
-def bench(tmp_path: Path, server: S3Server) -> Bench:
+def container(tmp_path: Path, server: S3Server) -> WorkerContainer:
     """A fresh container with the test model in its volume."""
-    bench = Bench(tmp_path / "root", server)
-    bench.mount_model(model_path())
-    return bench
+    container = WorkerContainer(tmp_path / "root", server)
+    container.mount_model(model_path())
+    return container
 
 
 @pytest.fixture

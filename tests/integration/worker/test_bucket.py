@@ -14,7 +14,7 @@ from transcription_worker.storage.roles import Role
 
 from tests.support.s3 import REGION, S3Server
 from tests.support.s3_proxy import cutting
-from tests.support.worker_bench import SOURCE, Bench
+from tests.support.worker_container import SOURCE, WorkerContainer
 
 CONTENT = random.Random(7).randbytes(3 << 20)
 
@@ -24,7 +24,7 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "10")
 
 
-def bucket(bench: Bench, port: int, name: str = SOURCE, role: Role = Role.SOURCE) -> Bucket:
+def bucket(container: WorkerContainer, port: int, name: str = SOURCE, role: Role = Role.SOURCE) -> Bucket:
     endpoint = S3Endpoint(
         bucket=name,
         endpoint_url=f"http://127.0.0.1:{port}",
@@ -32,7 +32,7 @@ def bucket(bench: Bench, port: int, name: str = SOURCE, role: Role = Role.SOURCE
         path_style=True,
         credentials_secret_ref=SecretRef("s3"),
     )
-    return Bucket(endpoint, role, Paths(bench.root))
+    return Bucket(endpoint, role, Paths(container.root))
 
 
 def put(server: S3Server, key: str, body: bytes = CONTENT) -> str:
@@ -40,12 +40,14 @@ def put(server: S3Server, key: str, body: bytes = CONTENT) -> str:
     return key
 
 
-def test_a_body_that_breaks_off_goes_on_where_it_broke(bench: Bench, server: S3Server, tmp_path: Path) -> None:
+def test_a_body_that_breaks_off_goes_on_where_it_broke(
+    container: WorkerContainer, server: S3Server, tmp_path: Path
+) -> None:
     key = put(server, "big.bin")
     before = len(server.requests())
     with cutting(server.port, b"GET /audio/big.bin", after=1_200_000, cuts=2) as proxy:
-        reading = bucket(bench, proxy.port)
-        digest = reading.download(key, bucket(bench, server.port).find(key), tmp_path / "big")
+        reading = bucket(container, proxy.port)
+        digest = reading.download(key, bucket(container, server.port).find(key), tmp_path / "big")
     assert (tmp_path / "big").read_bytes() == CONTENT
     assert digest == hashlib.sha256(CONTENT).hexdigest()
     assert proxy.made == 2
@@ -54,9 +56,11 @@ def test_a_body_that_breaks_off_goes_on_where_it_broke(bench: Bench, server: S3S
     )  # one to find it, three to read
 
 
-def test_an_object_replaced_while_it_is_read_is_never_mixed(bench: Bench, server: S3Server, tmp_path: Path) -> None:
+def test_an_object_replaced_while_it_is_read_is_never_mixed(
+    container: WorkerContainer, server: S3Server, tmp_path: Path
+) -> None:
     key = put(server, "changing.bin")
-    found = bucket(bench, server.port).find(key)
+    found = bucket(container, server.port).find(key)
 
     def replace() -> None:
         put(server, key, CONTENT[::-1])
@@ -66,11 +70,13 @@ def test_an_object_replaced_while_it_is_read_is_never_mixed(bench: Bench, server
         cutting(server.port, marker, after=1_200_000, cuts=1, on_cut=replace) as proxy,
         pytest.raises(WorkerError) as caught,
     ):
-        bucket(bench, proxy.port).download(key, found, tmp_path / "changing")
+        bucket(container, proxy.port).download(key, found, tmp_path / "changing")
     assert caught.value.reason is reasons.SOURCE_CHANGED
 
 
-def test_a_server_that_is_away_for_a_moment_is_waited_for(bench: Bench, server: S3Server, tmp_path: Path) -> None:
+def test_a_server_that_is_away_for_a_moment_is_waited_for(
+    container: WorkerContainer, server: S3Server, tmp_path: Path
+) -> None:
     import threading
 
     key = put(server, "patient.bin")
@@ -80,24 +86,24 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(bench: Bench, server: 
     away.folder.joinpath(SOURCE, key).write_bytes(b"here again")
     timer.start()
     try:
-        assert bucket(bench, away.port).read(key) == b"here again"
+        assert bucket(container, away.port).read(key) == b"here again"
     finally:
         timer.join()
         away.stop()
 
 
-def test_an_empty_object_has_a_size_of_nothing(bench: Bench, server: S3Server) -> None:
-    found = bucket(bench, server.port).find(put(server, "empty.bin", b""))
+def test_an_empty_object_has_a_size_of_nothing(container: WorkerContainer, server: S3Server) -> None:
+    found = bucket(container, server.port).find(put(server, "empty.bin", b""))
     assert found.size == 0
     assert found.etag == hashlib.md5(b"").hexdigest()  # noqa: S324 - what S3 calls an ETag
 
 
-def test_the_size_comes_from_the_answer_to_one_byte(bench: Bench, server: S3Server) -> None:
-    assert bucket(bench, server.port).find(put(server, "sized.bin")).size == len(CONTENT)
+def test_the_size_comes_from_the_answer_to_one_byte(container: WorkerContainer, server: S3Server) -> None:
+    assert bucket(container, server.port).find(put(server, "sized.bin")).size == len(CONTENT)
 
 
-def test_a_write_is_confirmed_by_what_the_bucket_then_holds(bench: Bench, server: S3Server) -> None:
-    writing = bucket(bench, server.port, role=Role.DESTINATION)
+def test_a_write_is_confirmed_by_what_the_bucket_then_holds(container: WorkerContainer, server: S3Server) -> None:
+    writing = bucket(container, server.port, role=Role.DESTINATION)
     found = writing.write("written.txt", b"text\n", "text/plain; charset=utf-8")
     held = server.client().head_object(Bucket=SOURCE, Key="written.txt", ChecksumMode="ENABLED")
     assert (found.size, f'"{found.etag}"') == (held["ContentLength"], held["ETag"])
@@ -105,10 +111,10 @@ def test_a_write_is_confirmed_by_what_the_bucket_then_holds(bench: Bench, server
     assert held["ChecksumCRC32"]
 
 
-def test_credentials_of_each_end_come_from_its_own_folder(bench: Bench, server: S3Server) -> None:
-    bench.mount_secret(names.DESTINATION_CREDENTIALS_DIR, "nobody", "nothing")
+def test_credentials_of_each_end_come_from_its_own_folder(container: WorkerContainer, server: S3Server) -> None:
+    container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, "nobody", "nothing")
     key = put(server, "mine.bin", b"x")
-    assert bucket(bench, server.port).read(key) == b"x"
+    assert bucket(container, server.port).read(key) == b"x"
     with pytest.raises(WorkerError) as caught:
-        bucket(bench, server.port, role=Role.DESTINATION).read(key)
+        bucket(container, server.port, role=Role.DESTINATION).read(key)
     assert caught.value.reason is reasons.BAD_CREDENTIALS

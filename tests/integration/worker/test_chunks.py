@@ -8,8 +8,9 @@ import whisper
 from transcription_worker.engines.protocol import SAMPLE_RATE, InMemory
 from transcription_worker.engines.speech.chunks import find_pieces
 
-from tests.support.speech import speak, spoken_text, word_error_rate
+from tests.support.speech import speak
 from tests.support.testmodel import model_path
+from tests.support.transcript_score import spoken_text, word_error_rate
 
 
 @pytest.fixture(scope="module")

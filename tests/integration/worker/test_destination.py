@@ -13,13 +13,13 @@ from transcription_worker.storage.roles import Role
 from transcription_worker.write import TRIAL_SUFFIX, find_result, try_destination
 
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, versitygw
-from tests.support.worker_bench import Bench
+from tests.support.worker_container import WorkerContainer
 
 BUCKET = "least-privilege"
 
 
 @pytest.fixture
-def allowed(bench: Bench, server: S3Server, request: pytest.FixtureRequest) -> Bucket:
+def allowed(container: WorkerContainer, server: S3Server, request: pytest.FixtureRequest) -> Bucket:
     """The bucket as a user sees it who may do just what the test says."""
     user = f"user-{abs(hash(request.node.name))}"
     admin = [str(versitygw()), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
@@ -35,12 +35,12 @@ def allowed(bench: Bench, server: S3Server, request: pytest.FixtureRequest) -> B
         "Resource": f"arn:aws:s3:::{BUCKET}/*",
     }
     client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    bench.mount_secret(names.DESTINATION_CREDENTIALS_DIR, user, "user-key")
-    return Bucket(spec_of(bench).destination.s3, Role.DESTINATION, Paths(bench.root))
+    container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, user, "user-key")
+    return Bucket(spec_of(container).destination.s3, Role.DESTINATION, Paths(container.root))
 
 
-def spec_of(bench: Bench) -> Spec:
-    value = bench.spec("01.wav", "out/")
+def spec_of(container: WorkerContainer) -> Spec:
+    value = container.spec("01.wav", "out/")
     value["destination"]["s3"]["bucket"] = BUCKET
     return parse_spec(value)
 
@@ -50,25 +50,25 @@ def held(server: S3Server) -> list[str]:
 
 
 @pytest.mark.parametrize("allowed", [["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]], indirect=True)
-def test_the_trial_leaves_nothing_behind(allowed: Bucket, bench: Bench, server: S3Server) -> None:
-    assert find_result(allowed, spec_of(bench), "etag") is None
-    try_destination(allowed, spec_of(bench))
+def test_the_trial_leaves_nothing_behind(allowed: Bucket, container: WorkerContainer, server: S3Server) -> None:
+    assert find_result(allowed, spec_of(container), "etag") is None
+    try_destination(allowed, spec_of(container))
     assert held(server) == []
 
 
 @pytest.mark.parametrize("allowed", [["s3:PutObject", "s3:GetObject"]], indirect=True)
 def test_writing_and_reading_are_enough_and_an_empty_object_stays(
-    allowed: Bucket, bench: Bench, server: S3Server, caplog: pytest.LogCaptureFixture
+    allowed: Bucket, container: WorkerContainer, server: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    try_destination(allowed, spec_of(bench))
+    try_destination(allowed, spec_of(container))
     assert held(server) == [f"out/01.report.json{TRIAL_SUFFIX}"]
     assert "may not delete" in caplog.text
     server.client().delete_object(Bucket=BUCKET, Key=f"out/01.report.json{TRIAL_SUFFIX}")
 
 
 @pytest.mark.parametrize("allowed", [["s3:GetObject"], ["s3:PutObject"]], indirect=True)
-def test_who_may_not_write_or_not_read_back_is_denied(allowed: Bucket, bench: Bench) -> None:
+def test_who_may_not_write_or_not_read_back_is_denied(allowed: Bucket, container: WorkerContainer) -> None:
     with pytest.raises(WorkerError) as caught:
-        try_destination(allowed, spec_of(bench))
+        try_destination(allowed, spec_of(container))
     assert caught.value.reason is reasons.DESTINATION_DENIED
     assert "S3 answered" in caught.value.message

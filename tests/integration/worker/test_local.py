@@ -32,8 +32,9 @@ from tests.support.local_command import (
     start,
     wait_for,
 )
-from tests.support.results import assert_same
-from tests.support.speech import SAMPLE_RATE, speak, spoken_text, word_error_rate, write_wav
+from tests.support.result_comparison import assert_same
+from tests.support.speech import SAMPLE_RATE, speak, write_wav
+from tests.support.transcript_score import spoken_text, word_error_rate
 from tests.support.whisper_command import whisper_command
 
 SPOKEN = {"interview": ("en", 701, 34.0), "fala": ("pt", 704, 20.0), "news": ("en", 703, 45.0)}

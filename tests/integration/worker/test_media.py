@@ -12,8 +12,9 @@ from transcription_api.reasons import BY_NAME
 
 from tests.support.media import canary, convert, cut, make
 from tests.support.s3 import S3Server
-from tests.support.speech import speak, spoken_text, word_error_rate, write_wav
-from tests.support.worker_bench import DESTINATION, SOURCE, Bench
+from tests.support.speech import speak, write_wav
+from tests.support.transcript_score import spoken_text, word_error_rate
+from tests.support.worker_container import DESTINATION, SOURCE, WorkerContainer
 
 WER_MAX = 0.05
 SECONDS = 40
@@ -79,10 +80,10 @@ def upload(server: S3Server, path: Path) -> str:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_speech_is_recognised_from_any_container(
-    bench: Bench, server: S3Server, spoken: Spoken, tmp_path: Path, prefix: str, name: str
+    container: WorkerContainer, server: S3Server, spoken: Spoken, tmp_path: Path, prefix: str, name: str
 ) -> None:
     key = upload(server, GOOD[name](spoken.path, tmp_path / name))
-    ended = bench.run(bench.spec(key, prefix, formats=["txt"], decoding=GREEDY))
+    ended = container.run(container.spec(key, prefix, formats=["txt"], decoding=GREEDY))
     assert ended.code == 0, ended.log
     assert ended.report.audio_seconds == pytest.approx(SECONDS, abs=0.2)
     assert word_error_rate(spoken.text, written(server, f"{prefix}{Path(name).stem}.txt")) <= WER_MAX
@@ -93,14 +94,14 @@ def written(server: S3Server, key: str) -> str:
 
 
 def test_one_channel_of_two_speakers_is_that_speakers_text(
-    bench: Bench, server: S3Server, spoken: Spoken, tmp_path: Path, prefix: str
+    container: WorkerContainer, server: S3Server, spoken: Spoken, tmp_path: Path, prefix: str
 ) -> None:
     samples, utterances = speak("pt", 702, SECONDS)
     other = tmp_path / "pt.wav"
     write_wav(other, samples)
     options = ["-i", str(other), "-filter_complex", "[0:a][1:a]join=inputs=2:channel_layout=stereo"]
     key = upload(server, convert(spoken.path, tmp_path / "call.m4a", *options))
-    ended = bench.run(bench.spec(key, prefix, audio={"channel": "right"}, decoding=GREEDY))
+    ended = container.run(container.spec(key, prefix, audio={"channel": "right"}, decoding=GREEDY))
     assert ended.code == 0, ended.log
     result = json.loads(written(server, f"{prefix}call.json"))
     assert result["language"] == "pt"
@@ -124,7 +125,14 @@ def playlist(path: Path, url: str) -> Path:
     ],
 )
 def test_what_cannot_be_transcribed_fails_by_name_and_writes_nothing(
-    bench: Bench, server: S3Server, spoken: Spoken, tmp_path: Path, prefix: str, name: str, reason: str, words: str
+    container: WorkerContainer,
+    server: S3Server,
+    spoken: Spoken,
+    tmp_path: Path,
+    prefix: str,
+    name: str,
+    reason: str,
+    words: str,
 ) -> None:
     path = tmp_path / name
     with canary(spoken.path.read_bytes()) as (address, asked):
@@ -139,11 +147,11 @@ def test_what_cannot_be_transcribed_fails_by_name_and_writes_nothing(
         else:
             convert(spoken.path, path)
         audio = {"audio": {"channel": "right"}} if name == "mono.wav" else {}
-        ended = bench.run(bench.spec(upload(server, path), prefix, **audio))
+        ended = container.run(container.spec(upload(server, path), prefix, **audio))
     assert ended.report.reason == reason, ended.log
     assert ended.code == BY_NAME[reason].exit_code
     assert words in (ended.report.message or "")
     assert "Traceback" not in ended.log
     assert asked == []
     assert "Contents" not in server.client().list_objects_v2(Bucket=DESTINATION, Prefix=prefix)
-    assert not list(bench.at(names.SCRATCH_DIR).rglob("samples-*"))
+    assert not list(container.at(names.SCRATCH_DIR).rglob("samples-*"))

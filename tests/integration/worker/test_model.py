@@ -10,7 +10,7 @@ from transcription_worker.model import fetch_model
 from transcription_worker.paths import Paths
 
 from tests.support.s3 import REGION, S3Server
-from tests.support.worker_bench import SOURCE, Bench
+from tests.support.worker_container import SOURCE, WorkerContainer
 
 KEY = "models/own.pt"
 DIGEST = "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4"  # of b"second"
@@ -36,8 +36,10 @@ def cached(paths: Paths) -> list[Path]:
     return [path for path in paths.model_cache.rglob("*") if path.is_file()]
 
 
-def test_without_a_digest_the_etag_says_whether_the_cache_is_right(bench: Bench, server: S3Server) -> None:
-    paths = Paths(bench.root)
+def test_without_a_digest_the_etag_says_whether_the_cache_is_right(
+    container: WorkerContainer, server: S3Server
+) -> None:
+    paths = Paths(container.root)
     put(server, b"first")
     first = fetch_model(model_of(server), paths)
     assert first.path.read_bytes() == b"first"
@@ -49,8 +51,8 @@ def test_without_a_digest_the_etag_says_whether_the_cache_is_right(bench: Bench,
     assert fetch_model(model_of(server), paths).path.read_bytes() == b"second"
 
 
-def test_with_a_digest_the_cache_is_used_without_the_server(bench: Bench, server: S3Server) -> None:
-    paths = Paths(bench.root)
+def test_with_a_digest_the_cache_is_used_without_the_server(container: WorkerContainer, server: S3Server) -> None:
+    paths = Paths(container.root)
     put(server, b"second")
     first = fetch_model(model_of(server, DIGEST), paths)
     before = len(server.requests())
@@ -59,8 +61,8 @@ def test_with_a_digest_the_cache_is_used_without_the_server(bench: Bench, server
     assert len(server.requests()) == before
 
 
-def test_an_object_with_another_digest_never_enters_the_cache(bench: Bench, server: S3Server) -> None:
-    paths = Paths(bench.root)
+def test_an_object_with_another_digest_never_enters_the_cache(container: WorkerContainer, server: S3Server) -> None:
+    paths = Paths(container.root)
     put(server, b"first")
     with pytest.raises(WorkerError) as caught:
         fetch_model(model_of(server, DIGEST), paths)

@@ -10,8 +10,9 @@ from transcription_api.spec import Decoding, TaskKind
 from transcription_worker.engines.protocol import InMemory, Options
 from transcription_worker.engines.quality.flags import flag_segments
 
-from tests.support.speech import Utterance, speak, word_error_rate
+from tests.support.speech import Utterance, speak
 from tests.support.testmodel import model_path
+from tests.support.transcript_score import word_error_rate
 
 OPTIONS = Options(TaskKind.TRANSCRIBE, None, Decoding())
 SEEDS = range(21, 26)

@@ -8,9 +8,8 @@ import pytest
 from transcription_api import exit_codes, names
 from transcription_api.reasons import BY_NAME
 
-from tests.integration.worker.conftest import SPEECH_KEY
-from tests.support.s3 import S3Server
-from tests.support.worker_bench import DESTINATION, SOURCE, Bench, Ended, free_port
+from tests.support.s3 import S3Server, free_port
+from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, Ended, WorkerContainer
 
 
 def assert_refused(ended: Ended, reason: str, *words: str) -> None:
@@ -32,17 +31,17 @@ def written(server: S3Server, prefix: str) -> list[str]:
 
 
 def test_require_gpu_without_a_gpu_is_refused_by_name_before_any_request(
-    bench: Bench, server: S3Server, prefix: str
+    container: WorkerContainer, server: S3Server, prefix: str
 ) -> None:
     before = len(server.requests())
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, device={"policy": "RequireGPU"}))
+    ended = container.run(container.spec(SPEECH_KEY, prefix, device={"policy": "RequireGPU"}))
     assert_refused(ended, "GPUDriverMissing", "libcuda.so.1")
     assert len(server.requests()) == before
 
 
-def test_prefer_gpu_without_a_gpu_says_why_the_cpu_ran(bench: Bench, speech: Path, prefix: str) -> None:
+def test_prefer_gpu_without_a_gpu_says_why_the_cpu_ran(container: WorkerContainer, speech: Path, prefix: str) -> None:
     decoding = {"temperatures": [0], "beamSize": 1}
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, device={"policy": "PreferGPU"}, decoding=decoding))
+    ended = container.run(container.spec(SPEECH_KEY, prefix, device={"policy": "PreferGPU"}, decoding=decoding))
     assert ended.code == 0, ended.log
     device = ended.report.device
     assert device is not None
@@ -50,22 +49,22 @@ def test_prefer_gpu_without_a_gpu_says_why_the_cpu_ran(bench: Bench, speech: Pat
     assert "libcuda.so.1" in (device.fallback_message or "")
 
 
-def test_a_missing_key_is_named(bench: Bench, prefix: str) -> None:
-    assert_refused(bench.run(bench.spec("no/such.wav", prefix)), "NoSuchKey", "'no/such.wav'", "'audio'")
+def test_a_missing_key_is_named(container: WorkerContainer, prefix: str) -> None:
+    assert_refused(container.run(container.spec("no/such.wav", prefix)), "NoSuchKey", "'no/such.wav'", "'audio'")
 
 
-def test_a_missing_bucket_is_named(bench: Bench, prefix: str) -> None:
-    spec = bench.spec(SPEECH_KEY, prefix)
+def test_a_missing_bucket_is_named(container: WorkerContainer, prefix: str) -> None:
+    spec = container.spec(SPEECH_KEY, prefix)
     spec["source"]["s3"]["bucket"] = "nowhere"
-    assert_refused(bench.run(spec), "NoSuchBucket", "'nowhere'")
+    assert_refused(container.run(spec), "NoSuchBucket", "'nowhere'")
 
 
 def test_a_missing_destination_is_found_before_the_audio_is_read(
-    bench: Bench, server: S3Server, speech: Path, prefix: str
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
-    spec = bench.spec(SPEECH_KEY, prefix)
+    spec = container.spec(SPEECH_KEY, prefix)
     spec["destination"]["s3"]["bucket"] = "nowhere"
-    ended = bench.run(spec)
+    ended = container.run(spec)
     assert_refused(ended, "NoSuchBucket", "spec.destination.s3", "'nowhere'")
     assert "stage decode" not in ended.log
 
@@ -75,24 +74,24 @@ def test_a_missing_destination_is_found_before_the_audio_is_read(
     [(names.SOURCE_CREDENTIALS_DIR, "spec.source.s3"), (names.DESTINATION_CREDENTIALS_DIR, "spec.destination.s3")],
 )
 def test_a_wrong_secret_key_is_bad_credentials(
-    bench: Bench, speech: Path, prefix: str, folder: str, field: str
+    container: WorkerContainer, speech: Path, prefix: str, folder: str, field: str
 ) -> None:
-    bench.mount_secret(folder, "tester", "not-the-key")
-    assert_refused(bench.run(bench.spec(SPEECH_KEY, prefix)), "BadCredentials", field, "SignatureDoesNotMatch")
+    container.mount_secret(folder, "tester", "not-the-key")
+    assert_refused(container.run(container.spec(SPEECH_KEY, prefix)), "BadCredentials", field, "SignatureDoesNotMatch")
 
 
-def test_an_unknown_access_key_is_bad_credentials(bench: Bench, prefix: str) -> None:
-    bench.mount_secret(names.SOURCE_CREDENTIALS_DIR, "nobody", "key")
-    assert_refused(bench.run(bench.spec(SPEECH_KEY, prefix)), "BadCredentials", "InvalidAccessKeyId")
+def test_an_unknown_access_key_is_bad_credentials(container: WorkerContainer, prefix: str) -> None:
+    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, "nobody", "key")
+    assert_refused(container.run(container.spec(SPEECH_KEY, prefix)), "BadCredentials", "InvalidAccessKeyId")
 
 
 def test_a_destination_that_forbids_writing_is_denied_before_the_audio_is_read(
-    bench: Bench, server: S3Server, speech: Path, prefix: str
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
     reader = ("reader", "reader-key")
     add_user(server, *reader)
-    bench.mount_secret(names.DESTINATION_CREDENTIALS_DIR, *reader)
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix))
+    container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, *reader)
+    ended = container.run(container.spec(SPEECH_KEY, prefix))
     assert_refused(ended, "DestinationDenied", "spec.destination.s3")
     assert "stage decode" not in ended.log
 
@@ -107,22 +106,22 @@ def add_user(server: S3Server, access_key: str, secret_key: str) -> None:
 
 
 def test_a_source_that_forbids_reading_is_access_denied(
-    bench: Bench, server: S3Server, speech: Path, prefix: str
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
     add_user(server, "stranger", "stranger-key")
-    bench.mount_secret(names.SOURCE_CREDENTIALS_DIR, "stranger", "stranger-key")
-    assert_refused(bench.run(bench.spec(SPEECH_KEY, prefix)), "AccessDenied", "spec.source.s3")
+    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, "stranger", "stranger-key")
+    assert_refused(container.run(container.spec(SPEECH_KEY, prefix)), "AccessDenied", "spec.source.s3")
 
 
-def test_a_secret_without_its_key_is_named(bench: Bench, prefix: str) -> None:
-    (bench.at(names.SOURCE_CREDENTIALS_DIR) / names.SECRET_SECRET_ACCESS_KEY).unlink()
-    assert_refused(bench.run(bench.spec(SPEECH_KEY, prefix)), "BadCredentials", "AWS_SECRET_ACCESS_KEY")
+def test_a_secret_without_its_key_is_named(container: WorkerContainer, prefix: str) -> None:
+    (container.at(names.SOURCE_CREDENTIALS_DIR) / names.SECRET_SECRET_ACCESS_KEY).unlink()
+    assert_refused(container.run(container.spec(SPEECH_KEY, prefix)), "BadCredentials", "AWS_SECRET_ACCESS_KEY")
 
 
-def test_an_endpoint_that_is_down_is_tried_again_and_then_unreachable(bench: Bench, prefix: str) -> None:
-    spec = bench.spec(SPEECH_KEY, prefix)
+def test_an_endpoint_that_is_down_is_tried_again_and_then_unreachable(container: WorkerContainer, prefix: str) -> None:
+    spec = container.spec(SPEECH_KEY, prefix)
     spec["source"]["s3"]["endpointURL"] = f"http://127.0.0.1:{free_port()}"
-    ended = bench.run(spec)
+    ended = container.run(spec)
     assert_refused(ended, "EndpointUnreachable", "EndpointConnectionError")
     assert ended.log.count("next try in") >= 2
 
@@ -135,19 +134,23 @@ def test_an_endpoint_that_is_down_is_tried_again_and_then_unreachable(bench: Ben
     ],
 )
 def test_what_is_no_audio_is_unsupported_media(
-    bench: Bench, server: S3Server, prefix: str, body: bytes, reason: str
+    container: WorkerContainer, server: S3Server, prefix: str, body: bytes, reason: str
 ) -> None:
-    ended = bench.run(bench.spec(put(server, "minutes.wav", body), prefix))
+    ended = container.run(container.spec(put(server, "minutes.wav", body), prefix))
     assert_refused(ended, reason)
     assert "stage model" not in ended.log
     assert written(server, prefix) == []
 
 
-def test_a_video_without_sound_has_no_audio_stream(bench: Bench, server: S3Server, prefix: str, tmp_path: Path) -> None:
+def test_a_video_without_sound_has_no_audio_stream(
+    container: WorkerContainer, server: S3Server, prefix: str, tmp_path: Path
+) -> None:
     video = tmp_path / "silent.mp4"
     source = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=5:duration=1"]
     subprocess.run(["ffmpeg", "-v", "error", *source, video], check=True)
-    assert_refused(bench.run(bench.spec(put(server, "silent.mp4", video.read_bytes()), prefix)), "NoAudioStream")
+    assert_refused(
+        container.run(container.spec(put(server, "silent.mp4", video.read_bytes()), prefix)), "NoAudioStream"
+    )
 
 
 def volume(path: str, **fields: Any) -> dict[str, Any]:
@@ -165,22 +168,24 @@ def volume(path: str, **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_a_model_that_cannot_be_had_is_named(
-    bench: Bench, speech: Path, prefix: str, model: dict[str, Any], reason: str, word: str
+    container: WorkerContainer, speech: Path, prefix: str, model: dict[str, Any], reason: str, word: str
 ) -> None:
-    (bench.at(names.MODEL_VOLUME_DIR) / "notes.pt").write_text("Notes about a model.\n" * 100)
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, model=model))
+    (container.at(names.MODEL_VOLUME_DIR) / "notes.pt").write_text("Notes about a model.\n" * 100)
+    ended = container.run(container.spec(SPEECH_KEY, prefix, model=model))
     assert_refused(ended, reason, word)
     assert ended.report.audio_seconds == 12
 
 
-def test_a_model_object_that_is_missing_is_no_missing_source(bench: Bench, speech: Path, prefix: str) -> None:
-    model = {"s3": bench.endpoint(bucket=SOURCE, key="no/model.pt")}
-    assert_refused(bench.run(bench.spec(SPEECH_KEY, prefix, model=model)), "ModelNotFound", "'no/model.pt'")
+def test_a_model_object_that_is_missing_is_no_missing_source(
+    container: WorkerContainer, speech: Path, prefix: str
+) -> None:
+    model = {"s3": container.endpoint(bucket=SOURCE, key="no/model.pt")}
+    assert_refused(container.run(container.spec(SPEECH_KEY, prefix, model=model)), "ModelNotFound", "'no/model.pt'")
 
 
 @pytest.mark.parametrize("task", ["not json", '{"namespace": "a", "name": "b", "uid": "c", "spec": {"source": 1}}'])
-def test_a_task_that_does_not_parse_is_invalid(bench: Bench, task: str) -> None:
-    bench.env = {names.ENV_TASK: task}
-    ended = bench.run(bench.spec("x"))
+def test_a_task_that_does_not_parse_is_invalid(container: WorkerContainer, task: str) -> None:
+    container.env = {names.ENV_TASK: task}
+    ended = container.run(container.spec("x"))
     assert_refused(ended, "InvalidTask")
     assert ended.code == exit_codes.TASK_INVALID

@@ -14,32 +14,32 @@ from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import find_result
 
-from tests.integration.worker.conftest import SPEECH_KEY, SPEECH_SECONDS, upload_model
-from tests.support.results import assert_same
-from tests.support.s3 import SECRET_KEY, S3Server
-from tests.support.speech import speak, spoken_text, word_error_rate, write_wav
+from tests.support.result_comparison import assert_same
+from tests.support.s3 import SECRET_KEY, S3Server, free_port
+from tests.support.speech import speak, write_wav
 from tests.support.testmodel import model_path, model_sha256
+from tests.support.transcript_score import spoken_text, word_error_rate
 from tests.support.whisper_command import whisper_command
-from tests.support.worker_bench import DESTINATION, SOURCE, Bench, Ended, free_port, progress_until
+from tests.support.worker_container import (
+    DESTINATION,
+    SOURCE,
+    SPEECH_KEY,
+    SPEECH_SECONDS,
+    Ended,
+    WorkerContainer,
+    progress_until,
+    upload_model,
+    written_objects,
+)
 
 ALL_FORMATS = [fmt.value for fmt in Format]
-
-
-def keys(server: S3Server, prefix: str) -> dict[str, bytes]:
-    """What lies in the destination, by the name after the prefix."""
-    client = server.client()
-    listed = client.list_objects_v2(Bucket=DESTINATION, Prefix=prefix).get("Contents", [])
-    return {
-        item["Key"].removeprefix(prefix): client.get_object(Bucket=DESTINATION, Key=item["Key"])["Body"].read()
-        for item in listed
-    }
 
 
 @dataclass
 class Finished:
     """A run that is done, shared by the tests that look at it."""
 
-    bench: Bench
+    container: WorkerContainer
     spec: dict[str, Any]
     seen: dict[str, Any]  # the progress while it transcribed
     ended: Ended
@@ -48,15 +48,15 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(server: S3Server, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    bench = Bench(tmp_path_factory.mktemp("finished") / "root", server)
-    bench.mount_model(model_path())
-    spec = bench.spec(SPEECH_KEY, "finished/", formats=ALL_FORMATS, preview={"characters": 20})
+    container = WorkerContainer(tmp_path_factory.mktemp("finished") / "root", server)
+    container.mount_model(model_path())
+    spec = container.spec(SPEECH_KEY, "finished/", formats=ALL_FORMATS, preview={"characters": 20})
     port = free_port()
-    process = bench.start(spec, port)
+    process = container.start(spec, port)
     seen = progress_until(port, "transcribe", process)
-    ended = bench.finish(process, 0)
+    ended = container.finish(process, 0)
     assert ended.code == 0, ended.log
-    return Finished(bench, spec, seen, ended, keys(server, "finished/"))
+    return Finished(container, spec, seen, ended, written_objects(server, "finished/"))
 
 
 def test_all_five_formats_are_what_the_whisper_command_writes(finished: Finished, speech: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_progress_is_served_while_it_transcribes(finished: Finished) -> None:
 
 def test_the_same_task_again_finds_the_result_and_writes_nothing(finished: Finished, server: S3Server) -> None:
     before = len(server.requests())
-    again = finished.bench.run(finished.spec)
+    again = finished.container.run(finished.spec)
     assert again.code == 0, again.log
     assert again.report.reused
     assert again.report.objects == finished.ended.report.objects
@@ -109,7 +109,7 @@ def test_a_result_is_none_for_another_task_another_source_or_a_changed_object(
     etag = finished.ended.report.source_etag
     assert etag is not None
     spec = parse_spec(finished.spec)
-    bucket = Bucket(spec.destination.s3, Role.DESTINATION, Paths(finished.bench.root))
+    bucket = Bucket(spec.destination.s3, Role.DESTINATION, Paths(finished.container.root))
     assert find_result(bucket, spec, etag) is not None
     assert find_result(bucket, spec, "another") is None
     assert find_result(bucket, parse_spec(finished.spec | {"language": "pt"}), etag) is None
@@ -124,33 +124,35 @@ def test_a_result_is_none_for_another_task_another_source_or_a_changed_object(
 
 
 def test_the_reference_engine_writes_the_whisper_commands_very_bytes(
-    bench: Bench, server: S3Server, speech: Path, prefix: str, tmp_path: Path
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str, tmp_path: Path
 ) -> None:
     decoding = {"temperatures": [0], "beamSize": 2}
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, engine="openai-whisper", decoding=decoding, formats=ALL_FORMATS))
+    ended = container.run(
+        container.spec(SPEECH_KEY, prefix, engine="openai-whisper", decoding=decoding, formats=ALL_FORMATS)
+    )
     assert ended.code == 0, ended.log
     assert ended.report.engine is not None
     assert ended.report.engine.startswith("openai-whisper ")
     options = ["--temperature", "0", "--temperature_increment_on_fallback", "None", "--beam_size", "2"]
     command = whisper_command([speech], tmp_path / "command", *options)
-    written = keys(server, prefix)
+    written = written_objects(server, prefix)
     assert {name: written[name] for name in command} == command
 
 
 def test_timed_words_in_portuguese_are_as_the_command_has_them(
-    bench: Bench, server: S3Server, prefix: str, tmp_path: Path
+    container: WorkerContainer, server: S3Server, prefix: str, tmp_path: Path
 ) -> None:
     samples, utterances = speak("pt", 502, SPEECH_SECONDS)
     audio = tmp_path / "fala.wav"
     write_wav(audio, samples)
     server.client().upload_file(str(audio), SOURCE, "fala.wav")
     decoding = {"wordTimestamps": True, "conditionOnPreviousText": False, "temperatures": [0], "beamSize": 2}
-    ended = bench.run(bench.spec("fala.wav", prefix, language="pt", decoding=decoding, formats=["json", "srt"]))
+    ended = container.run(container.spec("fala.wav", prefix, language="pt", decoding=decoding, formats=["json", "srt"]))
     assert ended.code == 0, ended.log
     options = ["--language", "pt", "--word_timestamps", "True", "--condition_on_previous_text", "False"]
     options += ["--temperature", "0", "--temperature_increment_on_fallback", "None", "--beam_size", "2"]
     command = whisper_command([audio], tmp_path / "command", *options)
-    written = keys(server, prefix)
+    written = written_objects(server, prefix)
     assert_same(
         {name: written[name] for name in ("fala.json", "fala.srt")},
         {name: command[name] for name in ("fala.json", "fala.srt")},
@@ -160,38 +162,38 @@ def test_timed_words_in_portuguese_are_as_the_command_has_them(
 
 
 def test_no_secret_prompt_or_text_reaches_log_or_report(
-    bench: Bench, server: S3Server, speech: Path, prefix: str
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
     prompt = "canary of the prompt"
-    bench.env = {"LOG_FORMAT": "json"}
+    container.env = {"LOG_FORMAT": "json"}
     upload_model(server)
-    model = {"s3": bench.endpoint(bucket="models", key="tiny/model.pt")}
+    model = {"s3": container.endpoint(bucket="models", key="tiny/model.pt")}
     decoding = {"initialPrompt": prompt, "temperatures": [0], "beamSize": 1}
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, decoding=decoding, model=model))
+    ended = container.run(container.spec(SPEECH_KEY, prefix, decoding=decoding, model=model))
     assert ended.code == 0, ended.log
     for line in ended.log.splitlines():
         assert json.loads(line)["namespace"] == "team-a"
-    shown = ended.log + bench.at(names.TERMINATION_MESSAGE_PATH).read_text()
+    shown = ended.log + container.at(names.TERMINATION_MESSAGE_PATH).read_text()
     assert SECRET_KEY not in shown
     assert prompt not in shown
-    text = keys(server, prefix)["01.txt"].decode().splitlines()[0]
+    text = written_objects(server, prefix)["01.txt"].decode().splitlines()[0]
     assert text not in shown
 
 
 @pytest.mark.parametrize("stage", ["fetch", "transcribe"])
 def test_sigterm_ends_the_run_with_143_and_a_report(
-    bench: Bench, server: S3Server, speech: Path, prefix: str, stage: str
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str, stage: str
 ) -> None:
     if stage == "fetch":
         # A retry's sleep: the endpoint is gone, and patience is long.
-        bench.env = {"TRANSCRIPTION_OUTAGE_SECONDS": "600"}
-    spec = bench.spec(SPEECH_KEY, prefix)
+        container.env = {"TRANSCRIPTION_OUTAGE_SECONDS": "600"}
+    spec = container.spec(SPEECH_KEY, prefix)
     if stage == "fetch":
         spec["source"]["s3"]["endpointURL"] = f"http://127.0.0.1:{free_port()}"
     port = free_port()
-    process = bench.start(spec, port)
+    process = container.start(spec, port)
     progress_until(port, stage, process)
-    ended = bench.terminate(process)
+    ended = container.terminate(process)
     assert ended.code == 143, ended.log
     assert ended.seconds < 10
     assert ended.report.reason == "Interrupted"

@@ -14,11 +14,10 @@ from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.write import find_result
 
-from tests.integration.worker.conftest import SPEECH_KEY
-from tests.integration.worker.test_run import keys
 from tests.support.s3 import S3Server
-from tests.support.speech import SAMPLE_RATE, speak, spoken_text, word_error_rate, write_wav
-from tests.support.worker_bench import DESTINATION, SOURCE, Bench
+from tests.support.speech import SAMPLE_RATE, speak, write_wav
+from tests.support.transcript_score import spoken_text, word_error_rate
+from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, WorkerContainer, written_objects
 
 QUICK = {"temperatures": [0], "beamSize": 1}
 SPOKEN = [("en", 711, 30.0), ("pt", 712, 30.0)]
@@ -49,12 +48,12 @@ def call(server: S3Server, tmp_path: Path) -> str:
 
 
 def test_each_channel_has_its_transcripts_and_its_place_in_the_report(
-    bench: Bench, server: S3Server, call: str, prefix: str
+    container: WorkerContainer, server: S3Server, call: str, prefix: str
 ) -> None:
-    spec = bench.spec(call, prefix, audio={"channel": "split"}, formats=["json", "srt"], decoding=QUICK)
-    ended = bench.run(spec)
+    spec = container.spec(call, prefix, audio={"channel": "split"}, formats=["json", "srt"], decoding=QUICK)
+    ended = container.run(spec)
     assert ended.code == 0, ended.log
-    written, report = keys(server, prefix), ended.report
+    written, report = written_objects(server, prefix), ended.report
     names = {f"call.ch{channel}.{fmt}" for channel in (0, 1) for fmt in ("json", "srt")}
     assert set(written) == names | {"call.report.json"}
     transcripts = [json.loads(written[f"call.ch{channel}.json"]) for channel in (0, 1)]
@@ -69,36 +68,36 @@ def test_each_channel_has_its_transcripts_and_its_place_in_the_report(
     }
     tracks = json.loads(written["call.report.json"])["tracks"]
     assert [(track["channel"], track["language"]) for track in tracks] == [(0, "en"), (1, "pt")]
-    assert bench.run(spec).report.reused
+    assert container.run(spec).report.reused
 
     # A result of which a channel is missing is none.
     parsed, etag = parse_spec(spec), report.source_etag
     assert etag is not None
-    bucket = Bucket(parsed.destination.s3, Role.DESTINATION, Paths(bench.root))
+    bucket = Bucket(parsed.destination.s3, Role.DESTINATION, Paths(container.root))
     assert find_result(bucket, parsed, etag) is not None
     server.client().delete_object(Bucket=DESTINATION, Key=layout.result_key(parsed, Format.SRT, 1))
     assert find_result(bucket, parsed, etag) is None
 
 
-def test_one_channel_alone_is_transcribed(bench: Bench, server: S3Server, call: str, prefix: str) -> None:
-    ended = bench.run(bench.spec(call, prefix, audio={"channel": "right"}, decoding=QUICK))
+def test_one_channel_alone_is_transcribed(container: WorkerContainer, server: S3Server, call: str, prefix: str) -> None:
+    ended = container.run(container.spec(call, prefix, audio={"channel": "right"}, decoding=QUICK))
     assert ended.code == 0, ended.log
     assert (ended.report.language, ended.report.channels) == ("pt", None)
-    assert set(keys(server, prefix)) == {"call.json", "call.txt", "call.report.json"}
+    assert set(written_objects(server, prefix)) == {"call.json", "call.txt", "call.report.json"}
 
 
 @pytest.mark.parametrize("engine", ["batched", "openai-whisper"])
 def test_clips_alone_are_transcribed_at_their_own_times(
-    bench: Bench, server: S3Server, prefix: str, tmp_path: Path, engine: str
+    container: WorkerContainer, server: S3Server, prefix: str, tmp_path: Path, engine: str
 ) -> None:
     samples, utterances = speak("en", 731, 60)
     key = upload(server, tmp_path / "long.wav", samples)
     first, last = utterances[3], utterances[-1]
     clips = [{"start": first.start - 0.2, "end": first.end + 0.2}, {"start": last.start - 0.2}]
-    spec = bench.spec(key, prefix, engine=engine, audio={"clips": clips}, decoding=QUICK, language="en")
-    ended = bench.run(spec)
+    spec = container.spec(key, prefix, engine=engine, audio={"clips": clips}, decoding=QUICK, language="en")
+    ended = container.run(spec)
     assert ended.code == 0, ended.log
-    transcript = json.loads(keys(server, prefix)["long.json"])
+    transcript = json.loads(written_objects(server, prefix)["long.json"])
     assert word_error_rate(spoken_text([first, last]), transcript["text"]) <= 0.15
     starts = [segment["start"] for segment in transcript["segments"]]
     assert starts == pytest.approx([first.start, last.start], abs=0.7)
@@ -119,12 +118,12 @@ BEEPS = {"noSpeechThreshold": 1, "logprobThreshold": -1000}
 
 
 def test_text_that_looks_wrong_is_written_and_fails_where_the_policy_says_so(
-    bench: Bench, server: S3Server, beeps: str, prefix: str
+    container: WorkerContainer, server: S3Server, beeps: str, prefix: str
 ) -> None:
-    spec = bench.spec(beeps, prefix, quality={"policy": "fail"}, decoding=QUICK | BEEPS, language="en")
-    ended = bench.run(spec)
+    spec = container.spec(beeps, prefix, quality={"policy": "fail"}, decoding=QUICK | BEEPS, language="en")
+    ended = container.run(spec)
     assert ended.code == exit_codes.TEXT_REFUSED, ended.log
-    report, written = ended.report, keys(server, prefix)
+    report, written = ended.report, written_objects(server, prefix)
     assert (report.reason, report.quality is not None and report.quality.verdict) == ("QualityRejected", "bad")
     assert "spec.quality.policy: got fail with the verdict bad: textOverSilence " in (report.message or "")
     assert set(written) == {"beeps.json", "beeps.txt", "beeps.report.json"}
@@ -133,39 +132,39 @@ def test_text_that_looks_wrong_is_written_and_fails_where_the_policy_says_so(
     segments = json.loads(written["beeps.json"])["segments"]
     assert any("text-over-silence" in segment.get("flags", []) for segment in segments)
     # The same task again is refused without being transcribed again.
-    again = bench.run(spec)
+    again = container.run(spec)
     assert (again.code, again.report.reason, again.report.reused) == (exit_codes.TEXT_REFUSED, "QualityRejected", True)
     assert "stage transcribe" not in again.log
 
 
-def test_windows_that_are_decoded_again_are_counted(bench: Bench, beeps: str, prefix: str) -> None:
+def test_windows_that_are_decoded_again_are_counted(container: WorkerContainer, beeps: str, prefix: str) -> None:
     decoding = BEEPS | {"temperatures": [0, 0.4], "beamSize": 1, "bestOf": 1}
-    ended = bench.run(bench.spec(beeps, prefix, quality={"policy": "retry"}, decoding=decoding, language="en"))
+    ended = container.run(container.spec(beeps, prefix, quality={"policy": "retry"}, decoding=decoding, language="en"))
     assert ended.code == 0, ended.log
     assert ended.report.quality is not None
     assert ended.report.quality.retried_windows >= 1
 
 
 def test_a_language_that_nobody_is_sure_of_fails_and_writes_nothing(
-    bench: Bench, server: S3Server, prefix: str, tmp_path: Path
+    container: WorkerContainer, server: S3Server, prefix: str, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(3).normal(0, 0.05, 10 * SAMPLE_RATE).astype(np.float32)
     key = upload(server, tmp_path / "noise.wav", noise)
     asked = {"minProbability": 0.9999, "below": "fail"}
     for engine in ("batched", "openai-whisper"):
-        ended = bench.run(bench.spec(key, prefix, engine=engine, languageDetection=asked, decoding=QUICK))
+        ended = container.run(container.spec(key, prefix, engine=engine, languageDetection=asked, decoding=QUICK))
         assert (ended.code, ended.report.reason) == (exit_codes.TEXT_REFUSED, "LanguageUncertain"), ended.log
         assert "spec.languageDetection.minProbability" in (ended.report.message or "")
-    assert keys(server, prefix) == {}
+    assert written_objects(server, prefix) == {}
 
 
 def test_the_candidates_decide_between_languages_for_either_engine(
-    bench: Bench, server: S3Server, speech: Path, prefix: str
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
     for engine in ("batched", "openai-whisper"):
         asked = {"candidates": ["pt"]}
-        spec = bench.spec(SPEECH_KEY, f"{prefix}{engine}/", engine=engine, languageDetection=asked, decoding=QUICK)
-        ended = bench.run(spec)
+        spec = container.spec(SPEECH_KEY, f"{prefix}{engine}/", engine=engine, languageDetection=asked, decoding=QUICK)
+        ended = container.run(spec)
         assert ended.code == 0, ended.log
         assert (ended.report.language, ended.report.language_probability) == ("pt", 1.0)
 
@@ -184,9 +183,9 @@ def test_the_candidates_decide_between_languages_for_either_engine(
     ],
 )
 def test_what_an_engine_cannot_do_is_named_before_the_audio_is_read(
-    bench: Bench, speech: Path, prefix: str, fields: dict[str, Any], message: str
+    container: WorkerContainer, speech: Path, prefix: str, fields: dict[str, Any], message: str
 ) -> None:
-    ended = bench.run(bench.spec(SPEECH_KEY, prefix, **{"engine": "openai-whisper"} | fields))
+    ended = container.run(container.spec(SPEECH_KEY, prefix, **{"engine": "openai-whisper"} | fields))
     assert (ended.code, ended.report.reason) == (exit_codes.TASK_INVALID, "EngineUnsuitable"), ended.log
     assert message in (ended.report.message or "")
     assert "stage decode" not in ended.log

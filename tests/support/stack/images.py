@@ -2,11 +2,10 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
+from tests.support.repository import ROOT
 from tests.support.stack.kube import run
 
-ROOT = Path(__file__).parents[3]
 CLUSTER = ROOT / "hack/cluster"
 
 

@@ -3,12 +3,10 @@
 import json
 from typing import Any
 
-from tests.support.stack.images import OPERATOR, ROOT, WORKER, ensure_image
+from tests.support.helm import NAMESPACE, RELEASE
+from tests.support.repository import CHART
+from tests.support.stack.images import OPERATOR, WORKER, ensure_image
 from tests.support.stack.kube import apply, kubectl, run
-
-NAMESPACE = "transcription-system"
-RELEASE = "transcription-operator"
-CHART = ROOT / "helm/transcription-operator"
 
 
 def release_values() -> dict[str, Any]:

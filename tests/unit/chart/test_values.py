@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from hack.crd.resource import ROOT
+from tests.support.repository import ROOT
 
 CHART = ROOT / "helm/transcription-operator"
 TEXT = (CHART / "values.yaml").read_text()

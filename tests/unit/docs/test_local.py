@@ -1,14 +1,14 @@
 """The page has every option of the local command, as the parser has it."""
 
 import re
-from pathlib import Path
 
 import pytest
 from transcription_worker.local.options import GROUPS, Flag, spell_with_dashes
 from transcription_worker.local.plan import make_plan
 from transcription_worker.main import make_parser
 
-ROOT = Path(__file__).parents[3]
+from tests.support.repository import ROOT
+
 TEXT = (ROOT / "docs/local.md").read_text()
 FLAGS = {flag.name: flag for flags in GROUPS.values() for flag in flags}
 

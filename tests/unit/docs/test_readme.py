@@ -2,13 +2,13 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 from transcription_api.spec import parse_spec
 
-ROOT = Path(__file__).parents[3]
+from tests.support.repository import ROOT
+
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^ *```(\w+)\n(.*?)^ *```", README, re.M | re.S)
 

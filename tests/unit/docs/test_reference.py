@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hack.crd.resource import read_crd
 from hack.docs.reference import REFERENCE, render_reference
+from tests.support.repository import read_crd
 
 SCHEMA = read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 

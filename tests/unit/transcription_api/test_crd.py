@@ -17,7 +17,7 @@ from transcription_api.codec import camel, to_json
 from transcription_api.spec import Destination, Source, Spec, parse_spec
 from transcription_api.status import MAX_RESULTS, ConditionType, Status
 
-from hack.crd.resource import read_crd
+from tests.support.repository import read_crd
 
 Schema = dict[str, Any]
 

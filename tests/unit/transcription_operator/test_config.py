@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from transcription_operator.config import PARSERS, Config, ConfigError, parse_config
 
-from tests.support.seen import config
+from tests.support.kubernetes_objects import config
 
 
 def test_every_setting_can_be_given() -> None:

@@ -16,7 +16,7 @@ from transcription_operator.observability.metrics import Metrics
 from transcription_operator.watch.store import Store
 from transcription_operator.work_queue import WorkQueue
 
-from tests.support.seen import SPEC, config, resource
+from tests.support.kubernetes_objects import SPEC, config, resource
 
 PATIENCE = 10.0  # seconds
 

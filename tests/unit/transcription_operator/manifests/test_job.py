@@ -11,7 +11,7 @@ from transcription_api import exit_codes
 from transcription_api.spec import parse_spec
 from transcription_operator.manifests.job import JOB_NAME_LIMIT, job_name, render_job
 
-from tests.support.seen import config, resource
+from tests.support.kubernetes_objects import config, resource
 
 FOLDER = Path(__file__).parents[4] / "tests/data/render"
 CASES = sorted(path.name.removesuffix(".in.yaml") for path in FOLDER.glob("*.in.yaml"))

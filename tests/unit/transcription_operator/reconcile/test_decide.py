@@ -13,7 +13,7 @@ from transcription_api.status import Condition, Phase, Status
 from transcription_operator.reconcile.decide import MAX_ORDINAL, decide
 from transcription_operator.reconcile.plan import Observed, Plan, Refusal
 
-from tests.support.seen import FINISHED, SPEC, STARTED, config, ended_pod, job, pod, resource
+from tests.support.kubernetes_objects import FINISHED, SPEC, STARTED, config, ended_pod, job, pod, resource
 
 NOW = datetime(2026, 1, 1, 10, 6, tzinfo=UTC)
 GOOD = Report(

@@ -14,7 +14,7 @@ from transcription_operator.reconcile.decide import decide
 from transcription_operator.reconcile.plan import EventNote, Observed
 from transcription_operator.reconcile.status import parse_status
 
-from tests.support.seen import FINISHED, SPEC, STARTED, config, ended_pod, job, pod, resource
+from tests.support.kubernetes_objects import FINISHED, SPEC, STARTED, config, ended_pod, job, pod, resource
 
 NOW = datetime(2026, 1, 1, 10, 6, tzinfo=UTC)
 BOTH = (Format.JSON, Format.TXT)

@@ -36,8 +36,9 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.model import ModelFile
 from whisper.model import ModelDimensions, Whisper
 
-from tests.support.speech import Utterance, speak, spoken_text, start_errors, word_error_rate
+from tests.support.speech import Utterance, speak
 from tests.support.testmodel import model_path, model_sha256
+from tests.support.transcript_score import spoken_text, start_errors, word_error_rate
 
 CPU = DeviceUsed(kind="cpu", name="here")
 GREEDY = Decoding(temperatures=(0.0,), beam_size=1)

@@ -22,8 +22,8 @@ from transcription_worker.engines.quality.flags import (
 )
 from transcription_worker.engines.speech.loudness import BLOCK_SECONDS, GATE, Loudness
 
-from tests.support import provoking
-from tests.support.longaudio import LongAudio
+from tests.support import hallucination_audio
+from tests.support.long_audio import LongAudio
 from tests.support.speech import Utterance, speak
 
 OPTIONS = Options(TaskKind.TRANSCRIBE, None, Decoding())
@@ -41,7 +41,7 @@ def segment(start: float = 0, end: float = 2, text: str = " The cat sees the dog
 
 def flags_of(*segments: dict[str, Any], audio: Samples | None = None, options: Options = OPTIONS) -> list[list[str]]:
     """After flag_segments; [] for one without."""
-    flag_segments(segments, InMemory(provoking.tone() if audio is None else audio), options)
+    flag_segments(segments, InMemory(hallucination_audio.tone() if audio is None else audio), options)
     return [one.get("flags", []) for one in segments]
 
 
@@ -69,10 +69,10 @@ def with_noise(samples: Samples, level: float) -> Samples:
 
 def test_a_segment_without_flags_has_no_such_key() -> None:
     healthy, loop = segment(), segment(text=" no" * 20, flags=["old"], end=10)
-    flag_segments([healthy, loop], InMemory(provoking.tone()), OPTIONS)
+    flag_segments([healthy, loop], InMemory(hallucination_audio.tone()), OPTIONS)
     assert "flags" not in healthy
     assert loop["flags"] == [REPETITION_LOOP]
-    flag_segments([loop | {"text": " The cat."}], InMemory(provoking.tone()), OPTIONS)
+    flag_segments([loop | {"text": " The cat."}], InMemory(hallucination_audio.tone()), OPTIONS)
 
 
 def test_flags_that_were_there_are_forgotten() -> None:
@@ -91,7 +91,7 @@ HEARD: dict[str, Callable[[Samples, list[Utterance]], Samples]] = {
     "very quiet": lambda samples, said: louder(samples, said, -50),
     "clipped": lambda samples, said: louder(samples, said, 5),
     "in noise as loud as it": lambda samples, said: with_noise(louder(samples, said, -30), -30),
-    "over music": lambda samples, said: louder(samples, said, -25) + louder(provoking.melody(), said, -25),
+    "over music": lambda samples, said: louder(samples, said, -25) + louder(hallucination_audio.melody(), said, -25),
     "with digital silence between": lambda samples, _: np.where(np.abs(samples) < 0.01, 0, samples).astype(np.float32),
 }
 
@@ -113,7 +113,7 @@ def test_times_that_are_off_by_half_a_second_are_not_taken_for_silence() -> None
 
 def test_a_word_beside_which_its_sound_lies_is_not_taken_for_silence() -> None:
     sound = np.zeros(10 * SAMPLE_RATE, np.float32)
-    sound[5 * SAMPLE_RATE : 5 * SAMPLE_RATE + 4800] = provoking.tone()[:4800]  # 0.3 s
+    sound[5 * SAMPLE_RATE : 5 * SAMPLE_RATE + 4800] = hallucination_audio.tone()[:4800]  # 0.3 s
     assert flags_of(segment(5.4, 5.6, " Yes."), segment(7.4, 7.6, " Yes."), audio=sound) == [[], [TEXT_OVER_SILENCE]]
 
 
@@ -138,7 +138,7 @@ def test_text_over_a_silent_file_is_flagged(level: float) -> None:
 
 def test_more_words_than_there_is_sound_for_are_text_over_silence() -> None:
     click = np.zeros(10 * SAMPLE_RATE, np.float32)
-    click[SAMPLE_RATE : SAMPLE_RATE + 4000] = provoking.tone()[:4000]  # a quarter of a second
+    click[SAMPLE_RATE : SAMPLE_RATE + 4000] = hallucination_audio.tone()[:4000]  # a quarter of a second
     said, invented = segment(0, 3, " Yes, please."), segment(0, 3, " Thank you very much for watching this.")
     assert flags_of(said, invented, audio=click) == [[], [TEXT_OVER_SILENCE]]
 
@@ -165,7 +165,10 @@ def test_an_improbable_text_is_flagged_and_a_translation_later() -> None:
         [LOW_CONFIDENCE],
         [],
     ]
-    assert window_flags([segment(avg_logprob=-0.8)], InMemory(provoking.tone()), task=TaskKind.TRANSLATE) == frozenset()
+    assert (
+        window_flags([segment(avg_logprob=-0.8)], InMemory(hallucination_audio.tone()), task=TaskKind.TRANSLATE)
+        == frozenset()
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_more_words_than_anybody_can_say_are_flagged(seconds: float, text: str, 
 
 
 def test_hardly_any_words_over_half_a_minute_of_sound_are_flagged() -> None:
-    tune = provoking.melody()
+    tune = hallucination_audio.melody()
     assert flags_of(segment(0, 29, " Thank you."), segment(0, 29, " one two three four five"), audio=tune) == [
         [IMPLAUSIBLE_RATE],
         [],
@@ -215,7 +218,7 @@ def test_hardly_any_words_in_a_long_silence_with_speech_in_it_are_not_flagged() 
 
 def test_a_window_has_the_flags_of_its_segments() -> None:
     loudness = Loudness(
-        InMemory(np.concatenate([provoking.tone()[: 5 * SAMPLE_RATE], np.zeros(5 * SAMPLE_RATE, np.float32)]))
+        InMemory(np.concatenate([hallucination_audio.tone()[: 5 * SAMPLE_RATE], np.zeros(5 * SAMPLE_RATE, np.float32)]))
     )
     segments = [segment(0, 2), segment(2, 4, avg_logprob=-0.9), segment(6, 9)]
     assert window_flags(segments, loudness) == {LOW_CONFIDENCE, TEXT_OVER_SILENCE}
@@ -225,7 +228,7 @@ def test_a_window_has_the_flags_of_its_segments() -> None:
 
 
 def test_a_loop_across_windows_is_a_loop_of_the_window_that_it_reaches() -> None:
-    loudness = Loudness(InMemory(provoking.tone()))
+    loudness = Loudness(InMemory(hallucination_audio.tone()))
     window = [segment(text=" Thank you.")]
     assert window_flags(window, loudness, [" Thank you."] * 4) == {REPETITION_LOOP}
     assert window_flags(window, loudness, [" Thank you."] * 3) == frozenset()

@@ -12,7 +12,7 @@ from transcription_worker.engines.protocol import SAMPLE_RATE, InMemory, Options
 from transcription_worker.engines.quality import repetition
 from transcription_worker.engines.quality.flags import REPETITION_LOOP, TEXT_OVER_SILENCE, count_flags, flag_segments
 
-from tests.support import provoking
+from tests.support import hallucination_audio
 from tests.support.testmodel import model_path
 
 OPTIONS = Options(TaskKind.TRANSCRIBE, None, Decoding())
@@ -30,7 +30,7 @@ def model() -> Any:
 def invented(model: Any, samples: Samples, **settings: Any) -> list[dict[str, Any]]:
     """The segments with text, flagged."""
     torch.manual_seed(0)
-    result = model.transcribe(samples, fp16=False, **provoking.LENIENT, **settings)
+    result = model.transcribe(samples, fp16=False, **hallucination_audio.LENIENT, **settings)
     flag_segments(result["segments"], InMemory(samples), OPTIONS)
     return [one for one in result["segments"] if one["text"].strip()]
 
@@ -44,12 +44,12 @@ def words_of(segments: list[dict[str, Any]]) -> float:
 
 
 PROVOKED: dict[str, Callable[[], Samples]] = {
-    "one word": lambda: provoking.repeated("seven", "en-us"),
-    "three words": lambda: provoking.repeated("one two three", "en-us"),
-    "a sentence": lambda: provoking.repeated("the cat sees the dog", "en-us", gap=0.1),
-    "German": lambda: provoking.repeated(GERMAN, "de", gap=0.25),
-    "a melody": provoking.melody,
-    "a tone": provoking.tone,
+    "one word": lambda: hallucination_audio.repeated("seven", "en-us"),
+    "three words": lambda: hallucination_audio.repeated("one two three", "en-us"),
+    "a sentence": lambda: hallucination_audio.repeated("the cat sees the dog", "en-us", gap=0.1),
+    "German": lambda: hallucination_audio.repeated(GERMAN, "de", gap=0.25),
+    "a melody": hallucination_audio.melody,
+    "a tone": hallucination_audio.tone,
 }
 
 
@@ -62,13 +62,13 @@ def test_loops_that_sound_provokes_are_flagged(model: Any, sound: str) -> None:
 
 
 def test_text_that_noise_provokes_is_flagged(model: Any) -> None:
-    segments = invented(model, provoking.bursts())
+    segments = invented(model, hallucination_audio.bursts())
     assert segments
     assert all(TEXT_OVER_SILENCE in one["flags"] for one in segments)
 
 
 def test_text_that_silence_provokes_is_flagged_and_the_speech_before_it_is_not(model: Any) -> None:
-    first, *rest = invented(model, provoking.speech_then_silence(), without_timestamps=True)
+    first, *rest = invented(model, hallucination_audio.speech_then_silence(), without_timestamps=True)
     assert "flags" not in first
     assert rest
     assert all(TEXT_OVER_SILENCE in one["flags"] for one in rest)

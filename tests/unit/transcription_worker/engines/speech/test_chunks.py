@@ -22,8 +22,8 @@ from transcription_worker.engines.speech.chunks import (
 )
 from transcription_worker.engines.speech.voice_activity import BLOCK, FRAME, detector, find_speech
 
-from tests.support import provoking
-from tests.support.longaudio import LongAudio
+from tests.support import hallucination_audio
+from tests.support.long_audio import LongAudio
 from tests.support.speech import Utterance, noise, speak
 
 SECONDS = FRAMES_PER_SECOND  # frames in one
@@ -176,7 +176,9 @@ def test_utterances_in_noise_as_loud_as_they_are_lie_in_one_piece() -> None:
     assert all(inside(find_pieces(InMemory(noisy)), one) for one in utterances)
 
 
-@pytest.mark.parametrize("sound", [noise(1, 40), provoking.tone(), provoking.bursts(), np.zeros(0, np.float32)])
+@pytest.mark.parametrize(
+    "sound", [noise(1, 40), hallucination_audio.tone(), hallucination_audio.bursts(), np.zeros(0, np.float32)]
+)
 def test_sound_without_speech_has_no_piece(sound: Samples) -> None:
     assert find_pieces(InMemory(sound)) == []
 

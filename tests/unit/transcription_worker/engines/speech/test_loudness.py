@@ -19,8 +19,8 @@ from transcription_worker.engines.speech.loudness import (
     sampled_levels,
 )
 
-from tests.support.longaudio import LongAudio
-from tests.support.provoking import tone
+from tests.support.hallucination_audio import tone
+from tests.support.long_audio import LongAudio
 from tests.support.speech import Utterance, noise, speak
 
 HOUR = 3600  # seconds

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.controlplane import ROOT, ControlPlane, free_ports
+from tests.support.controlplane import ControlPlane, free_ports
+from tests.support.helm import Helm
 
 # The account's token and name at the apiserver.
 ACCOUNT = "operator"
@@ -124,20 +125,7 @@ def running_operator(plane: ControlPlane, log: Path, **options: object) -> Itera
 
 def grant_rights(plane: ControlPlane) -> None:
     """The chart's ClusterRole, and its Role for the lease, for the test's account."""
-    command = [str(ROOT / "hack/cluster/binaries"), "helm"]
-    folder = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
-    chart = ROOT / "helm/transcription-operator"
-    helm = [
-        f"{folder}/helm",
-        "template",
-        "transcription-operator",
-        str(chart),
-        "-n",
-        "default",
-        "-s",
-        "templates/rbac.yaml",
-    ]
-    rendered = subprocess.run(helm, check=True, capture_output=True, text=True).stdout
+    rendered = Helm().template("-s", "templates/rbac.yaml", namespace="default")
     documents = [item for item in yaml.safe_load_all(rendered) if item]
     for item in documents:
         if item["kind"].endswith("Binding"):

@@ -1,4 +1,4 @@
-"""Result files of two engines compared."""
+"""Compare the result files of two engines."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a bare control plane lacks, played by the test: the Job controller, the scheduler and the kubelet."""
+"""A namespace of a bare control plane, where the test acts as Job controller, scheduler and kubelet."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from transcription_api import names
 from transcription_api.report import DeviceUsed, ModelUsed, Report, WrittenObject, encode_report
 from transcription_api.spec import Format
 
-from tests.support.apiclient import Api, Json
+from tests.support.api_client import Api, Json
 
 # Seconds that a test waits for the operator, on a machine that is busy with other things.
 PATIENCE = 30.0
@@ -112,7 +112,7 @@ class Namespace:
         items.sort(key=lambda item: int(item["metadata"]["resourceVersion"]))
         return [(item["type"], item["reason"]) for item in items]
 
-    # --- the Job controller's part
+    # What the Job controller does.
 
     def write_job(self, job: Json, **status: Any) -> Json:
         """The Job's status, merged."""
@@ -160,7 +160,7 @@ class Namespace:
         conditions = [_job_condition("FailureTarget", reason, message), _job_condition("Failed", reason, message)]
         self.write_job(job, active=0, ready=0, failed=failed, conditions=conditions)
 
-    # --- the scheduler's and the kubelet's part
+    # What the scheduler and the kubelet do.
 
     def run_pod(self, job: Json, pod: Json, ip: str = "127.0.0.1") -> None:
         """The worker's container runs."""

@@ -1,4 +1,4 @@
-"""A worker to run as a program, with folders of its own and a real S3 server beside it."""
+"""The worker run as a program in folders that stand for its container, with a real S3 server beside it."""
 
 import json
 import os
@@ -16,12 +16,16 @@ from transcription_api import names
 from transcription_api.report import Report, parse_report
 from transcription_api.task import Task, encode_task
 
-from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, free_port
+from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from tests.support.testmodel import model_path
 from tests.support.whisper_command import THREADS
 
 RUN_SECONDS = 120.0
 SOURCE = "audio"
 DESTINATION = "transcripts"
+# The recording in SOURCE that most runs transcribe.
+SPEECH_KEY = "interviews/01.wav"
+SPEECH_SECONDS = 12
 
 
 @dataclass
@@ -35,8 +39,8 @@ class Ended:
 
 
 @dataclass
-class Bench:
-    """One worker's container: `root` is its file system, `server` the S3 server that tasks name."""
+class WorkerContainer:
+    """`root` is the container's file system, `server` the S3 server that tasks name."""
 
     root: Path
     server: S3Server
@@ -118,4 +122,18 @@ def progress_until(port: int, stage: str, process: "subprocess.Popen[str]") -> d
     raise AssertionError(f"never reached stage {stage}")
 
 
-__all__ = ["DESTINATION", "SOURCE", "THREADS", "Bench", "Ended", "free_port", "progress_until"]
+def written_objects(server: S3Server, prefix: str) -> dict[str, bytes]:
+    """The destination's objects below `prefix`, by their key after it."""
+    client = server.client()
+    listed = client.list_objects_v2(Bucket=DESTINATION, Prefix=prefix).get("Contents", [])
+    return {
+        item["Key"].removeprefix(prefix): client.get_object(Bucket=DESTINATION, Key=item["Key"])["Body"].read()
+        for item in listed
+    }
+
+
+def upload_model(server: S3Server) -> None:
+    """Upload the test model as tiny/model.pt to the bucket models."""
+    client = server.client()
+    client.create_bucket(Bucket="models")
+    client.upload_file(str(model_path()), "models", "tiny/model.pt")

@@ -1,4 +1,4 @@
-"""What the operator's decisions are made from, as tests give it: resources, Jobs, pods, settings."""
+"""The operator's input in unit tests: TranscriptionJobs, Jobs and pods as a watch gives them, and settings."""
 
 from typing import Any
 

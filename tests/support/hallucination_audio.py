@@ -1,10 +1,13 @@
-"""Audio of 30 s that makes Whisper invent text: loops, and words where nobody speaks. Heard with LENIENT, so that it is kept."""
+"""Audio of 30 s on which Whisper hallucinates: it repeats itself, or gives words where nobody speaks.
+
+Transcribed with the arguments LENIENT, Whisper keeps that text.
+"""
 
 from typing import Any
 
 import numpy as np
 
-from tests.support.speech_synthesis import SAMPLE_RATE, Samples, speak, synthesise
+from tests.support.speech import SAMPLE_RATE, Samples, speak, synthesise
 
 SECONDS = 30  # one window
 

@@ -1,4 +1,4 @@
-"""What the e2e tests do: manifests of TranscriptionJobs, waiting for them, the audio they are about."""
+"""A namespace of the test cluster and its TranscriptionJobs, with the audio that they transcribe."""
 
 import functools
 import subprocess
@@ -59,10 +59,10 @@ def _film_without_sound() -> bytes:
 
 
 @dataclass
-class Bench:
-    """One namespace and the S3 server."""
+class JobNamespace:
+    """`client` is a boto3 client of the S3 server."""
 
-    namespace: str
+    name: str
     client: Any
 
     def ensure(self) -> None:
@@ -70,23 +70,23 @@ class Bench:
         self.remove(wait=True)
         for item in self.written():
             self.client.delete_object(Bucket="transcripts", Key=item)
-        ensure_namespace(self.namespace)
-        s3.ensure_credentials(self.namespace)
+        ensure_namespace(self.name)
+        s3.ensure_credentials(self.name)
 
     def remove(self, wait: bool) -> None:
         """The namespace and all in it. `wait`: until it is gone."""
-        kubectl("delete", "namespace", self.namespace, "--ignore-not-found", f"--wait={wait}".lower(), "--timeout=180s")
+        kubectl("delete", "namespace", self.name, "--ignore-not-found", f"--wait={wait}".lower(), "--timeout=180s")
 
     def written(self, name: str = "") -> list[str]:
         """Keys of what the namespace's jobs wrote, or one of them: at most 1,000, far more than a module writes."""
-        found = self.client.list_objects_v2(Bucket="transcripts", Prefix=f"{self.namespace}/{name}")
+        found = self.client.list_objects_v2(Bucket="transcripts", Prefix=f"{self.name}/{name}")
         return [item["Key"] for item in found.get("Contents", [])]
 
     def spec(self, name: str, key: str, **changes: Any) -> dict[str, Any]:
         """A spec that reads `key` with the test model and writes below a prefix of the job's own."""
         return {
             "source": {"s3": s3.s3_object("audio", key=key)},
-            "destination": {"s3": s3.s3_object("transcripts", prefix=f"{self.namespace}/{name}/")},
+            "destination": {"s3": s3.s3_object("transcripts", prefix=f"{self.name}/{name}/")},
             "model": {"s3": s3.s3_object("models", key=s3.MODEL_KEY)},
             "device": {"policy": "CPU", **ON_GPU_NODE},
             **changes,
@@ -99,11 +99,11 @@ class Bench:
     def manifest(self, name: str, spec: dict[str, Any]) -> dict[str, Any]:
         """A TranscriptionJob."""
         kind = {"apiVersion": "transcription.dev/v1alpha1", "kind": "TranscriptionJob"}
-        return {**kind, "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}
+        return {**kind, "metadata": {"name": name, "namespace": self.name}, "spec": spec}
 
     def status(self, name: str) -> dict[str, Any]:
         """The status now; empty before the first write."""
-        found = get("transcriptionjob", name, self.namespace)
+        found = get("transcriptionjob", name, self.name)
         status: dict[str, Any] = (found or {}).get("status", {})
         return status
 
@@ -117,9 +117,7 @@ class Bench:
         try:
             status: dict[str, Any] = until(last, seconds, f"{name} to end", interval=1)
         except TimeoutError as error:
-            raise AssertionError(
-                f"{error}: {kubectl('describe', 'tj,job,pod', '-n', self.namespace)[-6000:]}"
-            ) from None
+            raise AssertionError(f"{error}: {kubectl('describe', 'tj,job,pod', '-n', self.name)[-6000:]}") from None
         return status
 
     def reaches(self, name: str, phase: str, stage: str | None = None) -> dict[str, Any]:
@@ -141,15 +139,15 @@ class Bench:
 
     def pods(self, name: str) -> list[dict[str, Any]]:
         """The worker pods of a job, by its uid."""
-        found = get("transcriptionjob", name, self.namespace)
+        found = get("transcriptionjob", name, self.name)
         uid = (found or {}).get("metadata", {}).get("uid", "none")
-        return list_items("pods", self.namespace, f"transcription.dev/uid={uid}")
+        return list_items("pods", self.name, f"transcription.dev/uid={uid}")
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
         """The batch/v1 Jobs of a job, by its uid."""
-        found = get("transcriptionjob", name, self.namespace)
+        found = get("transcriptionjob", name, self.name)
         uid = (found or {}).get("metadata", {}).get("uid", "none")
-        return list_items("jobs", self.namespace, f"transcription.dev/uid={uid}")
+        return list_items("jobs", self.name, f"transcription.dev/uid={uid}")
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
