@@ -1,1 +1,1 @@
-"""Watches TranscriptionJob resources and runs them as Jobs."""
+"""The operator: watches TranscriptionJob resources and runs each as a Job."""

@@ -1,4 +1,4 @@
-"""The operator's settings: environment variables TRANSCRIPTION_<FIELD>, checked before anything starts."""
+"""The operator's settings, read from environment variables TRANSCRIPTION_<FIELD> and checked before anything starts."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
 class ConfigError(ValueError):
-    """Names the variable, its value and what was expected."""
+    """A setting is invalid. The message names the variable, its value and what was expected."""
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         super().__init__(f"{variable(name)}: got {value!r}, expected {expected}")
@@ -21,38 +21,38 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Lists are comma-separated in the environment, objects are JSON."""
+    """The settings and their defaults. In the environment a list is separated by commas, and an object is JSON."""
 
     worker_image: str
     worker_image_pull_policy: str = "IfNotPresent"
     worker_image_pull_secrets: tuple[str, ...] = ()  # names, in the resource's namespace
-    # Kubernetes' resources of the worker's container, below spec.device.resources.
+    # Requests and limits of the worker's container; those of spec.device.resources take precedence.
     worker_resources: dict[str, dict[str, str]] = field(default_factory=dict)
-    namespaces: tuple[str, ...] = ()  # watched; none: all
+    namespaces: tuple[str, ...] = ()  # to watch; empty: all
     queue_workers: int = 16  # resources reconciled at the same time
     resync_seconds: float = 300.0  # between two full lists
-    progress_seconds: float = 10.0  # between two looks at a worker's progress
+    progress_seconds: float = 10.0  # between two polls of a worker's progress
     log_format: str = "json"
     log_level: str = "INFO"
-    node_cache_path: str | None = None  # folder of the nodes for spec.model.cache.type: Node; none: refused
-    allowed_endpoints: tuple[str, ...] = ()  # hosts, * allowed, that endpointURL may name; none: any
+    node_cache_path: str | None = None  # folder on the nodes for spec.model.cache.type: Node; None: such a spec fails
+    allowed_endpoints: tuple[str, ...] = ()  # hosts that endpointURL may name, with * as a wildcard; empty: any
     lease_name: str = "transcription-operator"
     lease_namespace: str = "default"
-    lease_seconds: float = 15.0  # a dead leader is followed after this
-    pod_name: str = "transcription-operator"  # the lease's holder; one for each replica
+    lease_seconds: float = 15.0  # after this time without a renewal another replica may lead
+    pod_name: str = "transcription-operator"  # the lease's holderIdentity, different for each replica
     http_port: int = 8081  # /healthz, /readyz, /metrics
 
 
 def variable(name: str) -> str:
-    """Field -> environment variable: http_port is TRANSCRIPTION_HTTP_PORT."""
+    """The environment variable of a field: http_port is read from TRANSCRIPTION_HTTP_PORT."""
     return PREFIX + name.upper()
 
 
 def parse_config(environment: Mapping[str, str]) -> Config:
-    """Settings from the environment; an empty variable counts as absent.
+    """Read the settings. A variable that is empty counts as absent.
 
     Raises:
-        ConfigError: a value that does not fit, or TRANSCRIPTION_WORKER_IMAGE missing.
+        ConfigError: a value is invalid, or TRANSCRIPTION_WORKER_IMAGE is missing.
     """
     given: dict[str, Any] = {}
     for item in dataclasses.fields(Config):

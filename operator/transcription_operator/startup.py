@@ -1,4 +1,4 @@
-"""The operator as a whole: its parts, their order of starting, and what ends it."""
+"""Start the operator's parts in their order, and end them together."""
 
 import asyncio
 import itertools
@@ -8,108 +8,120 @@ from collections.abc import Iterator
 import kopf
 from transcription_api import names
 
-from transcription_operator.cluster import ApiError, Cluster, Connection, LeaseApi, UnreachableError, connect
+from transcription_operator.cluster import (
+    ApiError,
+    Connection,
+    KubernetesClient,
+    LeaseLock,
+    UnreachableError,
+    connect,
+)
 from transcription_operator.config import Config
+from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
-from transcription_operator.controller.event_recorder import Recorder
-from transcription_operator.controller.leader_election import LeaderElection
+from transcription_operator.controller.event_recorder import EventRecorder
+from transcription_operator.controller.leader_election import LeaderElector
+from transcription_operator.controller.observe import Observer
 from transcription_operator.controller.progress_poller import ProgressPoller
+from transcription_operator.controller.reconciler import Reconciler
 from transcription_operator.models.objects import Key
 from transcription_operator.observability.health import serve_health
 from transcription_operator.observability.metrics import Metrics
-from transcription_operator.watch.handlers import NoMemory, register_handlers
-from transcription_operator.watch.informer import Intake
-from transcription_operator.watch.liveness import WatchProof
+from transcription_operator.watch.handlers import NoDiffBaseStorage, register_handlers
+from transcription_operator.watch.informer import Informer
+from transcription_operator.watch.informer_cache import InformerCache
+from transcription_operator.watch.liveness import WatchLiveness
 from transcription_operator.watch.resync import Resync
-from transcription_operator.watch.store import Store
 from transcription_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-# Requests at the same time beside the workers': lists, lease, events.
+# Requests at the same time in addition to one for each queue worker: lists and events.
 SPARE_CONNECTIONS = 8
-# Seconds between two tries while the apiserver or the CRD is not there yet.
-WAIT_SECONDS = 2.0
+# Seconds between two tries to list the resources while the apiserver or the CRD is not there yet.
+CRD_RETRY_SECONDS = 2.0
 
 
 class LeaseLostError(RuntimeError):
-    """Another replica may lead by now: this process must end."""
+    """The lease is lost and another replica may lead: this process must end."""
 
 
-class Backoffs:
-    """Seconds between Kopf's tries of a request: without end, so that no watch ever gives up. Each iteration starts anew."""
+class EndlessBackoff:
+    """Seconds between Kopf's tries of a request, without an end, so that no watch gives up. Each iteration starts anew."""
 
     def __iter__(self) -> Iterator[float]:
         return itertools.chain((0.5, 1, 2, 3, 5, 8), itertools.repeat(10.0))
 
 
 async def run_operator(config: Config) -> None:
-    """Runs until SIGTERM or SIGINT.
+    """Run until SIGTERM or SIGINT.
 
     Raises:
-        LeaseLostError: the process must end with an error.
+        LeaseLostError: another replica may lead, so that the process must end with an error.
     """
-    # The lease is what makes a leader: its own writes are never held back.
+    # Requests for the lease are always sent: a replica cannot become the leader otherwise.
     lease_connection = await connect(2, lambda: True)
-    lease = LeaseApi(lease_connection, config.lease_namespace, config.lease_name)
-    election = LeaderElection(lease, config.pod_name, config.lease_seconds)
-    connection = await connect(config.queue_workers + SPARE_CONNECTIONS, lambda: election.leading)
+    lock = LeaseLock(lease_connection, config.lease_namespace, config.lease_name)
+    elector = LeaderElector(lock, config.pod_name, config.lease_seconds)
+    connection = await connect(config.queue_workers + SPARE_CONNECTIONS, lambda: elector.leading)
     try:
-        await _run_parts(config, connection, election)
+        await _run_parts(config, connection, elector)
     finally:
-        await _give_back(election)
+        await _release_lease(elector)
         await connection.close()
         await lease_connection.close()
 
 
-async def _run_parts(config: Config, connection: Connection, election: LeaderElection) -> None:
-    metrics, queue, proof = Metrics(), WorkQueue[Key](), WatchProof()
+async def _run_parts(config: Config, connection: Connection, elector: LeaderElector) -> None:
+    metrics, queue, liveness = Metrics(), WorkQueue[Key](), WatchLiveness()
     metrics.queue_depth.set_function(lambda: len(queue))
-    metrics.leading.set_function(lambda: float(election.leading))
-    store, cluster = Store(metrics.changed), Cluster(connection)
-    intake = Intake(config, store, queue, proof)
-    resync = Resync(config, cluster, store, queue, intake)
+    metrics.leading.set_function(lambda: float(elector.leading))
+    cache, client = InformerCache(metrics.resource_changed), KubernetesClient(connection)
+    informer = Informer(config, cache, queue, liveness)
+    resync = Resync(config, client, cache, queue, informer)
     poller = ProgressPoller(config.progress_seconds, queue.add)
-    recorder = Recorder(cluster, lambda: not queue.idle)
-    controller = Controller(config, cluster, store, queue, poller, recorder, metrics)
+    recorder = EventRecorder(client, lambda: not queue.idle)
+    observer, applier = Observer(client, cache, poller), Applier(client, cache, recorder)
+    reconciler = Reconciler(config, observer, applier, queue, poller, metrics)
+    controller = Controller(reconciler, client, cache, queue, metrics)
 
-    def troubles() -> list[str]:
-        return [f"the watch of {stream} is dead" for stream in proof.dead_streams()]
+    def check_live() -> list[str]:
+        return [f"the watch of {watch} is dead" for watch in liveness.dead_watches()]
 
-    def unready() -> list[str]:
-        return troubles() if resync.done.is_set() else ["the first list is not through"]
+    def check_ready() -> list[str]:
+        return check_live() if resync.synced.is_set() else ["the first list has not ended"]
 
-    server = await serve_health(config.http_port, troubles, unready, metrics.registry)
+    server = await serve_health(config.http_port, check_live, check_ready, metrics.registry)
     try:
-        await _wait_for_kinds(cluster, config)
+        await _wait_for_crd(client, config)
         async with asyncio.TaskGroup() as group:
             leading = asyncio.Event()
-            # All before Kopf starts: at its end Kopf waits for every task that is younger than itself.
-            parts = [group.create_task(part) for part in (resync.run(), poller.run(), recorder.run())]
-            parts += [group.create_task(controller.work(leading)) for _ in range(config.queue_workers)]
-            parts += [group.create_task(_lead(config, election, resync, leading))]
+            # All tasks are created before Kopf starts: when it ends, Kopf waits for every task that is younger than itself.
+            tasks = [group.create_task(part) for part in (resync.run(), poller.run(), recorder.run())]
+            tasks += [group.create_task(controller.run_worker(leading)) for _ in range(config.queue_workers)]
+            tasks += [group.create_task(_lead(config, elector, resync, leading))]
             await asyncio.sleep(0)
-            await _watch(config, intake)
-            for task in parts:
+            await _run_kopf(config, informer)
+            for task in tasks:
                 task.cancel()
     finally:
         await server.cleanup()
 
 
-async def _lead(config: Config, election: LeaderElection, resync: Resync, leading: asyncio.Event) -> None:
-    """Workers run only while this replica leads, and only on a store that is whole."""
-    await resync.done.wait()
-    await election.acquire()
-    logger.info("leading as %s", config.pod_name)
+async def _lead(config: Config, elector: LeaderElector, resync: Resync, leading: asyncio.Event) -> None:
+    """Let the workers run while this replica is the leader and its cache is complete."""
+    await resync.synced.wait()
+    await elector.acquire()
+    logger.info("became the leader as %s", config.pod_name)
     leading.set()
-    await election.renew()
+    await elector.renew()
     raise LeaseLostError(f"the lease {config.lease_name} is lost")
 
 
-async def _watch(config: Config, intake: Intake) -> None:
-    """Kopf, until a signal ends it."""
+async def _run_kopf(config: Config, informer: Informer) -> None:
+    """Run Kopf's watches until a signal ends them."""
     await kopf.operator(
-        registry=register_handlers(intake),
+        registry=register_handlers(informer),
         settings=_kopf_settings(),
         standalone=True,
         clusterwide=not config.namespaces,
@@ -120,9 +132,9 @@ async def _watch(config: Config, intake: Intake) -> None:
 def _kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
-    settings.persistence.diffbase_storage = NoMemory()
-    settings.scanning.disabled = True  # neither CRDs nor namespaces are watched: fewer rights, fewer ways to die
-    settings.networking.error_backoffs = Backoffs()
+    settings.persistence.diffbase_storage = NoDiffBaseStorage()
+    settings.scanning.disabled = True  # watch neither CRDs nor namespaces: fewer rights, and fewer watches that may die
+    settings.networking.error_backoffs = EndlessBackoff()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.watching.server_timeout = 300
@@ -130,25 +142,25 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500
     settings.watching.label_selectors["batch", "v1", "jobs"] = names.LABEL_UID
-    # Kopf keeps a task for each object that it has seen of late: 5,000 at once would cost 40 MiB.
+    # Kopf keeps a task for each object of a recent event: 5,000 of them at once would take 40 MiB.
     settings.queueing.idle_timeout = 0.1
     return settings
 
 
-async def _wait_for_kinds(cluster: Cluster, config: Config) -> None:
-    """The apiserver answers and knows the resource: Helm may start us a moment before its CRD is established."""
+async def _wait_for_crd(client: KubernetesClient, config: Config) -> None:
+    """Wait until the apiserver serves TranscriptionJobs: Helm may start the operator before the CRD is established."""
     namespace = config.namespaces[0] if config.namespaces else None
     while True:
         try:
-            async for _ in cluster.list_resources(namespace):
+            async for _ in client.list_resources(namespace):
                 return
         except (ApiError, UnreachableError) as error:
-            logger.warning("waiting for %s: %s", names.PLURAL, error)
-            await asyncio.sleep(WAIT_SECONDS)
+            logger.warning("waiting for the CRD of %s: %s", names.PLURAL, error)
+            await asyncio.sleep(CRD_RETRY_SECONDS)
 
 
-async def _give_back(election: LeaderElection) -> None:
+async def _release_lease(elector: LeaderElector) -> None:
     try:
-        await election.release()
+        await elector.release()
     except (ApiError, UnreachableError) as error:
-        logger.warning("the lease was not given back: %s", error)
+        logger.warning("the lease was not released: %s", error)

@@ -6,6 +6,8 @@ from transcription_api import exit_codes, names
 from transcription_api.report import Report, encode_report
 from transcription_operator.config import Config, parse_config, variable
 from transcription_operator.models.objects import JobView, PodView, Resource, view_job, view_pod, view_resource
+from transcription_operator.reconcile.observed_state import ObservedState
+from transcription_operator.reconcile.stored_status import parse_status
 
 SPEC: dict[str, Any] = {
     "source": {"s3": {"bucket": "audio", "key": "interviews/01.wav"}},
@@ -26,6 +28,11 @@ def resource(spec: dict[str, Any], status: dict[str, Any] | None = None, **meta:
     """A TranscriptionJob as a watch gives it."""
     known = {"name": "interview", "namespace": "team-a", "uid": "uid-1", "resourceVersion": "7", "generation": 1}
     return view_resource({"metadata": {**known, "creationTimestamp": CREATED, **meta}, "spec": spec, "status": status})
+
+
+def observed_state(resource: Resource, **observed: Any) -> ObservedState:
+    """What the operator observed of a resource, with the status that is stored in it."""
+    return ObservedState(resource, parse_status(resource.status_json), **observed)
 
 
 def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: bool = False, **status: Any) -> JobView:

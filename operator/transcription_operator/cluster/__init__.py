@@ -1,15 +1,15 @@
-"""The Kubernetes API: the only place that knows its client and its paths."""
+"""Requests to the Kubernetes API: no other package knows its client or its paths."""
 
-from transcription_operator.cluster.client import Cluster
+from transcription_operator.cluster.client import KubernetesClient
 from transcription_operator.cluster.connection import ApiError, Connection, NotLeadingError, UnreachableError, connect
-from transcription_operator.cluster.lease import Lease, LeaseApi
+from transcription_operator.cluster.lease import Lease, LeaseLock
 
 __all__ = [
     "ApiError",
-    "Cluster",
     "Connection",
+    "KubernetesClient",
     "Lease",
-    "LeaseApi",
+    "LeaseLock",
     "NotLeadingError",
     "UnreachableError",
     "connect",

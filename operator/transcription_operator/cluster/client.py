@@ -1,4 +1,7 @@
-"""TranscriptionJobs, Jobs, pods and events: each call is one request, named by what it does."""
+"""Requests for TranscriptionJobs, Jobs, pods and events. Each method sends one request; a list sends one for each page.
+
+Every method raises ApiError, UnreachableError and, if it writes, NotLeadingError; see `Connection.request`.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,60 +18,68 @@ CORE = "/api/v1"
 PAGE_SIZE = 500
 
 
-class Cluster:
-    """The objects that the operator reads and writes."""
+class KubernetesClient:
+    """Reads and writes the objects that the operator works with."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def get_resource(self, key: Key) -> Resource | None:
-        body = await self._found("GET", _resource_path(key))
+        """The TranscriptionJob, or None if it does not exist."""
+        body = await self._request_or_none("GET", _resource_path(key))
         return None if body is None else view_resource(body)
 
     async def get_job(self, namespace: str, name: str) -> JobView | None:
-        body = await self._found("GET", _job_path(namespace, name))
+        """The Job, or None if it does not exist."""
+        body = await self._request_or_none("GET", _job_path(namespace, name))
         return None if body is None else view_job(body)
 
     def list_resources(self, namespace: str | None) -> AsyncIterator[tuple[list[Resource], int]]:
-        """Pages of the list, each with the list's resourceVersion. `namespace` None: all."""
-        return _viewed(self._pages(_collection(RESOURCES, namespace, names.PLURAL), {}), view_resource)
+        """All TranscriptionJobs of a namespace, or of the cluster if it is None: pages, each with the list's resourceVersion."""
+        return _view_pages(self._pages(_collection(RESOURCES, namespace, names.PLURAL), {}), view_resource)
 
     def list_jobs(self, namespace: str | None) -> AsyncIterator[tuple[list[JobView], int]]:
-        """As list_resources; only Jobs of ours."""
-        return _viewed(self._pages(_collection(JOBS, namespace, "jobs"), {"labelSelector": names.LABEL_UID}), view_job)
+        """The Jobs that the operator created, in the same form as `list_resources`."""
+        return _view_pages(
+            self._pages(_collection(JOBS, namespace, "jobs"), {"labelSelector": names.LABEL_UID}), view_job
+        )
 
     async def list_pods(self, job: JobView) -> tuple[PodView, ...]:
-        """The Job's pods, oldest first."""
+        """The pods of a Job, oldest first."""
         query = {"labelSelector": f"batch.kubernetes.io/controller-uid={job.uid}"}
         body = await self._connection.request("GET", _collection(CORE, job.namespace, "pods"), query=query)
         pods = [view_pod(item) for item in body["items"]]
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.started or "~", pod.name)))
 
     async def create_job(self, manifest: Json) -> JobView:
+        """Create a Job. Raises ApiError with status 409 if the name is taken."""
         path = _collection(JOBS, manifest["metadata"]["namespace"], "jobs")
         return view_job(await self._connection.request("POST", path, manifest))
 
     async def suspend_job(self, job: JobView, suspend: bool) -> JobView:
-        """A patch of spec.suspend alone: a queue may have changed the rest."""
+        """Set spec.suspend and nothing else, since a queue may have changed other fields of the Job."""
         body = {"metadata": {"uid": job.uid}, "spec": {"suspend": suspend}}
         path = _job_path(job.namespace, job.name)
         return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
 
     async def delete_job(self, job: JobView) -> bool:
-        """With its pods, by the garbage collector. False: it is gone already, or its name is another's by now."""
+        """Delete a Job; the garbage collector deletes its pods.
+
+        Returns False if the Job no longer exists, even if another one has its name by now.
+        """
         options = _delete_options({"uid": job.uid})
         try:
-            return await self._found("DELETE", _job_path(job.namespace, job.name), options) is not None
+            return await self._request_or_none("DELETE", _job_path(job.namespace, job.name), options) is not None
         except ApiError as error:
             if error.conflict:
                 return False
             raise
 
     async def write_status(self, resource: Resource, status: Json) -> Resource:
-        """Replaces the status whole.
+        """Replace the whole status and return the resource as stored.
 
         Raises:
-            ApiError: 409 where the resource has changed since it was read: a stale status never wins.
+            ApiError: 409 if the resource has changed since it was read, so that a stale status never overwrites a newer one.
         """
         body = {
             "apiVersion": names.API_VERSION,
@@ -84,12 +95,12 @@ class Cluster:
         return view_resource(await self._connection.request("PUT", _resource_path(resource.key) + "/status", body))
 
     async def delete_resource(self, resource: Resource) -> None:
-        """Only as it was read: not one of the same name, and not one that was changed since."""
+        """Delete the resource, unless it has changed since it was read or another one has its name by now."""
         conditions = {"uid": resource.uid, "resourceVersion": str(resource.version)}
-        await self._found("DELETE", _resource_path(resource.key), _delete_options(conditions))
+        await self._request_or_none("DELETE", _resource_path(resource.key), _delete_options(conditions))
 
     async def create_event(self, event: Json) -> None:
-        """An event that exists already is the same one: its name says what it tells."""
+        """Create an event. One that exists is the same event, since the name is derived from the content."""
         path = _collection(CORE, event["metadata"]["namespace"], "events")
         try:
             await self._connection.request("POST", path, event)
@@ -97,7 +108,7 @@ class Cluster:
             if not error.conflict:
                 raise
 
-    async def _found(self, method: str, path: str, body: Json | None = None) -> Json | None:
+    async def _request_or_none(self, method: str, path: str, body: Json | None = None) -> Json | None:
         try:
             return await self._connection.request(method, path, body)
         except ApiError as error:
@@ -106,23 +117,23 @@ class Cluster:
             raise
 
     async def _pages(self, path: str, query: dict[str, str]) -> AsyncIterator[Json]:
-        following = ""
+        token = ""
         while True:
-            page = query | {"limit": str(PAGE_SIZE)} | ({"continue": following} if following else {})
+            page = query | {"limit": str(PAGE_SIZE)} | ({"continue": token} if token else {})
             body = await self._connection.request("GET", path, query=page)
             yield body
-            following = body["metadata"].get("continue") or ""
-            if not following:
+            token = body["metadata"].get("continue") or ""
+            if not token:
                 return
 
 
-async def _viewed(pages: AsyncIterator[Json], view: Any) -> AsyncIterator[tuple[list[Any], int]]:
+async def _view_pages(pages: AsyncIterator[Json], view: Any) -> AsyncIterator[tuple[list[Any], int]]:
     async for page in pages:
         yield [view(item) for item in page["items"]], int(page["metadata"]["resourceVersion"])
 
 
 def _delete_options(preconditions: Json) -> Json:
-    # The raw API leaves a Job's pods behind unless told otherwise.
+    # Without a propagation policy the API deletes a Job and leaves its pods running.
     return {"propagationPolicy": "Background", "preconditions": preconditions}
 
 

@@ -1,4 +1,4 @@
-"""A coordination.k8s.io Lease, read and written with its resourceVersion, so that of two writers one wins."""
+"""Read and write a coordination.k8s.io Lease. Each write sends the resourceVersion, so that one of two writers wins."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ LEASES = "/apis/coordination.k8s.io/v1"
 
 @dataclass(frozen=True)
 class Lease:
-    """`holder` is empty where the lease was given back; `version` is None where there is none yet."""
+    """The fields that leader election needs."""
 
-    holder: str
-    renewed: str
-    transitions: int
-    version: str | None
+    holder: str  # holderIdentity; empty after the leader released the lease
+    renewed: str  # renewTime, RFC 3339 with microseconds
+    transitions: int  # how often the holder has changed
+    version: str | None  # resourceVersion; None if the Lease does not exist yet
 
 
-class LeaseApi:
-    """One Lease."""
+class LeaseLock:
+    """One Lease, as client-go's resourcelock.LeaseLock."""
 
     def __init__(self, connection: Connection, namespace: str, name: str) -> None:
         self._connection = connection
@@ -26,6 +26,7 @@ class LeaseApi:
         self._name = name
 
     async def read(self) -> Lease:
+        """The Lease as stored. One that does not exist has no holder and no version."""
         try:
             body = await self._connection.request("GET", self._path(self._name))
         except ApiError as error:
@@ -35,7 +36,7 @@ class LeaseApi:
         return _view(body)
 
     async def write(self, lease: Lease, seconds: int) -> Lease | None:
-        """The lease as stored; None where somebody else was faster."""
+        """Write the Lease for a duration in seconds. Returns it as stored, or None if somebody else wrote it in between."""
         method, path = ("POST", self._path()) if lease.version is None else ("PUT", self._path(self._name))
         try:
             return _view(await self._connection.request(method, path, self._body(lease, seconds)))

@@ -1,1 +1,1 @@
-"""Carries a decision out: observe, decide, apply, and what runs beside it: events, progress, leader election."""
+"""Run the reconciler from the work queue, and what accompanies it: events, progress, leader election."""

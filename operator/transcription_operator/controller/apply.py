@@ -1,80 +1,94 @@
-"""Carry out a plan: ensure the Job, write the status once, tell of it, then delete what must go."""
+"""Carry out a plan: create or suspend the Job, write the status once, record its events, then delete what must go."""
 
 import logging
+from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.codec import to_json
 
-from transcription_operator.cluster import ApiError, Cluster
+from transcription_operator.cluster import ApiError, KubernetesClient
 from transcription_operator.cluster.connection import Json
-from transcription_operator.controller.event_recorder import Recorder
+from transcription_operator.controller.event_recorder import EventRecorder
 from transcription_operator.models.objects import JobView, Resource
-from transcription_operator.reconcile.plan import Plan, Refusal
-from transcription_operator.watch.store import Store
+from transcription_operator.reconcile.observed_state import JobRejection
+from transcription_operator.reconcile.plan import Plan
+from transcription_operator.watch.informer_cache import InformerCache
 
 logger = logging.getLogger(__name__)
 
 
-async def ensure_job(manifest: Json, resource: Resource, cluster: Cluster, store: Store) -> Refusal | None:
-    """The Job exists and is ours, or the reason why not.
+@dataclass(frozen=True)
+class Applier:
+    """Writes to the apiserver, and puts each response into the cache before a watch shows it."""
 
-    Raises:
-        ApiError: the apiserver's trouble, not the Job's.
-    """
-    meta = manifest["metadata"]
-    try:
-        job = await cluster.create_job(manifest)
-    except ApiError as error:
-        if error.conflict and error.reason == "AlreadyExists":
-            return await _adopt(meta["namespace"], meta["name"], resource, cluster, store)
-        return _refusal(error)
-    logger.info("created Job %s", job.name)
-    store.put_job(job)
-    return None
+    client: KubernetesClient
+    cache: InformerCache
+    recorder: EventRecorder
+
+    async def ensure_job(self, manifest: Json, resource: Resource) -> JobRejection | None:
+        """Create the Job, or adopt it if it exists and belongs to the resource. Otherwise return why there is none.
+
+        Raises:
+            ApiError: an error that does not concern this Job.
+        """
+        try:
+            job = await self.client.create_job(manifest)
+        except ApiError as error:
+            if error.conflict and error.reason == "AlreadyExists":
+                return await self._adopt_job(manifest["metadata"]["name"], resource)
+            return _rejection(error)
+        logger.info("created Job %s", job.name)
+        self.cache.put_job(job)
+        return None
+
+    async def _adopt_job(self, name: str, resource: Resource) -> JobRejection | None:
+        """Adopt a Job that was created before a crash, or that no watch has shown yet: its controller is the resource."""
+        job = await self.client.get_job(resource.key.namespace, name)
+        if job is None:
+            return JobRejection(reasons.JOB_NOT_CREATED, f"Job {name} vanished while it was looked at")
+        if job.owner_uid != resource.uid:
+            return JobRejection(reasons.JOB_NAME_TAKEN, f"Job {name} exists and its owner is not this resource")
+        logger.info("adopted Job %s", name)
+        self.cache.put_job(job)
+        return None
+
+    async def ensure_suspend(self, job: JobView, suspend: bool) -> None:
+        """Set the Job's spec.suspend. A Job that no longer exists is removed from the cache."""
+        try:
+            self.cache.put_job(await self.client.suspend_job(job, suspend))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self.cache.remove_job(job)
+
+    async def write_status(self, resource: Resource, plan: Plan) -> None:
+        """Write the plan's status, if it has one, and record the events.
+
+        The events come last, so that each tells of a status that is stored; a crash in between loses them.
+        """
+        if plan.status is None:
+            return
+        written = await self.client.write_status(resource, to_json(plan.status))
+        self.cache.put_resource(written)
+        for event in plan.events:
+            self.recorder.record(written, event)
+
+    async def delete_objects(self, resource: Resource, plan: Plan) -> None:
+        """Delete the plan's Jobs, and the resource if its time to live has passed."""
+        for job in plan.delete_jobs:
+            if await self.client.delete_job(job):
+                logger.info("deleted Job %s", job.name)
+            else:
+                self.cache.remove_job(job)
+        if plan.delete_resource:
+            await self.client.delete_resource(resource)
+            logger.info("deleted the TranscriptionJob after ttlSecondsAfterFinished")
 
 
-async def _adopt(namespace: str, name: str, resource: Resource, cluster: Cluster, store: Store) -> Refusal | None:
-    """Ours if its controller is the resource itself, made before a crash or seen by no watch yet."""
-    job = await cluster.get_job(namespace, name)
-    if job is None:
-        return Refusal(reasons.JOB_NOT_CREATED, f"Job {name} vanished while it was looked at")
-    if job.owner_uid != resource.uid:
-        return Refusal(reasons.JOB_NAME_TAKEN, f"Job {name} exists and its owner is not this resource")
-    logger.info("adopted Job %s", name)
-    store.put_job(job)
-    return None
-
-
-def _refusal(error: ApiError) -> Refusal:
-    """Invalid for good; forbidden for now (a quota, a namespace that goes)."""
+def _rejection(error: ApiError) -> JobRejection:
+    """An invalid Job is rejected permanently, a forbidden one for now: by a quota, or in a namespace being deleted."""
     if error.status == 422:
-        return Refusal(reasons.INVALID_SPEC, error.message)
+        return JobRejection(reasons.INVALID_SPEC, error.message)
     if error.status == 403:
-        return Refusal(reasons.JOB_NOT_CREATED, error.message)
+        return JobRejection(reasons.JOB_NOT_CREATED, error.message)
     raise error
-
-
-async def ensure_suspension(job: JobView, suspend: bool, cluster: Cluster, store: Store) -> None:
-    try:
-        store.put_job(await cluster.suspend_job(job, suspend))
-    except ApiError as error:
-        if not error.not_found:
-            raise
-        store.drop_job(job)
-
-
-async def ensure_written(resource: Resource, plan: Plan, cluster: Cluster, store: Store, recorder: Recorder) -> None:
-    """Status, events, deletions. A crash between them is made good by the next reconcile, but for a lost event."""
-    if plan.status is not None:
-        written = await cluster.write_status(resource, to_json(plan.status))
-        store.put_resource(written)
-        for note in plan.events:
-            recorder.record(written, note)
-    for job in plan.delete_jobs:
-        if await cluster.delete_job(job):
-            logger.info("deleted Job %s", job.name)
-        else:
-            store.drop_job(job)
-    if plan.delete_resource:
-        await cluster.delete_resource(resource)
-        logger.info("deleted after ttlSecondsAfterFinished")

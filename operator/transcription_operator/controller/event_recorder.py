@@ -1,4 +1,4 @@
-"""Post Kubernetes events, in the background and after the work itself: an event lost in a crash is no loss of state."""
+"""Create Kubernetes events in the background, after the reconciles: an event that a crash loses is no lost state."""
 
 import asyncio
 import hashlib
@@ -10,61 +10,64 @@ from typing import Any
 
 from transcription_api import names
 
-from transcription_operator.cluster import ApiError, Cluster, NotLeadingError, UnreachableError
+from transcription_operator.cluster import ApiError, KubernetesClient, NotLeadingError, UnreachableError
 from transcription_operator.models.objects import Resource
 from transcription_operator.models.times import format_time
-from transcription_operator.reconcile.plan import EventNote
+from transcription_operator.reconcile.events import Event
 
 logger = logging.getLogger(__name__)
 
 COMPONENT = "transcription-operator"
-# Events that wait; beyond, the oldest are dropped, with a line in the log.
-LIMIT = 10_000
-# Seconds between two looks whether the work queue is empty, and the longest that an event waits for that.
+# Events that may wait. When one more is recorded, the oldest is dropped and a log line says so.
+MAX_WAITING = 10_000
+# Seconds between two checks of whether the work queue is empty, and the longest time that an event waits for that.
 YIELD_SECONDS = 0.05
 LONGEST_YIELD_SECONDS = 2.0
 
 
-class Recorder:
-    """`busy` says whether resources wait for a worker: events let them go first."""
+class EventRecorder:
+    """Creates the recorded events one by one. While `busy` returns True, reconciles have priority."""
 
-    def __init__(self, cluster: Cluster, busy: Callable[[], bool]) -> None:
-        self._cluster = cluster
+    def __init__(self, client: KubernetesClient, busy: Callable[[], bool]) -> None:
+        self._client = client
         self._busy = busy
-        self._events: deque[dict[str, Any]] = deque(maxlen=LIMIT)
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=MAX_WAITING)
         self._changed = asyncio.Event()
 
-    def record(self, resource: Resource, note: EventNote) -> None:
-        if len(self._events) == LIMIT:
-            logger.warning("%d events wait already: the oldest is dropped", LIMIT)
-        self._events.append(render_event(resource, note, format_time(datetime.now(UTC))))
+    def record(self, resource: Resource, event: Event) -> None:
+        """Create the event soon. Returns at once."""
+        if len(self._waiting) == MAX_WAITING:
+            logger.warning("%d events are waiting; dropped the oldest", MAX_WAITING)
+        self._waiting.append(render_event(resource, event, format_time(datetime.now(UTC))))
         self._changed.set()
 
     async def run(self) -> None:
+        """Create events until cancelled."""
         while True:
-            while not self._events:
+            while not self._waiting:
                 self._changed.clear()
                 await self._changed.wait()
-            await self._give_way()
-            await self._post(self._events.popleft())
+            await self._yield_to_reconciles()
+            await self._create(self._waiting.popleft())
 
-    async def _give_way(self) -> None:
+    async def _yield_to_reconciles(self) -> None:
         waited = 0.0
         while self._busy() and waited < LONGEST_YIELD_SECONDS:
             await asyncio.sleep(YIELD_SECONDS)
             waited += YIELD_SECONDS
 
-    async def _post(self, event: dict[str, Any]) -> None:
+    async def _create(self, event: dict[str, Any]) -> None:
         try:
-            await self._cluster.create_event(event)
+            await self._client.create_event(event)
         except (ApiError, UnreachableError, NotLeadingError) as error:
-            logger.warning("event %s of %s: %s", event["reason"], event["involvedObject"]["name"], error)
+            name = event["involvedObject"]["name"]
+            logger.warning("event %s of TranscriptionJob %s was not created: %s", event["reason"], name, error)
 
 
-def render_event(resource: Resource, note: EventNote, now: str) -> dict[str, Any]:
-    """A core/v1 Event, which kubectl describe shows. Its name comes from what it tells, so that it exists once."""
-    told = f"{resource.uid}/{note.reason}/{note.message}"
-    digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+def render_event(resource: Resource, event: Event, now: str) -> dict[str, Any]:
+    """A core/v1 Event, as kubectl describe shows it. Its name is derived from its content, so that it exists only once."""
+    content = f"{resource.uid}/{event.reason}/{event.message}"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -77,9 +80,9 @@ def render_event(resource: Resource, note: EventNote, now: str) -> dict[str, Any
             "uid": resource.uid,
             "resourceVersion": str(resource.version),
         },
-        "type": note.kind,
-        "reason": note.reason,
-        "message": note.message,
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message,
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
         "reportingInstance": COMPONENT,

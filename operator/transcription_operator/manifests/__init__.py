@@ -1,1 +1,1 @@
-"""The batch/v1 Job of a resource. Pure, as reconcile is."""
+"""Render the batch/v1 Job of a resource. Pure, as the reconcile package is."""

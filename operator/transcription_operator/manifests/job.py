@@ -1,4 +1,7 @@
-"""The Job of a resource: a pure function of spec and settings. Written once and never reapplied, since queues may change it."""
+"""Render the batch/v1 Job of a resource from its spec and the operator's settings.
+
+The Job is created once and never applied again, since a queue such as Kueue may change it.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,29 +18,30 @@ from transcription_operator.models.objects import Resource
 Manifest = dict[str, Any]
 
 GPU_RESOURCE = "nvidia.com/gpu"
-# GPU pools carry this taint so that other pods stay away; a device plugin's nodes without it are tolerated just the same.
+# GPU nodes often carry this taint to keep other pods away. On nodes without it the toleration does nothing.
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
-# Seconds from SIGTERM to SIGKILL; the worker ends within 10.
+# Seconds from SIGTERM to SIGKILL. The worker ends within 10 seconds of SIGTERM.
 TERMINATION_GRACE_SECONDS = 30
-# The image's user and group, also where the image says otherwise.
+# User and group of the worker's image; set here so that an image with another default runs as the same user.
 WORKER_UID = 65532
-# Below the administrator's and the spec's: openai-whisper's tiny to small fit; a GPU pod's memory is mostly the checkpoint.
+# Used unless the settings or the spec say otherwise. openai-whisper's models from tiny to small fit into them on a CPU; on a
+# GPU the host needs memory mainly while it loads the checkpoint.
 DEFAULT_REQUESTS = {"cpu": "1", "memory": "2Gi"}
-# A DNS label; the pods' names and the job-name label come from it.
+# Characters. The name must be a DNS label, since the pods' names and their label job-name are made from it.
 JOB_NAME_LIMIT = 63
-# Characters of the name kept: the limit less "-", 8 of the digest, "-" and four digits of ordinal.
+# Characters of the resource's name that are kept: the rest is "-", 8 of the digest, "-" and up to 4 digits of the ordinal.
 NAME_KEPT = JOB_NAME_LIMIT - 14
 
 
 def job_name(resource: Resource, ordinal: int) -> str:
-    """Deterministic: the same resource and ordinal give the same name, another resource never does."""
+    """The name of a resource's Job: always the same for the same resource and ordinal, and different for any other."""
     digest = hashlib.sha256(resource.uid.encode()).hexdigest()[:8]
     kept = resource.key.name.replace(".", "-")[:NAME_KEPT].strip("-")
     return f"{kept}-{digest}-{ordinal}"
 
 
 def render_job(resource: Resource, spec: Spec, ordinal: int, config: Config) -> Manifest:
-    """The batch/v1 Job number `ordinal` of a resource."""
+    """The manifest of a resource's Job. `ordinal` counts the Jobs of the resource from 1."""
     labels = _labels(resource, ordinal)
     queue = {names.LABEL_QUEUE: spec.queue_name} if spec.queue_name else {}
     annotations = {names.ANNOTATION_NAME: resource.key.name}
@@ -54,15 +58,15 @@ def render_job(resource: Resource, spec: Spec, ordinal: int, config: Config) -> 
         "spec": _job_spec(spec)
         | {
             "template": {
-                "metadata": {"labels": labels, "annotations": annotations | _KEEP_THE_NODE},
+                "metadata": {"labels": labels, "annotations": annotations | _NO_DISRUPTION},
                 "spec": _pod_spec(resource, spec, config),
             }
         },
     }
 
 
-# A transcription that is moved starts again from the beginning: autoscalers leave its node alone.
-_KEEP_THE_NODE = {
+# A transcription that is interrupted starts again from the beginning, so autoscalers must not remove its node.
+_NO_DISRUPTION = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
@@ -94,20 +98,21 @@ def _job_spec(spec: Spec) -> Manifest:
         "completions": 1,
         "parallelism": 1,
         "backoffLimit": spec.retries,
-        # A successor only once the failed pod is gone: two pods never write the same results.
+        # Replace a pod only after it has failed, so that two pods never write the same results.
         "podReplacementPolicy": "Failed",
-        "podFailurePolicy": {"rules": [_DISRUPTION_IS_IGNORED, _PERMANENT_FAILS]},
+        "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION, _FAIL_ON_PERMANENT]},
     }
     if spec.queue_name:
-        rendered["suspend"] = True  # the queue unsuspends it
+        rendered["suspend"] = True  # the queue resumes it
     if spec.active_deadline_seconds is not None:
         rendered["activeDeadlineSeconds"] = spec.active_deadline_seconds
     return rendered
 
 
-# Preemption, drains and lost nodes are nobody's failure; this rule stands first, so an exit code of such a pod is ignored too.
-_DISRUPTION_IS_IGNORED = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-_PERMANENT_FAILS = {
+# Preemption, a drain or a lost node is not a failure of the worker. This rule comes first, so that the exit code of such a
+# pod does not fail the Job either.
+_IGNORE_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+_FAIL_ON_PERMANENT = {
     "action": "FailJob",
     "onExitCodes": {
         "containerName": names.CONTAINER_NAME,
@@ -131,7 +136,7 @@ def _pod_spec(resource: Resource, spec: Spec, config: Config) -> Manifest:
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
-        # One variable for each Service of the namespace would be read by the kubelet and the worker for nothing.
+        # The kubelet would add environment variables for each Service of the namespace, and the worker reads none of them.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "securityContext": _POD_SECURITY,
@@ -141,7 +146,7 @@ def _pod_spec(resource: Resource, spec: Spec, config: Config) -> Manifest:
     }
 
 
-# The restricted Pod Security Standard, and a group that may write to the volumes.
+# What the restricted Pod Security Standard asks for, and a group that may write to the volumes.
 _POD_SECURITY = {
     "runAsNonRoot": True,
     "runAsUser": WORKER_UID,
@@ -164,7 +169,7 @@ def _container(resource: Resource, spec: Spec, config: Config, mounts: list[Mani
         "imagePullPolicy": config.worker_image_pull_policy,
         "env": [
             {"name": names.ENV_TASK, "value": _task(resource)},
-            # The root filesystem is read-only: caches of libraries go where the audio goes.
+            # The root filesystem is read-only, so the caches of libraries go to the scratch volume.
             {"name": "HOME", "value": names.SCRATCH_DIR},
             {"name": "XDG_CACHE_HOME", "value": f"{names.SCRATCH_DIR}/.cache"},
         ],
@@ -178,16 +183,16 @@ def _container(resource: Resource, spec: Spec, config: Config, mounts: list[Mani
 
 
 def _task(resource: Resource) -> str:
-    """What may change later is not the worker's business."""
+    """The worker's task: the spec without the fields that may change while the worker runs."""
     spec = {key: value for key, value in resource.spec.items() if key not in ("suspend", "ttlSecondsAfterFinished")}
     return encode_task(Task(resource.key.namespace, resource.key.name, resource.uid, spec))
 
 
 def _resources(spec: Spec, config: Config) -> Manifest:
-    """The spec's amounts over the administrator's over the defaults; GPUs by device.gpus alone."""
+    """The spec's amounts take precedence over the settings', and those over the defaults. Only device.gpus sets the GPUs."""
     layers = (config.worker_resources, spec.device.resources)
     limits = _merged(layers, "limits")
-    # A limit without a request is the request too, and may be below the default.
+    # Kubernetes takes a limit without a request as the request too; a default request above that limit would be invalid.
     requests = {name: amount for name, amount in DEFAULT_REQUESTS.items() if name not in limits}
     requests |= _merged(layers, "requests")
     for amounts in (requests, limits):

@@ -1,4 +1,7 @@
-"""The worker's volumes: scratch, credentials, model and cache. All are allowed by the restricted standard but a node's folder."""
+"""Render the worker's volumes: scratch, credentials, model and model cache.
+
+The restricted Pod Security Standard allows all of them except the folder of a node.
+"""
 
 from typing import Any
 
@@ -8,15 +11,15 @@ from transcription_api.spec import CacheKind, S3Endpoint, Spec
 from transcription_operator.config import Config
 
 Manifest = dict[str, Any]
-# A folder of the pod, gone with it.
-_SHORT_LIVED: Manifest = {"emptyDir": {}}
+# A folder that is deleted with the pod.
+_EMPTY_DIR: Manifest = {"emptyDir": {}}
 
 
 def render_volumes(spec: Spec, config: Config) -> tuple[list[Manifest], list[Manifest]]:
-    """Volumes and their mounts, in the same order."""
+    """The volumes and their mounts, in the same order."""
     pairs = [
-        _volume("scratch", names.SCRATCH_DIR, _SHORT_LIVED),
-        _volume("tmp", "/tmp", _SHORT_LIVED),  # noqa: S108 - the pod's own
+        _volume("scratch", names.SCRATCH_DIR, _EMPTY_DIR),
+        _volume("tmp", "/tmp", _EMPTY_DIR),  # noqa: S108 - the /tmp of the pod alone
         _volume("model-cache", names.MODEL_CACHE_DIR, _cache(spec, config)),
         *_model(spec),
         *_credentials("source", names.SOURCE_CREDENTIALS_DIR, spec.source.s3),
@@ -36,9 +39,9 @@ def _cache(spec: Spec, config: Config) -> Manifest:
     if cache.type is CacheKind.CLAIM:
         return {"persistentVolumeClaim": {"claimName": cache.claim_name}}
     if cache.type is CacheKind.NODE:
-        # Must exist and be writable by the worker's user: the kubelet would create it for root alone.
+        # The folder must exist, since only root could write to one that the kubelet creates.
         return {"hostPath": {"path": config.node_cache_path, "type": "Directory"}}
-    return _SHORT_LIVED
+    return _EMPTY_DIR
 
 
 def _model(spec: Spec) -> list[tuple[Manifest, Manifest]]:
@@ -57,7 +60,7 @@ def _model(spec: Spec) -> list[tuple[Manifest, Manifest]]:
 
 
 def _credentials(name: str, path: str, endpoint: S3Endpoint | None) -> list[tuple[Manifest, Manifest]]:
-    """Optional, so that a missing Secret is the worker's BadCredentials and no pod that waits for ever."""
+    """The Secret is optional: if it is missing, the worker fails with BadCredentials instead of waiting for ever to start."""
     if endpoint is None or endpoint.credentials_secret_ref is None:
         return []
     secret = {"secretName": endpoint.credentials_secret_ref.name, "optional": True, "defaultMode": 0o440}

@@ -1,1 +1,1 @@
-"""Views of Kubernetes' objects as plain values. Pure, as reconcile is."""
+"""Views of Kubernetes objects as plain values. Pure, as the reconcile package is."""

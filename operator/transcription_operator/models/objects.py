@@ -1,4 +1,4 @@
-"""Kubernetes objects, cut to the fields that decisions rest on: what the store keeps in memory."""
+"""Kubernetes objects, reduced to the fields that decisions need: this is what the informer's cache keeps in memory."""
 
 import json
 from collections.abc import Mapping
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from transcription_api import names
+from transcription_api.status import ConditionType
 
 Body = Mapping[str, Any]
 
 
 class Key(NamedTuple):
-    """A TranscriptionJob's place: what the work queue holds."""
+    """Namespace and name of a TranscriptionJob: an item of the work queue."""
 
     namespace: str
     name: str
@@ -19,7 +20,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A TranscriptionJob. Spec and status stay text: 5,000 of them fit in a few megabytes."""
+    """A TranscriptionJob. Spec and status are kept as JSON text: 5,000 of them fit in a few megabytes."""
 
     key: Key
     uid: str
@@ -27,32 +28,31 @@ class Resource:
     generation: int
     created: str
     deleting: bool
+    phase: str  # status.phase, empty before the first reconcile
+    reason: str  # of the failure, else of the condition Running; empty before the first reconcile
     spec_json: bytes
     status_json: bytes
 
     @property
     def spec(self) -> dict[str, Any]:
+        """The spec as the apiserver stores it, parsed on each call."""
         return json.loads(self.spec_json)  # type: ignore[no-any-return]
-
-    @property
-    def status(self) -> dict[str, Any]:
-        return json.loads(self.status_json)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A batch/v1 Job of ours. `outcome` is Complete or Failed once it has ended."""
+    """A batch/v1 Job of the operator. `outcome` is Complete or Failed once the Job has finished."""
 
     namespace: str
     name: str
     uid: str
     version: int
-    owner_uid: str | None  # the controller's
+    owner_uid: str | None  # of the owner reference with controller: true
     ordinal: int
     created: str
     deleting: bool
     suspended: bool
-    started: str | None  # when it was last unsuspended
+    started: str | None  # status.startTime: when the Job was last resumed
     active: int
     ready: int
     failed: int
@@ -64,12 +64,13 @@ class JobView:
 
     @property
     def has_pods(self) -> bool:
+        """Whether the Job's status counts any pod, so that listing them is worth a request."""
         return bool(self.active or self.failed or self.succeeded or self.outcome)
 
 
 @dataclass(frozen=True, slots=True)
-class Terminated:
-    """The end of a worker's container."""
+class TerminatedState:
+    """state.terminated of a worker's container. `message` is the termination message, which holds the report."""
 
     exit_code: int
     reason: str | None
@@ -80,7 +81,7 @@ class Terminated:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A worker's pod. `started` is when its container first ran."""
+    """A worker's pod. `started` is when its container started, running or terminated."""
 
     name: str
     uid: str
@@ -89,17 +90,18 @@ class PodView:
     ip: str | None
     started: str | None
     running: bool
-    terminated: Terminated | None
+    terminated: TerminatedState | None
     waiting_reason: str | None
     waiting_message: str | None
-    unschedulable: str | None  # the scheduler's words
-    reason: str | None  # Evicted and its like
+    unschedulable: str | None  # the scheduler's message
+    reason: str | None  # of the pod itself, such as Evicted
     message: str | None
-    disrupted: str | None  # DisruptionTarget's message: preemption, drain, a lost node
+    disrupted: str | None  # message of the condition DisruptionTarget: preemption, drain, a lost node
 
 
 def view_resource(body: Body) -> Resource:
-    meta = body["metadata"]
+    """Take what is needed of a TranscriptionJob. Raises KeyError or ValueError if no apiserver can have stored it."""
+    meta, status = body["metadata"], body.get("status") or {}
     return Resource(
         key=Key(meta["namespace"], meta["name"]),
         uid=meta["uid"],
@@ -107,14 +109,18 @@ def view_resource(body: Body) -> Resource:
         generation=meta.get("generation", 1),
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
+        phase=status.get("phase") or "",
+        reason=_reason(status),
         spec_json=_compact(body.get("spec") or {}),
-        status_json=_compact(body.get("status") or {}),
+        status_json=_compact(status),
     )
 
 
 def view_job(body: Body) -> JobView:
+    """Take what is needed of a batch/v1 Job. Raises KeyError or ValueError if no apiserver can have stored it."""
     meta, status = body["metadata"], body.get("status") or {}
-    end = _ended(status)
+    finished = _finished_condition(status)
+    # Pods that have terminated and that the Job controller has not added to its counts yet.
     uncounted = status.get("uncountedTerminatedPods") or {}
     return JobView(
         namespace=meta["namespace"],
@@ -131,17 +137,18 @@ def view_job(body: Body) -> JobView:
         ready=status.get("ready") or 0,
         failed=(status.get("failed") or 0) + len(uncounted.get("failed") or ()),
         succeeded=(status.get("succeeded") or 0) + len(uncounted.get("succeeded") or ()),
-        outcome=end.get("type"),
-        outcome_reason=end.get("reason"),
-        outcome_message=end.get("message"),
-        outcome_time=status.get("completionTime") or end.get("lastTransitionTime"),
+        outcome=finished.get("type"),
+        outcome_reason=finished.get("reason"),
+        outcome_message=finished.get("message"),
+        outcome_time=status.get("completionTime") or finished.get("lastTransitionTime"),
     )
 
 
 def view_pod(body: Body) -> PodView:
+    """Take what is needed of a pod. Raises KeyError if no apiserver can have stored it."""
     meta, status = body["metadata"], body.get("status") or {}
     state = _container_state(status)
-    ended, waiting = state.get("terminated"), state.get("waiting") or {}
+    terminated, waiting = state.get("terminated"), state.get("waiting") or {}
     scheduled = _condition(status, "PodScheduled")
     disruption = _condition(status, "DisruptionTarget")
     return PodView(
@@ -150,9 +157,9 @@ def view_pod(body: Body) -> PodView:
         created=meta["creationTimestamp"],
         phase=status.get("phase", "Pending"),
         ip=status.get("podIP"),
-        started=(ended or state.get("running") or {}).get("startedAt"),
+        started=(terminated or state.get("running") or {}).get("startedAt"),
         running="running" in state,
-        terminated=_terminated(ended) if ended else None,
+        terminated=_terminated_state(terminated) if terminated else None,
         waiting_reason=waiting.get("reason"),
         waiting_message=waiting.get("message"),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
@@ -162,8 +169,8 @@ def view_pod(body: Body) -> PodView:
     )
 
 
-def _terminated(state: Body) -> Terminated:
-    return Terminated(
+def _terminated_state(state: Body) -> TerminatedState:
+    return TerminatedState(
         exit_code=state.get("exitCode", 0),
         reason=state.get("reason"),
         message=state.get("message") or "",
@@ -183,12 +190,17 @@ def _condition(status: Body, kind: str) -> Body:
     return next((item for item in status.get("conditions") or () if item.get("type") == kind), {})
 
 
-def _ended(status: Body) -> Body:
+def _finished_condition(status: Body) -> Body:
     for kind in ("Complete", "Failed"):
         condition = _condition(status, kind)
         if condition.get("status") == "True":
             return condition
     return {}
+
+
+def _reason(status: Body) -> str:
+    failure = status.get("failure") or {}
+    return failure.get("reason") or _condition(status, ConditionType.RUNNING.value).get("reason") or ""
 
 
 def _ordinal(meta: Body) -> int:

@@ -1,1 +1,1 @@
-"""What the operator tells about itself: metrics, probes and log lines."""
+"""What the operator shows of itself: metrics, probes and log lines. docs/observability.md describes them."""

@@ -1,4 +1,4 @@
-"""HTTP for probes and Prometheus: /healthz, /readyz, /metrics."""
+"""Serve the probes and the metrics over HTTP: /healthz, /readyz, /metrics."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -9,19 +9,23 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 logger = logging.getLogger(__name__)
 
-# Says why not; empty: all is well.
+# Returns what is wrong; an empty list means that nothing is.
 Check = Callable[[], list[str]]
 
 
-async def serve_health(port: int, alive: Check, ready: Check, registry: CollectorRegistry) -> web.AppRunner:
-    """Listening once this returns; the caller ends it with cleanup()."""
+async def serve_health(port: int, live: Check, ready: Check, registry: CollectorRegistry) -> web.AppRunner:
+    """Start the server; it listens when this returns. The caller ends it with cleanup().
+
+    Raises:
+        OSError: the port is taken.
+    """
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
-    app.router.add_get("/healthz", _answer(alive))
-    app.router.add_get("/readyz", _answer(ready))
+    app.router.add_get("/healthz", _probe(live))
+    app.router.add_get("/readyz", _probe(ready))
     app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -29,11 +33,11 @@ async def serve_health(port: int, alive: Check, ready: Check, registry: Collecto
     return runner
 
 
-def _answer(check: Check) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        troubles = check()
-        if troubles:
-            logger.error("%s: %s", request.path, "; ".join(troubles))
-        return web.Response(text="\n".join(troubles) or "ok", status=503 if troubles else 200)
+def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def respond(request: web.Request) -> web.StreamResponse:
+        problems = check()
+        if problems:
+            logger.error("%s failed: %s", request.path, "; ".join(problems))
+        return web.Response(text="\n".join(problems) or "ok", status=503 if problems else 200)
 
-    return answer
+    return respond

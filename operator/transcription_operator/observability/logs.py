@@ -1,4 +1,4 @@
-"""Log lines as JSON or text, with the namespace, name and uid of the resource at hand."""
+"""Log lines as JSON or text, with the namespace, name and uid of the resource that is being reconciled."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ _resource: ContextVar[dict[str, str]] = ContextVar("resource")
 
 @contextmanager
 def log_context(key: Key, resource: Resource | None) -> Iterator[None]:
-    """Lines written inside speak of this resource."""
+    """Add this resource to every line that is logged inside the context."""
     named = {"namespace": key.namespace, "name": key.name}
     token = _resource.set(named | ({"uid": resource.uid} if resource is not None else {}))
     try:
@@ -25,7 +25,7 @@ def log_context(key: Key, resource: Resource | None) -> Iterator[None]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line."""
+    """Write one JSON object a line: time, level, logger, message, the resource, and an exception's traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -41,7 +41,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For people: the resource stands before the message."""
+    """Write text for people, with the resource before the message."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(resource)s%(message)s")
@@ -53,7 +53,7 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logs(log_format: str, level: str) -> None:
-    """All logs to standard error. Kopf's own lines, one for each event, are left out."""
+    """Log to standard error. Of Kopf, which logs a line for each event, only warnings and errors are shown."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

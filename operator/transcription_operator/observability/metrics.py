@@ -1,20 +1,21 @@
-"""Prometheus metrics. Names start with transcription_; times are in seconds."""
+"""Prometheus metrics. Names start with transcription_; times are in seconds. docs/observability.md describes each one."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from transcription_api.status import ConditionType, Phase, Status
+from transcription_api.status import Phase, Status
 
 from transcription_operator.models.objects import Resource
 from transcription_operator.models.times import seconds_between
-from transcription_operator.reconcile import status as fold
+from transcription_operator.reconcile.status_transitions import is_finished
 
+# Seconds.
 RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-# From a second to half a day: queues for GPUs are long.
+# Seconds, from one to half a day: queues for GPUs are long.
 QUEUE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200)
 RUN_BUCKETS = (5, 15, 60, 300, 900, 3600, 10_800, 43_200)
 
 
 class Metrics:
-    """One registry, so that tests can have their own."""
+    """The metrics and their registry. Each instance has its own registry, so that tests do not share one."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -33,26 +34,24 @@ class Metrics:
         self._run = self._histogram("run_seconds", "First worker to the end", RUN_BUCKETS, ["phase"])
         self._audio = Counter("transcription_audio_seconds", "Audio transcribed", registry=self.registry)
 
-    def reconciled(self, seconds: float, failed: str | None) -> None:
+    def reconcile_ended(self, seconds: float, error_kind: str | None) -> None:
+        """Count a reconcile. `error_kind` is None if it did not fail."""
         self._duration.observe(seconds)
-        if failed is not None:
-            self._errors.labels(failed).inc()
+        if error_kind is not None:
+            self._errors.labels(error_kind).inc()
 
-    def changed(self, old: Resource | None, new: Resource | None) -> None:
-        """Keeps the number of resources in each state, without a pass over all of them."""
-        if old is not None and new is not None and old.status_json == new.status_json:
-            return
+    def resource_changed(self, old: Resource | None, new: Resource | None) -> None:
+        """Move a resource from one phase and reason to another. None stands for a resource that does not exist."""
         if old is not None:
-            self._jobs.labels(*_state(old)).dec()
+            self._jobs.labels(old.phase, old.reason).dec()
         if new is not None:
-            self._jobs.labels(*_state(new)).inc()
+            self._jobs.labels(new.phase, new.reason).inc()
 
-    def written(self, resource: Resource, status: Status) -> None:
-        """What a turn in a status, written by us, tells."""
-        before = fold.parse_status(resource.status)
-        if status.queue_seconds is not None and before.queue_seconds is None:
+    def status_written(self, previous: Status, status: Status) -> None:
+        """Count what a status that was just written shows for the first time."""
+        if status.queue_seconds is not None and previous.queue_seconds is None:
             self._queued.observe(status.queue_seconds)
-        if fold.is_finished(before) or not fold.is_finished(status):
+        if is_finished(previous) or not is_finished(status):
             return
         if status.start_time and status.completion_time and status.phase:
             self._run.labels(status.phase.value).observe(_between(status.start_time, status.completion_time))
@@ -67,13 +66,3 @@ class Metrics:
 
 def _between(start: str, end: str) -> float:
     return max(0.0, seconds_between(start, end))
-
-
-def _state(resource: Resource) -> tuple[str, str]:
-    """Phase, and the failure's reason or why no worker runs."""
-    status = resource.status
-    failure: dict[str, str] = status.get("failure") or {}
-    running: dict[str, str] = next(
-        (item for item in status.get("conditions") or () if item["type"] == ConditionType.RUNNING.value), {}
-    )
-    return status.get("phase") or "", failure.get("reason") or running.get("reason") or ""

@@ -1,1 +1,1 @@
-"""What decides. Pure: no I/O, no clock, no environment (held by the linter)."""
+"""Decide what to do for one resource. Pure: no I/O, no clock, no environment; import-linter checks it."""

@@ -1,4 +1,4 @@
-"""Conditions of a status, as metav1.Condition: one of each type, in one order, with a transition time that moves only on change."""
+"""The conditions of a status, as metav1.Condition: at most one of each type, always in the same order."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -8,39 +8,44 @@ from transcription_api.status import Condition, ConditionType
 
 Conditions = tuple[Condition, ...]
 
-# Characters. Room for a scheduler's or a driver's words, whatever wrote them.
+# Characters. Enough for a message of the scheduler or of a driver, which may be of any length.
 MESSAGE_LIMIT = 1024
 _ORDER = {kind.value: place for place, kind in enumerate(ConditionType)}
 
 
 def set_condition(
-    conditions: Conditions, kind: ConditionType, holds: bool, reason: Reason, message: str, at: str
+    conditions: Conditions, kind: ConditionType, value: bool, reason: Reason, message: str, at: str
 ) -> Conditions:
-    """The conditions with one replaced. `at` is when it came to hold, used only where its status changes."""
+    """Replace or add one condition.
+
+    `at` becomes its lastTransitionTime if its status changes; otherwise the earlier time stays.
+    """
     old = find_condition(conditions, kind)
-    value = "True" if holds else "False"
-    since = old.last_transition_time if old is not None and old.status == value else at
-    new = Condition(kind.value, value, reason.name, shortened(message), since, 0)
+    status = "True" if value else "False"
+    since = old.last_transition_time if old is not None and old.status == status else at
+    new = Condition(kind.value, status, reason.name, truncate_message(message), since, 0)
     others = (item for item in conditions if item.type != kind.value)
     return tuple(sorted((*others, new), key=lambda item: _ORDER.get(item.type, len(_ORDER))))
 
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
+    """The condition of this type, or None."""
     return next((item for item in conditions if item.type == kind.value), None)
 
 
-def holds(conditions: Iterable[Condition], kind: ConditionType, reason: Reason | None = None) -> bool:
-    """Whether a condition is True, for this reason if one is given."""
+def is_true(conditions: Iterable[Condition], kind: ConditionType, reason: Reason | None = None) -> bool:
+    """Whether a condition is True, and for this reason if one is given."""
     found = find_condition(conditions, kind)
     if found is None or found.status != "True":
         return False
     return reason is None or found.reason == reason.name
 
 
-def observed(conditions: Conditions, generation: int) -> Conditions:
-    """All conditions speak of this generation: kubectl wait passes over older ones."""
+def with_observed_generation(conditions: Conditions, generation: int) -> Conditions:
+    """Set observedGeneration on every condition: kubectl wait ignores conditions of an older generation."""
     return tuple(dataclasses.replace(item, observed_generation=generation) for item in conditions)
 
 
-def shortened(message: str) -> str:
+def truncate_message(message: str) -> str:
+    """Cut a message to MESSAGE_LIMIT characters, with an ellipsis as the last one."""
     return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"

@@ -1,6 +1,6 @@
-"""Decide what is to be done for one resource: a pure function of what was observed, the settings and the time.
+"""Decide what to do for one resource: a pure function of the observed state, the settings and the time.
 
-Any call may be the first after a crash, and a call whose plan was carried out is followed by one whose plan is empty.
+It is level-triggered: any call may be the first after a crash, and once a plan has been carried out the next one is empty.
 """
 
 import dataclasses
@@ -17,175 +17,183 @@ from transcription_operator.config import Config
 from transcription_operator.manifests.job import render_job
 from transcription_operator.models.objects import JobView
 from transcription_operator.models.times import format_time, seconds_between
-from transcription_operator.reconcile import status as fold
-from transcription_operator.reconcile.admission_policy import refuse
-from transcription_operator.reconcile.conditions import holds
-from transcription_operator.reconcile.conditions import observed as observed_at
-from transcription_operator.reconcile.events import notes_of
-from transcription_operator.reconcile.job_outcome import fold_job
-from transcription_operator.reconcile.plan import Observed, Plan, Refusal
+from transcription_operator.reconcile import status_transitions as transitions
+from transcription_operator.reconcile.admission_policy import find_policy_violation
+from transcription_operator.reconcile.conditions import is_true, with_observed_generation
+from transcription_operator.reconcile.events import events_between
+from transcription_operator.reconcile.job_status import update_from_job
+from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
+from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number, pending_since
 from transcription_operator.reconcile.termination import make_failure
 
-# Jobs of one resource: one that is deleted from outside is followed by the next, but not for ever.
+# Jobs of one resource. A Job that somebody deletes is followed by another one, but not for ever.
 MAX_ORDINAL = 10
-# Seconds. A pod's troubles (no node, no image) change no Job, so they are looked for, ever more seldom.
-FIRST_LOOK_SECONDS = 3.0
-LAST_LOOK_SECONDS = 60.0
-# Seconds until a Job that is being deleted is looked for again, in case its last event is lost.
-DELETION_LOOK_SECONDS = 10.0
+# Seconds. A pod that cannot start (no node, no image) changes nothing in its Job, so the resource is requeued to look at the
+# pod again: soon at first, then less and less often.
+MIN_REQUEUE_SECONDS = 3.0
+MAX_REQUEUE_SECONDS = 60.0
+# Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
+DELETION_REQUEUE_SECONDS = 10.0
 
 
-def decide(seen: Observed, config: Config, now: datetime) -> Plan:
-    """The plan for one resource. Refused specs and finished resources have no Job made."""
-    if seen.resource.deleting:
+def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
+    """The plan for one resource. An invalid spec fails without a Job; a finished resource never gets another Job."""
+    if observed.resource.deleting:
         return Plan()
-    previous = fold.parse_status(seen.resource.status)
     try:
-        spec = _parsed(seen.resource.spec_json)
+        spec = _parse_spec(observed.resource.spec_json)
     except InvalidFieldError as error:
-        return _refused(seen, previous, make_failure(reasons.INVALID_SPEC, str(error)), now)
-    if fold.is_finished(previous):
-        return _finished(seen, previous, spec, now)
-    failure = refuse(spec, config)
-    if failure is not None:
-        return _refused(seen, previous, failure, now)
-    accepted = _accepted(seen, fold.with_model(previous, spec))
-    if seen.refusal is not None:
-        return _not_created(seen, accepted, seen.refusal, now)
+        return _reject_spec(observed, make_failure(reasons.INVALID_SPEC, str(error)), now)
+    if transitions.is_finished(observed.status):
+        return _clean_up(observed, spec, now)
+    violation = find_policy_violation(spec, config)
+    if violation is not None:
+        return _reject_spec(observed, violation, now)
+    accepted = _accept_spec(observed, spec)
+    if observed.rejection is not None:
+        return _report_rejection(observed, accepted, observed.rejection, now)
     if spec.suspend:
-        return _suspended(seen, accepted, spec, now)
-    if seen.job is None:
-        return _next_job(seen, accepted, spec, config, now)
-    return _follow(seen, accepted, spec, seen.job, now)
+        return _suspend(observed, accepted, spec, now)
+    if observed.job is None:
+        return _create_job(observed, accepted, spec, config, now)
+    return _follow_job(observed, accepted, spec, observed.job, now)
 
 
-# One reconcile decides two or three times: as many specs as workers can have in hand.
+# One reconcile decides two or three times: as many specs as queue workers can have at hand.
 @functools.lru_cache(maxsize=64)
-def _parsed(spec_json: bytes) -> Spec:
+def _parse_spec(spec_json: bytes) -> Spec:
     return parse_spec(json.loads(spec_json))
 
 
-def _accepted(seen: Observed, status: Status) -> Status:
-    message = "the spec is valid"
-    return fold.with_condition(status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, message, seen.resource.created)
+def _accept_spec(observed: ObservedState, spec: Spec) -> Status:
+    status = transitions.with_model(observed.status, spec)
+    created = observed.resource.created
+    return transitions.with_condition(
+        status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, "the spec is valid", created
+    )
 
 
-def _refused(seen: Observed, previous: Status, failure: Failure, now: datetime) -> Plan:
-    """Not accepted, and failed at once."""
-    if fold.is_finished(previous):
-        return _written(seen, previous, Plan())
+def _reject_spec(observed: ObservedState, failure: Failure, now: datetime) -> Plan:
+    """Set Accepted=False and Failed=True. A resource that had finished before stays as it is."""
+    if transitions.is_finished(observed.status):
+        return _with_status(observed, observed.status, Plan())
     reason, at = reasons.BY_NAME[failure.reason], format_time(now)
-    status = fold.with_condition(previous, ConditionType.ACCEPTED, False, reason, failure.message, at)
-    return _written(seen, fold.failed(status, failure, at), Plan())
+    status = transitions.with_condition(observed.status, ConditionType.ACCEPTED, False, reason, failure.message, at)
+    return _with_status(observed, transitions.mark_failed(status, failure, at), Plan())
 
 
-def _finished(seen: Observed, previous: Status, spec: Spec, now: datetime) -> Plan:
-    """Whatever still runs is ended, and the resource goes when its time has come."""
-    left = tuple(job for job in seen.jobs if job.outcome is None and not job.deleting)
-    plan = Plan(delete_jobs=left)
-    if spec.ttl_seconds_after_finished is not None and previous.completion_time is not None:
-        due = spec.ttl_seconds_after_finished - seconds_between(previous.completion_time, now)
-        plan = dataclasses.replace(plan, delete_resource=due <= 0, requeue_seconds=due if due > 0 else None)
-    return plan if plan.delete_resource else _written(seen, previous, plan)
+def _clean_up(observed: ObservedState, spec: Spec, now: datetime) -> Plan:
+    """Delete the Jobs that still run, and the resource itself once ttlSecondsAfterFinished has passed."""
+    unfinished = tuple(job for job in observed.jobs if job.outcome is None and not job.deleting)
+    plan = Plan(delete_jobs=unfinished)
+    completed = observed.status.completion_time
+    if spec.ttl_seconds_after_finished is not None and completed is not None:
+        left = spec.ttl_seconds_after_finished - seconds_between(completed, now)
+        plan = dataclasses.replace(plan, delete_resource=left <= 0, requeue_after_seconds=left if left > 0 else None)
+    return plan if plan.delete_resource else _with_status(observed, observed.status, plan)
 
 
-def _not_created(seen: Observed, status: Status, refusal: Refusal, now: datetime) -> Plan:
+def _report_rejection(observed: ObservedState, status: Status, rejection: JobRejection, now: datetime) -> Plan:
     at = format_time(now)
-    if refusal.reason.permanent:
-        return _written(seen, fold.failed(status, make_failure(refusal.reason, refusal.message), at), Plan())
-    status = fold.waiting(status, refusal.reason, refusal.message, at)
-    return _written(seen, status, Plan(requeue_seconds=LAST_LOOK_SECONDS))
+    if rejection.reason.permanent:
+        failure = make_failure(rejection.reason, rejection.message)
+        return _with_status(observed, transitions.mark_failed(status, failure, at), Plan())
+    status = transitions.mark_pending(status, rejection.reason, rejection.message, at)
+    return _with_status(observed, status, Plan(requeue_after_seconds=MAX_REQUEUE_SECONDS))
 
 
-def _suspended(seen: Observed, status: Status, spec: Spec, now: datetime) -> Plan:
-    """A queue would start a Job that we suspend, so with one the Job goes; without, the Job itself is suspended."""
-    job = seen.job
+def _suspend(observed: ObservedState, status: Status, spec: Spec, now: datetime) -> Plan:
+    """Suspend the Job; with a queue delete it instead, since the queue would start a Job that only we have suspended."""
+    job = observed.job
     if job is not None and job.outcome is not None:
-        return _follow(seen, status, spec, job, now)
-    status = fold.suspended(status, reasons.SUSPENDED_BY_SPEC, "spec.suspend is true", format_time(now))
+        return _follow_job(observed, status, spec, job, now)
+    message = "spec.suspend is true"
+    status = transitions.mark_suspended(status, reasons.SUSPENDED_BY_SPEC, message, format_time(now))
     if job is None:
-        return _written(seen, status, Plan())
+        return _with_status(observed, status, Plan())
     if spec.queue_name is not None:
-        return _written(seen, _referred(status, job), Plan(delete_jobs=() if job.deleting else (job,)))
+        return _with_status(observed, _refer_to(status, job), Plan(delete_jobs=() if job.deleting else (job,)))
     if not job.suspended and not job.deleting:
-        return Plan(suspend=(job, True))
-    return _written(seen, _referred(status, job), Plan())
+        return Plan(suspend_job=(job, True))
+    return _with_status(observed, _refer_to(status, job), Plan())
 
 
-def _next_job(seen: Observed, status: Status, spec: Spec, config: Config, now: datetime) -> Plan:
-    """The first Job, the one after a suspension, or the one after a Job that somebody deleted."""
+def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime) -> Plan:
+    """Create the first Job, the one after a suspension, or the one after a Job that somebody deleted."""
     last = status.job_ref.ordinal if status.job_ref is not None else 0
-    lost = last > 0 and not holds(status.conditions, ConditionType.SUSPENDED, reasons.SUSPENDED_BY_SPEC)
+    lost = last > 0 and not is_true(status.conditions, ConditionType.SUSPENDED, reasons.SUSPENDED_BY_SPEC)
     if lost and last >= MAX_ORDINAL:
         message = f"Job number {last} was deleted from outside, as were others before it"
         failure = make_failure(reasons.JOBS_KEEP_VANISHING, message)
-        return _written(seen, fold.failed(status, failure, format_time(now)), Plan())
-    return Plan(create=render_job(seen.resource, spec, last + 1, config))
+        return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
+    return Plan(create_job=render_job(observed.resource, spec, last + 1, config))
 
 
-def _follow(seen: Observed, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
-    """The Job exists: the status follows it."""
+def _follow_job(observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
+    """Update the status from a Job that exists."""
     if job.deleting and job.outcome is None:
         message = f"Job {job.name} is being deleted"
-        status = fold.waiting(status, reasons.JOB_LOST, message, format_time(now))
-        return _written(seen, status, Plan(requeue_seconds=DELETION_LOOK_SECONDS))
-    status = _referred(status, job)
+        status = transitions.mark_pending(status, reasons.JOB_LOST, message, format_time(now))
+        return _with_status(observed, status, Plan(requeue_after_seconds=DELETION_REQUEUE_SECONDS))
+    status = _refer_to(status, job)
     if job.suspended and job.outcome is None:
-        return _held(seen, status, spec, job, now)
-    status = fold.resumed(status, job.started or format_time(now))
-    late = _pending_too_long(seen, spec, job, now)
-    if late is not None:
-        return _written(seen, fold.failed(status, late, format_time(now)), Plan(delete_jobs=(job,)))
-    status, poll = fold_job(status, spec, job, seen, format_time(now))
-    return _written(seen, status, Plan(poll=poll, requeue_seconds=_next_look(seen, spec, job, now)))
+        return _resume(observed, status, spec, job, now)
+    status = transitions.mark_resumed(status, job.started or format_time(now))
+    failure = _pending_deadline_failure(observed, spec, job, now)
+    if failure is not None:
+        failed = transitions.mark_failed(status, failure, format_time(now))
+        return _with_status(observed, failed, Plan(delete_jobs=(job,)))
+    status, poll_pod = update_from_job(status, spec, job, observed, format_time(now))
+    requeue_after = _requeue_after(observed, spec, job, now)
+    return _with_status(observed, status, Plan(poll_pod=poll_pod, requeue_after_seconds=requeue_after))
 
 
-def _held(seen: Observed, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
-    """Suspended, but not by the spec: by a queue, or by us before the spec was changed back."""
+def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
+    """Resume a suspended Job whose spec is not suspended. With a queue, wait: the queue resumes it."""
     if spec.queue_name is None:
-        return Plan(suspend=(job, False))
+        return Plan(suspend_job=(job, False))
     message = f"Job {job.name} waits in queue {spec.queue_name}"
     at = format_time(now) if status.start_time else job.created
-    return _written(seen, fold.suspended(status, reasons.WAITING_FOR_QUEUE, message, at), Plan())
+    suspended = transitions.mark_suspended(status, reasons.WAITING_FOR_QUEUE, message, at)
+    return _with_status(observed, suspended, Plan())
 
 
-def _referred(status: Status, job: JobView) -> Status:
-    reference = JobRef(job.name, job.uid, job.ordinal)
-    return fold.with_job(status, reference, job.created, attempt_number(job))
+def _refer_to(status: Status, job: JobView) -> Status:
+    return transitions.with_job(status, JobRef(job.name, job.uid, job.ordinal), job.created, attempt_number(job))
 
 
-def _pending_too_long(seen: Observed, spec: Spec, job: JobView, now: datetime) -> Failure | None:
-    since = pending_since(job, seen.pods) if job.outcome is None else None
+def _pending_deadline_failure(observed: ObservedState, spec: Spec, job: JobView, now: datetime) -> Failure | None:
+    """The failure of a Job whose pod has been pending for longer than spec.pendingDeadlineSeconds, else None."""
+    since = pending_since(job, observed.pods) if job.outcome is None else None
     limit = spec.pending_deadline_seconds
     if since is None or limit is None or seconds_between(since, now) < limit:
         return None
-    pod = seen.pods[-1] if seen.pods else None
-    words = (pod.unschedulable or pod.waiting_message or pod.waiting_reason) if pod is not None else None
-    message = f"no worker started within {limit} s: {words or 'the Job has no pod'}"
+    pod = observed.pods[-1] if observed.pods else None
+    why = (pod.unschedulable or pod.waiting_message or pod.waiting_reason) if pod is not None else None
+    message = f"no worker started within {limit} s: {why or 'the Job has no pod'}"
     return make_failure(reasons.PENDING_DEADLINE_EXCEEDED, message)
 
 
-def _next_look(seen: Observed, spec: Spec, job: JobView, now: datetime) -> float | None:
-    """Seconds until the pods are looked at again without an event."""
+def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, now: datetime) -> float | None:
+    """Seconds until the pods are looked at again although no watch has shown a change."""
     if job.outcome is not None:
         return None
-    since = pending_since(job, seen.pods)
+    since = pending_since(job, observed.pods)
     if since is None:
-        return LAST_LOOK_SECONDS
+        return MAX_REQUEUE_SECONDS
     waited = seconds_between(since, now)
-    look = min(max(waited / 4, FIRST_LOOK_SECONDS), LAST_LOOK_SECONDS)
+    seconds = min(max(waited / 4, MIN_REQUEUE_SECONDS), MAX_REQUEUE_SECONDS)
     if spec.pending_deadline_seconds is not None:
-        look = min(look, max(spec.pending_deadline_seconds - waited, 0.1))
-    return look
+        seconds = min(seconds, max(spec.pending_deadline_seconds - waited, 0.1))
+    return seconds
 
 
-def _written(seen: Observed, status: Status, plan: Plan) -> Plan:
-    """The plan with the status, if it differs from the stored one, and the events that tell of the change."""
-    generation = seen.resource.generation
-    conditions = observed_at(status.conditions, generation)
+def _with_status(observed: ObservedState, status: Status, plan: Plan) -> Plan:
+    """Add the status and its events to the plan, if it differs from the stored one."""
+    generation = observed.resource.generation
+    conditions = with_observed_generation(status.conditions, generation)
     status = dataclasses.replace(status, observed_generation=generation, conditions=conditions)
-    previous = fold.parse_status(seen.resource.status)
-    if status == previous:
+    if status == observed.status:
         return plan
-    return dataclasses.replace(plan, status=status, events=notes_of(previous, status))
+    return dataclasses.replace(plan, status=status, events=events_between(observed.status, status))

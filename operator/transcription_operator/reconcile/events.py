@@ -1,22 +1,23 @@
-"""Events that tell of a status' change: one for each turn, none for the way there."""
+"""The Kubernetes events that a change of the status causes: one for each milestone, none for the steps between."""
+
+from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.status import Condition, ConditionType, Status
 
 from transcription_operator.reconcile.conditions import find_condition
-from transcription_operator.reconcile.plan import EventNote
 
 # The verdict of a transcript in which nothing, or next to nothing, is flagged.
 GOOD = "good"
-# Conditions whose coming to hold is worth an event, and the event's kind.
-TURNS = (
+# Conditions that cause an event when they become True, and the type of that event.
+MILESTONES = (
     (ConditionType.COMPLETE, "Normal"),
     (ConditionType.FAILED, "Warning"),
     (ConditionType.DEGRADED, "Warning"),
     (ConditionType.SUSPENDED, "Normal"),
 )
-# Reasons of Running=False that a person should hear of.
-TROUBLES = (
+# Reasons of Running=False that somebody should look into.
+WARNING_REASONS = (
     reasons.RETRYING.name,
     reasons.UNSCHEDULABLE.name,
     reasons.IMAGE_PULL_FAILED.name,
@@ -25,60 +26,68 @@ TROUBLES = (
 )
 
 
-def notes_of(previous: Status, status: Status) -> tuple[EventNote, ...]:
-    """The events between two statuses, in the order in which things happened."""
+@dataclass(frozen=True)
+class Event:
+    """A Kubernetes event to be created. Equal values become the same event, however often they are recorded."""
+
+    type: str  # Normal or Warning
+    reason: str
+    message: str
+
+
+def events_between(previous: Status, status: Status) -> tuple[Event, ...]:
+    """The events that lead from one status to the next, in the order in which things happened."""
     return (
-        *_job_notes(previous, status),
-        *_trouble_notes(previous, status),
-        *_quality_notes(previous, status),
-        *_turn_notes(previous, status),
+        *_job_events(previous, status),
+        *_waiting_events(previous, status),
+        *_quality_events(previous, status),
+        *_milestone_events(previous, status),
     )
 
 
-def _job_notes(previous: Status, status: Status) -> list[EventNote]:
+def _job_events(previous: Status, status: Status) -> list[Event]:
     before, after = previous.job_ref, status.job_ref
     if after is None or (before is not None and before.name == after.name):
         return []
-    created = EventNote("Normal", reasons.JOB_CREATED.name, f"created Job {after.name}")
-    suspended = find_condition(previous.conditions, ConditionType.SUSPENDED)
-    if before is None or (suspended is not None and suspended.status == "True"):
+    created = Event("Normal", reasons.JOB_CREATED.name, f"created Job {after.name}")
+    if before is None or _is_true(find_condition(previous.conditions, ConditionType.SUSPENDED)):
         return [created]
-    return [EventNote("Warning", reasons.JOB_LOST.name, f"Job {before.name} was deleted from outside"), created]
+    return [Event("Warning", reasons.JOB_LOST.name, f"Job {before.name} was deleted from outside"), created]
 
 
-def _trouble_notes(previous: Status, status: Status) -> list[EventNote]:
+def _waiting_events(previous: Status, status: Status) -> list[Event]:
     new = find_condition(status.conditions, ConditionType.RUNNING)
     old = find_condition(previous.conditions, ConditionType.RUNNING)
-    if new is None or new.reason not in TROUBLES or (old is not None and old.reason == new.reason):
+    if new is None or new.reason not in WARNING_REASONS or (old is not None and old.reason == new.reason):
         return []
-    return [EventNote("Warning", new.reason, new.message)]
+    return [Event("Warning", new.reason, new.message)]
 
 
-def _quality_notes(previous: Status, status: Status) -> list[EventNote]:
-    """A transcript that may be wrong, unless its failure says so itself."""
-    found = status.quality
+def _quality_events(previous: Status, status: Status) -> list[Event]:
+    """A warning for a transcript that may be wrong, unless the failure itself says so."""
+    quality = status.quality
     rejected = status.failure is not None and status.failure.reason == reasons.QUALITY_REJECTED.name
-    if found is None or found.verdict == GOOD or found == previous.quality or rejected:
+    if quality is None or quality.verdict == GOOD or quality == previous.quality or rejected:
         return []
     counts = {
-        "repetition loops": found.repetition_loops,
-        "text over silence": found.text_over_silence,
-        "low confidence": found.low_confidence,
-        "implausible rate": found.implausible_rate,
+        "repetition loops": quality.repetition_loops,
+        "text over silence": quality.text_over_silence,
+        "low confidence": quality.low_confidence,
+        "implausible rate": quality.implausible_rate,
     }
-    flagged = ", ".join(f"{what} {count}" for what, count in counts.items() if count)
-    message = f"verdict {found.verdict}; segments flagged: {flagged or 'none'}"
-    return [EventNote("Warning", reasons.LOW_QUALITY.name, message)]
+    flagged = ", ".join(f"{flag} {count}" for flag, count in counts.items() if count)
+    message = f"verdict {quality.verdict}; segments flagged: {flagged or 'none'}"
+    return [Event("Warning", reasons.LOW_QUALITY.name, message)]
 
 
-def _turn_notes(previous: Status, status: Status) -> list[EventNote]:
-    turns = []
-    for kind, level in TURNS:
-        new = find_condition(status.conditions, kind)
-        if new is not None and new.status == "True" and not _held(find_condition(previous.conditions, kind)):
-            turns.append(EventNote(level, new.reason, new.message))
-    return turns
+def _milestone_events(previous: Status, status: Status) -> list[Event]:
+    events = []
+    for condition_type, event_type in MILESTONES:
+        new = find_condition(status.conditions, condition_type)
+        if new is not None and _is_true(new) and not _is_true(find_condition(previous.conditions, condition_type)):
+            events.append(Event(event_type, new.reason, new.message))
+    return events
 
 
-def _held(condition: Condition | None) -> bool:
+def _is_true(condition: Condition | None) -> bool:
     return condition is not None and condition.status == "True"

@@ -1,61 +1,26 @@
-"""What one reconcile saw, and what it decided: plain values between observe, decide and apply."""
+"""What one reconcile decided: plain values that decide.py returns and controller/apply.py carries out."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from transcription_api.reasons import Reason
-from transcription_api.report import Progress
 from transcription_api.status import Status
 
-from transcription_operator.models.objects import JobView, PodView, Resource
-
-
-@dataclass(frozen=True)
-class SeenProgress:
-    """A worker's answer, and when it came."""
-
-    progress: Progress
-    time: str
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """The apiserver's no to a Job: a reason for good, or JobNotCreated to try again."""
-
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True)
-class Observed:
-    """`job` is the resource's newest Job. Where it is None, a live read has shown that there is none."""
-
-    resource: Resource
-    job: JobView | None = None
-    jobs: tuple[JobView, ...] = ()  # all of the resource's, the newest too
-    pods: tuple[PodView, ...] = ()  # the newest Job's, oldest first
-    progress: SeenProgress | None = None
-    refusal: Refusal | None = None
-
-
-@dataclass(frozen=True)
-class EventNote:
-    """A Kubernetes event to come. The same note gives the same event, however often it is posted."""
-
-    kind: str  # Normal or Warning
-    reason: str
-    message: str
+from transcription_operator.models.objects import JobView, PodView
+from transcription_operator.reconcile.events import Event
 
 
 @dataclass(frozen=True)
 class Plan:
-    """In the order in which it is carried out. After `create` or `suspend` the resource is observed and decided anew."""
+    """The steps, in the order in which they are carried out.
 
-    create: dict[str, Any] | None = None  # a Job's manifest
-    suspend: tuple[JobView, bool] | None = None  # spec.suspend of the Job
+    After `create_job` or `suspend_job` the resource is observed again and a new plan is made.
+    """
+
+    create_job: dict[str, Any] | None = None  # a manifest
+    suspend_job: tuple[JobView, bool] | None = None  # the value that the Job's spec.suspend gets
     status: Status | None = None
-    events: tuple[EventNote, ...] = ()
+    events: tuple[Event, ...] = ()
     delete_jobs: tuple[JobView, ...] = ()
     delete_resource: bool = False
-    poll: PodView | None = None  # whose progress is asked for
-    requeue_seconds: float | None = None
+    poll_pod: PodView | None = None  # the pod whose progress is polled from now on
+    requeue_after_seconds: float | None = None

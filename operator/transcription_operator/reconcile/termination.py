@@ -1,4 +1,4 @@
-"""Why a worker's pod ended: its own report first, then what the kubelet says of it."""
+"""Why a worker's pod terminated: the worker's own report if there is one, otherwise what the kubelet says."""
 
 from dataclasses import dataclass
 
@@ -8,76 +8,81 @@ from transcription_api.reasons import Reason
 from transcription_api.report import Report, parse_report
 from transcription_api.status import Failure
 
-from transcription_operator.models.objects import PodView, Terminated
-from transcription_operator.reconcile.conditions import shortened
+from transcription_operator.models.objects import PodView, TerminatedState
+from transcription_operator.reconcile.conditions import truncate_message
 
-# The kubelet's word for a container that the kernel killed for memory.
+# The kubelet's reason for a container that the kernel killed because its memory limit was reached.
 OOM_KILLED = "OOMKilled"
+# The kubelet's reason for a pod that it evicted because the node or the pod ran short of a resource.
 EVICTED = "Evicted"
 
 
 @dataclass(frozen=True)
-class End:
-    """A finished pod: its report where it left one, and its failure unless it succeeded."""
+class Termination:
+    """How a pod terminated: the report if it left one, and the failure unless it succeeded.
+
+    A permanent failure is not retried.
+    """
 
     report: Report | None
     failure: Failure | None
     permanent: bool = False
-    finished: str | None = None
+    finished: str | None = None  # RFC 3339, UTC
 
 
-def explain_end(pod: PodView) -> End:
-    """What a pod that is not running any more says."""
+def explain_termination(pod: PodView) -> Termination:
+    """Read the report, exit code and status of a pod that is no longer running."""
     report = read_report(pod.terminated)
     if pod.terminated is not None and pod.terminated.exit_code == exit_codes.OK and pod.reason is None:
-        return End(report, None, finished=pod.terminated.finished)
+        return Termination(report, None, finished=pod.terminated.finished)
     code = pod.terminated.exit_code if pod.terminated is not None else None
     finished = pod.terminated.finished if pod.terminated is not None else None
     permanent = code in exit_codes.PERMANENT and pod.disrupted is None
     if report is not None and report.reason is not None:
-        return End(report, _reported(report, code), permanent, finished)
-    reason, message = _explained(pod)
-    return End(report, make_failure(reason, message, code), permanent, finished)
+        return Termination(report, _reported_failure(report, code), permanent, finished)
+    reason, message = _kubelet_explanation(pod)
+    return Termination(report, make_failure(reason, message, code), permanent, finished)
 
 
-def read_report(ended: Terminated | None) -> Report | None:
-    """The report in a termination message; None where there is none, or none of this version."""
-    if ended is None:
+def read_report(terminated: TerminatedState | None) -> Report | None:
+    """Parse the termination message. None if it holds no report, or one that this version cannot read."""
+    if terminated is None:
         return None
     try:
-        return parse_report(ended.message)
+        return parse_report(terminated.message)
     except InvalidFieldError:
         return None
 
 
 def make_failure(reason: Reason, message: str, exit_code: int | None = None) -> Failure:
-    return Failure(reason.name, shortened(message), reason.advice, exit_code)
+    """A failure with the advice that belongs to its reason."""
+    return Failure(reason.name, truncate_message(message), reason.advice, exit_code)
 
 
-def _reported(report: Report, exit_code: int | None) -> Failure:
-    """The report's reason; one that this version does not know is kept, since names are only ever added."""
+def _reported_failure(report: Report, exit_code: int | None) -> Failure:
+    """The failure with the report's reason, even if only a newer version knows that reason."""
     name = report.reason or ""
     known = reasons.BY_NAME.get(name)
-    return Failure(name, shortened(report.message or name), known.advice if known else "", exit_code)
+    return Failure(name, truncate_message(report.message or name), known.advice if known else "", exit_code)
 
 
-def _explained(pod: PodView) -> tuple[Reason, str]:
-    said = (pod.message or "").strip()
+def _kubelet_explanation(pod: PodView) -> tuple[Reason, str]:
+    message = (pod.message or "").strip()
     if pod.terminated is not None and pod.terminated.reason == OOM_KILLED:
         return reasons.OUT_OF_MEMORY, f"pod {pod.name} was killed: its memory limit was reached"
-    if pod.reason == EVICTED and ("ephemeral" in said or "disk" in said.lower() or "storage" in said):
-        return reasons.NO_SPACE_LEFT, f"pod {pod.name} was evicted: {said}"
-    if pod.reason == EVICTED and "memory" in said:
-        return reasons.OUT_OF_MEMORY, f"pod {pod.name} was evicted: {said}"
+    if pod.reason == EVICTED and ("ephemeral" in message or "disk" in message.lower() or "storage" in message):
+        return reasons.NO_SPACE_LEFT, f"pod {pod.name} was evicted: {message}"
+    if pod.reason == EVICTED and "memory" in message:
+        return reasons.OUT_OF_MEMORY, f"pod {pod.name} was evicted: {message}"
     if pod.disrupted is not None:
         return reasons.INTERRUPTED, f"pod {pod.name} was disrupted: {pod.disrupted}"
-    return reasons.WORKER_FAILED, _without_report(pod, said)
+    return reasons.WORKER_FAILED, _without_report(pod, message)
 
 
-def _without_report(pod: PodView, said: str) -> str:
+def _without_report(pod: PodView, message: str) -> str:
     parts = [f"pod {pod.name} ended without a report"]
     if pod.terminated is not None:
         parts.append(f"exit code {pod.terminated.exit_code} ({pod.terminated.reason or 'no reason given'})")
-    if pod.reason or said:
-        parts.append(f"{pod.reason or pod.phase}: {said}")
+    if pod.reason or message:
+        parts.append(f"{pod.reason or pod.phase}: {message}")
     return "; ".join(parts)

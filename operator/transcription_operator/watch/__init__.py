@@ -1,1 +1,1 @@
-"""Watches and lists: what the apiserver tells, kept in a store, and the keys of what changed put into the work queue."""
+"""Watches and lists: what they show goes into the informer's cache, and the keys of what changed into the work queue."""

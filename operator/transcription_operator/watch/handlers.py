@@ -1,15 +1,15 @@
-"""Kopf's part: watches. Its handlers hand bodies on and do nothing else: no finalizers, no annotations, no patches."""
+"""Set up Kopf's watches. The handlers only pass objects on: no finalizers, no annotations, no patches."""
 
 from typing import Any
 
 import kopf
 from transcription_api import names
 
-from transcription_operator.watch.informer import Intake
+from transcription_operator.watch.informer import Informer
 
 
-class NoMemory(kopf.DiffBaseStorage):
-    """Kopf keeps and compares no earlier state of an object: handlers of events need none, and it would be four copies each."""
+class NoDiffBaseStorage(kopf.DiffBaseStorage):
+    """Store no earlier state of an object: event handlers do not need one, and Kopf would make four copies of each object."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence()
@@ -21,8 +21,8 @@ class NoMemory(kopf.DiffBaseStorage):
         return None
 
 
-def register_handlers(intake: Intake) -> kopf.OperatorRegistry:
-    """Event handlers alone: Kopf calls them for each event and keeps no state of its own in the objects."""
+def register_handlers(informer: Informer) -> kopf.OperatorRegistry:
+    """Register event handlers only: for these Kopf keeps no state of its own in the objects."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -30,11 +30,11 @@ def register_handlers(intake: Intake) -> kopf.OperatorRegistry:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
-    async def see_resource(event: kopf.RawEvent, **_: Any) -> None:
-        intake.watch_resource(event["type"], event["object"])
+    async def on_resource_event(event: kopf.RawEvent, **_: Any) -> None:
+        informer.on_resource_event(event["type"], event["object"])
 
     @kopf.on.event("batch", "v1", "jobs", labels={names.LABEL_UID: kopf.PRESENT}, registry=registry)
-    async def see_job(event: kopf.RawEvent, **_: Any) -> None:
-        intake.watch_job(event["type"], event["object"])
+    async def on_job_event(event: kopf.RawEvent, **_: Any) -> None:
+        informer.on_job_event(event["type"], event["object"])
 
     return registry

@@ -1,59 +1,63 @@
-"""What watches and lists bring: into the store, and the resource's key into the queue if it is news."""
+"""Put what watches and lists show into the cache, and the resource's key into the work queue if it is news."""
 
 from transcription_operator.config import Config
 from transcription_operator.models.objects import Body, JobView, Key, Resource, view_job, view_resource
-from transcription_operator.watch.liveness import WatchProof
-from transcription_operator.watch.store import Store
+from transcription_operator.watch.informer_cache import InformerCache
+from transcription_operator.watch.liveness import Watch, WatchLiveness
 from transcription_operator.work_queue import WorkQueue
 
+# The type of a watch event for an object that was deleted.
 DELETED = "DELETED"
 ALL_NAMESPACES = "all namespaces"
 RESOURCES = "TranscriptionJobs"
 JOBS = "Jobs"
 
 
-class Intake:
-    """The one way into the store from outside."""
+class Informer:
+    """Everything that comes from the apiserver without a request of the reconciler goes through this class."""
 
-    def __init__(self, config: Config, store: Store, queue: WorkQueue[Key], proof: WatchProof) -> None:
-        self._store = store
+    def __init__(self, config: Config, cache: InformerCache, queue: WorkQueue[Key], liveness: WatchLiveness) -> None:
+        self._cache = cache
         self._queue = queue
-        self._proof = proof
+        self._liveness = liveness
         self._namespaced = bool(config.namespaces)
 
-    def watch_resource(self, kind: str | None, body: Body) -> None:
-        """An event of a watch: ADDED, MODIFIED, DELETED, or None from a watch's own first list."""
+    def on_resource_event(self, event_type: str | None, body: Body) -> None:
+        """Take a watch event: ADDED, MODIFIED or DELETED, or None for an object of the list that a watch starts with."""
         resource = view_resource(body)
-        self._proof.hear(RESOURCES, self._scope(resource.key.namespace), resource.uid)
-        if kind == DELETED:
-            self._store.drop_resource(resource)
+        self._liveness.event_received(self._watch(RESOURCES, resource.key.namespace), resource.uid)
+        if event_type == DELETED:
+            self._cache.remove_resource(resource)
             self._queue.add(resource.key)
-        elif self._store.put_resource(resource):
+        elif self._cache.put_resource(resource):
             self._queue.add(resource.key)
 
-    def watch_job(self, kind: str | None, body: Body) -> None:
+    def on_job_event(self, event_type: str | None, body: Body) -> None:
+        """Take a watch event of a Job; see `on_resource_event`. The key that is queued is its owner's."""
         job = view_job(body)
-        self._proof.hear(JOBS, self._scope(job.namespace), job.uid)
-        if kind == DELETED:
-            self._store.drop_job(job)
+        self._liveness.event_received(self._watch(JOBS, job.namespace), job.uid)
+        if event_type == DELETED:
+            self._cache.remove_job(job)
             self._queue_owner(job)
-        elif self._store.put_job(job):
+        elif self._cache.put_job(job):
             self._queue_owner(job)
 
-    def list_resource(self, resource: Resource) -> None:
-        if self._store.put_resource(resource):
-            self._proof.owe(RESOURCES, self._scope(resource.key.namespace), resource.uid)
+    def on_listed_resource(self, resource: Resource) -> None:
+        """Take a resource from a full list. It is always queued, so that every list reconciles every resource."""
+        if self._cache.put_resource(resource):
+            self._liveness.expect_event(self._watch(RESOURCES, resource.key.namespace), resource.uid)
         self._queue.add(resource.key)
 
-    def list_job(self, job: JobView) -> None:
-        if self._store.put_job(job):
-            self._proof.owe(JOBS, self._scope(job.namespace), job.uid)
+    def on_listed_job(self, job: JobView) -> None:
+        """Take a Job from a full list. Its owner is queued if the list shows something that no watch has shown."""
+        if self._cache.put_job(job):
+            self._liveness.expect_event(self._watch(JOBS, job.namespace), job.uid)
             self._queue_owner(job)
 
     def _queue_owner(self, job: JobView) -> None:
-        key = self._store.key_of(job.owner_uid)
+        key = self._cache.owner_key(job.owner_uid)
         if key is not None:
             self._queue.add(key)
 
-    def _scope(self, namespace: str) -> str:
-        return namespace if self._namespaced else ALL_NAMESPACES
+    def _watch(self, kind: str, namespace: str) -> Watch:
+        return Watch(kind, namespace if self._namespaced else ALL_NAMESPACES)

@@ -40,7 +40,7 @@ def test_a_job_with_a_queue_waits_for_it_and_runs_once_it_is_admitted(namespace:
     job = namespace.job("queued")
     assert job["metadata"]["labels"][names.LABEL_QUEUE] == "gpus"
     assert job["spec"]["suspend"] is True
-    # Kueue admits: it places the pods and unsuspends.
+    # Kueue admits: it places the pods and resumes the Job.
     changes = {"suspend": False, "template": {"spec": {"nodeSelector": {"pool": "a100"}}}}
     namespace.api.patch(f"{namespace.jobs}/{job['metadata']['name']}", {"spec": changes})
     status = namespace.until_running("queued", "False", "WaitingForPod")

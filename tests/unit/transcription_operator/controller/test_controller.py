@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from transcription_operator.cluster import Cluster, Connection
+from transcription_operator.cluster import Connection, KubernetesClient
+from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
-from transcription_operator.controller.event_recorder import Recorder
+from transcription_operator.controller.event_recorder import EventRecorder
+from transcription_operator.controller.observe import Observer
 from transcription_operator.controller.progress_poller import ProgressPoller
+from transcription_operator.controller.reconciler import Reconciler
 from transcription_operator.models.objects import Key
 from transcription_operator.observability.metrics import Metrics
-from transcription_operator.watch.store import Store
+from transcription_operator.watch.informer_cache import InformerCache
 from transcription_operator.work_queue import WorkQueue
 
 from tests.support.kubernetes_objects import SPEC, config, resource
@@ -48,16 +51,18 @@ def apiserver() -> Apiserver:
 @contextlib.asynccontextmanager
 async def working(apiserver: Apiserver) -> Any:
     """A worker with one resource to reconcile."""
-    cluster, queue, store, metrics = Cluster(apiserver), WorkQueue[Key](), Store(), Metrics()
-    controller = Controller(
-        config(), cluster, store, queue, ProgressPoller(1.0, queue.add), Recorder(cluster, lambda: False), metrics
-    )
+    client, queue, cache, metrics = KubernetesClient(apiserver), WorkQueue[Key](), InformerCache(), Metrics()
+    poller = ProgressPoller(1.0, queue.add)
+    observer = Observer(client, cache, poller)
+    applier = Applier(client, cache, EventRecorder(client, lambda: False))
+    reconciler = Reconciler(config(), observer, applier, queue, poller, metrics)
+    controller = Controller(reconciler, client, cache, queue, metrics)
     known = resource(SPEC)
-    store.put_resource(known)
+    cache.put_resource(known)
     queue.add(known.key)
     leading = asyncio.Event()
     leading.set()
-    worker = asyncio.create_task(controller.work(leading))
+    worker = asyncio.create_task(controller.run_worker(leading))
     try:
         yield metrics
     finally:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from transcription_operator.controller.leader_election import LeaderElection
+from transcription_operator.controller.leader_election import LeaderElector
 
 
 class Silent:
@@ -15,8 +15,8 @@ class Silent:
 
 
 async def test_an_apiserver_that_does_not_answer_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    election = LeaderElection(cast(Any, Silent()), "operator-1", seconds=0.03)
+    elector = LeaderElector(cast(Any, Silent()), "operator-1", seconds=0.03)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(election.acquire(), 0.2)
-    assert not election.leading
-    assert "lease: TimeoutError" in caplog.messages
+        await asyncio.wait_for(elector.acquire(), 0.2)
+    assert not elector.leading
+    assert "cannot read or write the lease: TimeoutError" in caplog.messages

@@ -1,4 +1,4 @@
-"""What is decided from what was seen. Each status that is decided is stored, and deciding again must change nothing."""
+"""What is decided from an observed state. Each status that is decided is stored, and deciding again must change nothing."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -11,9 +11,21 @@ from transcription_api.report import DeviceUsed, Report, WrittenObject, failure
 from transcription_api.spec import Format
 from transcription_api.status import Condition, Phase, Status
 from transcription_operator.reconcile.decide import MAX_ORDINAL, decide
-from transcription_operator.reconcile.plan import Observed, Plan, Refusal
+from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
+from transcription_operator.reconcile.plan import Plan
+from transcription_operator.reconcile.stored_status import parse_status
 
-from tests.support.kubernetes_objects import FINISHED, SPEC, STARTED, config, ended_pod, job, pod, resource
+from tests.support.kubernetes_objects import (
+    FINISHED,
+    SPEC,
+    STARTED,
+    config,
+    ended_pod,
+    job,
+    observed_state,
+    pod,
+    resource,
+)
 
 NOW = datetime(2026, 1, 1, 10, 6, tzinfo=UTC)
 GOOD = Report(
@@ -26,20 +38,22 @@ GOOD = Report(
 RUNNING_POD = pod({"running": {"startedAt": STARTED}}, phase="Running", podIP="10.0.0.1")
 
 
-def seen(spec: dict[str, Any] | None = None, status: Status | None = None, **what: Any) -> Observed:
-    """An observation; `spec` changes the smallest one."""
+def observe(spec: dict[str, Any] | None = None, status: Status | None = None, **what: Any) -> ObservedState:
+    """An observed state; `spec` changes the smallest one."""
     if (newest := what.get("job")) is not None:
         what.setdefault("jobs", (newest,))
     stored = to_json(status) if status is not None else {}
-    return Observed(resource({**SPEC, **(spec or {})}, stored), **what)
+    return observed_state(resource({**SPEC, **(spec or {})}, stored), **what)
 
 
-def settled(observed: Observed, now: datetime = NOW) -> tuple[Status, Plan]:
+def settled(observed: ObservedState, now: datetime = NOW) -> tuple[Status, Plan]:
     """The status decided, and the plan; once that status is stored, it is not written again."""
     plan = decide(observed, config(), now)
     assert plan.status is not None
     stored = resource(observed.resource.spec, to_json(plan.status))
-    again = decide(dataclasses.replace(observed, resource=stored), config(), now)
+    again = decide(
+        dataclasses.replace(observed, resource=stored, status=parse_status(stored.status_json)), config(), now
+    )
     assert again.status is None
     assert again.events == ()
     return plan.status, plan
@@ -50,42 +64,42 @@ def condition(status: Status, kind: str) -> Condition:
 
 
 def test_a_new_resource_gets_job_number_one() -> None:
-    plan = decide(seen(), config(), NOW)
-    assert plan.create is not None
-    assert plan.create["metadata"]["name"].endswith("-1")
+    plan = decide(observe(), config(), NOW)
+    assert plan.create_job is not None
+    assert plan.create_job["metadata"]["name"].endswith("-1")
 
 
 def test_a_resource_that_is_being_deleted_is_left_alone() -> None:
     going = resource(SPEC, deletionTimestamp=FINISHED)
-    assert decide(Observed(going), config(), NOW) == Plan()
+    assert decide(observed_state(going), config(), NOW) == Plan()
 
 
 def test_a_job_without_pods_is_pending() -> None:
-    status, plan = settled(seen(job=job(active=1), pods=(pod(),)))
+    status, plan = settled(observe(job=job(active=1), pods=(pod(),)))
     assert status.phase is Phase.PENDING
     assert condition(status, "Running").reason == "WaitingForPod"
-    assert plan.requeue_seconds
+    assert plan.requeue_after_seconds
 
 
 def test_the_schedulers_words_are_shown() -> None:
     scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no GPU"}
-    status, _ = settled(seen(job=job(active=1), pods=(pod(conditions=[scheduled]),)))
+    status, _ = settled(observe(job=job(active=1), pods=(pod(conditions=[scheduled]),)))
     assert condition(status, "Running").reason == "Unschedulable"
     assert "0/3 nodes: no GPU" in condition(status, "Running").message
 
 
 def test_a_running_worker_is_polled_and_its_start_is_the_containers() -> None:
-    status, plan = settled(seen(job=job(active=1, ready=1), pods=(RUNNING_POD,)))
+    status, plan = settled(observe(job=job(active=1, ready=1), pods=(RUNNING_POD,)))
     assert (status.phase, status.start_time, status.attempt) == (Phase.RUNNING, STARTED, 1)
     assert status.queue_seconds == 60
-    assert plan.poll == RUNNING_POD
+    assert plan.poll_pod == RUNNING_POD
 
 
 def test_a_job_that_is_complete_with_every_object_confirmed_completes_the_resource() -> None:
-    status, plan = settled(seen(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
+    status, plan = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
     assert (status.phase, status.rtfx, status.completion_time) == (Phase.COMPLETE, 10.0, FINISHED)
     assert [item.key for item in status.results] == ["out/01.json", "out/01.txt"]
-    assert [note.reason for note in plan.events] == ["JobCreated", "ResultsVerified"]
+    assert [event.reason for event in plan.events] == ["JobCreated", "ResultsVerified"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +107,7 @@ def test_a_job_that_is_complete_with_every_object_confirmed_completes_the_resour
     [None, dataclasses.replace(GOOD, objects=GOOD.objects[:1]), failure(reasons.INTERNAL_ERROR, "but exit code 0")],
 )
 def test_a_job_that_succeeded_without_confirming_every_object_is_a_failure(report: Report | None) -> None:
-    status, _ = settled(seen(job=job(ended="Complete", succeeded=1), pods=(ended_pod(report),)))
+    status, _ = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(report),)))
     assert status.phase is Phase.FAILED
     assert status.failure is not None
     assert status.failure.reason == "ResultIncomplete"
@@ -102,7 +116,7 @@ def test_a_job_that_succeeded_without_confirming_every_object_is_a_failure(repor
 def test_a_permanent_failure_keeps_the_workers_words_and_advice() -> None:
     said = failure(reasons.NO_SUCH_KEY, "source: 'x.wav' in bucket 'audio'")
     gone = ended_pod(said, exit_codes.SOURCE_NOT_FOUND)
-    status, _ = settled(seen(job=job(ended="Failed", reason="PodFailurePolicy", failed=1), pods=(gone,)))
+    status, _ = settled(observe(job=job(ended="Failed", reason="PodFailurePolicy", failed=1), pods=(gone,)))
     assert status.failure is not None
     assert (status.failure.reason, status.failure.message) == ("NoSuchKey", "source: 'x.wav' in bucket 'audio'")
     assert status.failure.advice == reasons.NO_SUCH_KEY.advice
@@ -111,7 +125,7 @@ def test_a_permanent_failure_keeps_the_workers_words_and_advice() -> None:
 
 def test_between_two_attempts_the_last_failure_is_shown_as_retrying() -> None:
     lost = ended_pod(failure(reasons.ENDPOINT_UNREACHABLE, "no answer"), exit_codes.UNREACHABLE)
-    status, _ = settled(seen(job=job(failed=1), pods=(lost,)))
+    status, _ = settled(observe(job=job(failed=1), pods=(lost,)))
     assert condition(status, "Running").reason == "Retrying"
     assert "EndpointUnreachable: no answer" in condition(status, "Running").message
     assert (status.phase, status.attempt) == (Phase.PENDING, 2)
@@ -126,7 +140,7 @@ def test_between_two_attempts_the_last_failure_is_shown_as_retrying() -> None:
     ],
 )
 def test_a_worker_that_left_no_report_is_explained_by_the_kubelet(gone: Any, reason: str) -> None:
-    status, _ = settled(seen(job=job(ended="Failed", reason="BackoffLimitExceeded", failed=4), pods=(gone,)))
+    status, _ = settled(observe(job=job(ended="Failed", reason="BackoffLimitExceeded", failed=4), pods=(gone,)))
     assert status.failure is not None
     assert status.failure.reason == reason
     assert "after 4 attempts" in status.failure.message
@@ -136,63 +150,63 @@ def test_a_cpu_that_took_over_is_degraded_only_where_a_gpu_was_preferred() -> No
     device = DeviceUsed("cpu", fallback_reason="GPUDriverMissing", fallback_message="no libcuda.so.1")
     pods = (ended_pod(dataclasses.replace(GOOD, device=device)),)
     done = job(ended="Complete", succeeded=1)
-    status, _ = settled(seen({"device": {"policy": "PreferGPU"}}, job=done, pods=pods))
+    status, _ = settled(observe({"device": {"policy": "PreferGPU"}}, job=done, pods=pods))
     assert condition(status, "Degraded").reason == "CPUFallback"
-    status, _ = settled(seen(job=done, pods=pods))
+    status, _ = settled(observe(job=done, pods=pods))
     assert [item.type for item in status.conditions if item.type == "Degraded"] == []
 
 
 def test_a_job_that_somebody_deleted_is_followed_by_the_next_number() -> None:
-    status, _ = settled(seen(job=job(active=1), pods=(RUNNING_POD,)))
-    plan = decide(seen(status=status), config(), NOW)
-    assert plan.create is not None
-    assert plan.create["metadata"]["name"].endswith("-2")
+    status, _ = settled(observe(job=job(active=1), pods=(RUNNING_POD,)))
+    plan = decide(observe(status=status), config(), NOW)
+    assert plan.create_job is not None
+    assert plan.create_job["metadata"]["name"].endswith("-2")
 
 
 def test_jobs_that_keep_vanishing_end_in_a_failure() -> None:
-    status, _ = settled(seen(job=job(MAX_ORDINAL, active=1), pods=(RUNNING_POD,)))
-    status, _ = settled(seen(status=status))
+    status, _ = settled(observe(job=job(MAX_ORDINAL, active=1), pods=(RUNNING_POD,)))
+    status, _ = settled(observe(status=status))
     assert status.failure is not None
     assert status.failure.reason == "JobsKeepVanishing"
 
 
 def test_a_resource_that_has_ended_runs_nothing_again_even_if_its_job_is_gone() -> None:
-    status, _ = settled(seen(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
-    assert decide(seen(status=status), config(), NOW) == Plan()
+    status, _ = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
+    assert decide(observe(status=status), config(), NOW) == Plan()
 
 
 def test_a_suspended_resource_has_no_job_made() -> None:
-    status, plan = settled(seen({"suspend": True}))
-    assert plan.create is None
+    status, plan = settled(observe({"suspend": True}))
+    assert plan.create_job is None
     assert (status.phase, condition(status, "Suspended").reason) == (Phase.SUSPENDED, "SuspendedBySpec")
 
 
 def test_suspending_suspends_the_job_but_with_a_queue_deletes_it() -> None:
     running = job(active=1)
-    assert decide(seen({"suspend": True}, job=running), config(), NOW).suspend == (running, True)
-    plan = decide(seen({"suspend": True, "queueName": "gpus"}, job=running), config(), NOW)
-    assert (plan.suspend, plan.delete_jobs) == (None, (running,))
+    assert decide(observe({"suspend": True}, job=running), config(), NOW).suspend_job == (running, True)
+    plan = decide(observe({"suspend": True, "queueName": "gpus"}, job=running), config(), NOW)
+    assert (plan.suspend_job, plan.delete_jobs) == (None, (running,))
 
 
 def test_a_queues_suspension_is_never_undone() -> None:
-    status, plan = settled(seen({"queueName": "gpus"}, job=job(suspend=True)))
-    assert plan.suspend is None
+    status, plan = settled(observe({"queueName": "gpus"}, job=job(suspend=True)))
+    assert plan.suspend_job is None
     assert condition(status, "Suspended").reason == "WaitingForQueue"
 
 
 def test_a_pod_that_no_node_takes_in_time_fails_and_its_job_goes() -> None:
     waiting = job(active=1)
-    status, plan = settled(seen({"pendingDeadlineSeconds": 300}, job=waiting, pods=(pod(),)))
+    status, plan = settled(observe({"pendingDeadlineSeconds": 300}, job=waiting, pods=(pod(),)))
     assert status.failure is not None
     assert status.failure.reason == "PendingDeadlineExceeded"
     assert plan.delete_jobs == (waiting,)
 
 
 def test_a_finished_resource_goes_when_its_time_has_come_and_not_before() -> None:
-    status, _ = settled(seen(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
-    assert decide(seen({"ttlSecondsAfterFinished": 30}, status), config(), NOW).delete_resource
-    later = decide(seen({"ttlSecondsAfterFinished": 90}, status), config(), NOW)
-    assert (later.delete_resource, later.requeue_seconds) == (False, 30)
+    status, _ = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
+    assert decide(observe({"ttlSecondsAfterFinished": 30}, status), config(), NOW).delete_resource
+    later = decide(observe({"ttlSecondsAfterFinished": 90}, status), config(), NOW)
+    assert (later.delete_resource, later.requeue_after_seconds) == (False, 30)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +217,8 @@ def test_a_finished_resource_goes_when_its_time_has_come_and_not_before() -> Non
     ],
 )
 def test_a_spec_that_cannot_be_used_fails_without_a_job(spec: dict[str, Any], reason: str, words: str) -> None:
-    status, plan = settled(seen(spec))
-    assert plan.create is None
+    status, plan = settled(observe(spec))
+    assert plan.create_job is None
     assert (status.phase, condition(status, "Accepted").status) == (Phase.FAILED, "False")
     assert status.failure is not None
     assert status.failure.reason == reason
@@ -212,7 +226,7 @@ def test_a_spec_that_cannot_be_used_fails_without_a_job(spec: dict[str, Any], re
 
 
 def test_an_endpoint_that_is_not_allowed_is_refused_and_named() -> None:
-    plan = decide(seen(), config(allowed_endpoints="*.storage.svc"), NOW)
+    plan = decide(observe(), config(allowed_endpoints="*.storage.svc"), NOW)
     assert plan.status is not None
     assert plan.status.failure is not None
     assert plan.status.failure.reason == "EndpointNotAllowed"
@@ -220,11 +234,11 @@ def test_an_endpoint_that_is_not_allowed_is_refused_and_named() -> None:
 
 
 def test_a_job_that_the_apiserver_refuses_for_now_is_tried_again() -> None:
-    status, plan = settled(seen(refusal=Refusal(reasons.JOB_NOT_CREATED, "exceeded quota")))
+    status, plan = settled(observe(rejection=JobRejection(reasons.JOB_NOT_CREATED, "exceeded quota")))
     assert (status.phase, condition(status, "Running").reason) == (Phase.PENDING, "JobNotCreated")
-    assert plan.requeue_seconds
+    assert plan.requeue_after_seconds
 
 
 def test_a_name_that_belongs_to_another_is_a_failure() -> None:
-    status, _ = settled(seen(refusal=Refusal(reasons.JOB_NAME_TAKEN, "Job x is not ours")))
+    status, _ = settled(observe(rejection=JobRejection(reasons.JOB_NAME_TAKEN, "Job x is not ours")))
     assert status.phase is Phase.FAILED

@@ -1,6 +1,7 @@
 """What a worker wrote and how good it is, in the status and in events."""
 
 import dataclasses
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +12,20 @@ from transcription_api.report import QualityCounts, Report, WrittenObject, encod
 from transcription_api.spec import Format
 from transcription_api.status import MAX_RESULTS, Phase, Status
 from transcription_operator.reconcile.decide import decide
-from transcription_operator.reconcile.plan import EventNote, Observed
-from transcription_operator.reconcile.status import parse_status
+from transcription_operator.reconcile.events import Event
+from transcription_operator.reconcile.stored_status import parse_status
 
-from tests.support.kubernetes_objects import FINISHED, SPEC, STARTED, config, ended_pod, job, pod, resource
+from tests.support.kubernetes_objects import (
+    FINISHED,
+    SPEC,
+    STARTED,
+    config,
+    ended_pod,
+    job,
+    observed_state,
+    pod,
+    resource,
+)
 
 NOW = datetime(2026, 1, 1, 10, 6, tzinfo=UTC)
 BOTH = (Format.JSON, Format.TXT)
@@ -37,18 +48,19 @@ def split_report(channels: int | None, *written: tuple[Format, int | None]) -> R
     return dataclasses.replace(GOOD, channels=channels, objects=objects)
 
 
-def ended(report: Report, spec: dict[str, Any] | None = None) -> tuple[Status, tuple[EventNote, ...]]:
+def ended(report: Report, spec: dict[str, Any] | None = None) -> tuple[Status, tuple[Event, ...]]:
     """The status and the events after the Job's end, which the report's reason decides."""
     failed = report.reason is not None
     code = reasons.BY_NAME[report.reason].exit_code if report.reason else exit_codes.OK
     done = job(ended="Failed", failed=1) if failed else job(ended="Complete", succeeded=1)
-    observed = Observed(
+    observed = observed_state(
         resource({**SPEC, **(spec or {})}), job=done, jobs=(done,), pods=(ended_pod(report, code or 0),)
     )
     plan = decide(observed, config(), NOW)
     assert plan.status is not None
     again = resource(observed.resource.spec, to_json(plan.status))
-    assert decide(dataclasses.replace(observed, resource=again), config(), NOW).events == ()
+    same = dataclasses.replace(observed, resource=again, status=parse_status(again.status_json))
+    assert decide(same, config(), NOW).events == ()
     return plan.status, plan.events
 
 
@@ -102,9 +114,9 @@ def test_a_transcript_that_may_be_wrong_is_complete_with_a_warning_that_counts(v
     counts = dataclasses.replace(DOUBTFUL, verdict=verdict)
     status, events = ended(dataclasses.replace(GOOD, quality=counts))
     assert (status.phase, status.quality) == (Phase.COMPLETE, counts)
-    warned = [note for note in events if note.reason == "LowQuality"]
+    warned = [event for event in events if event.reason == "LowQuality"]
     assert warned == [
-        EventNote(
+        Event(
             "Warning",
             "LowQuality",
             f"verdict {verdict}; segments flagged: repetition loops 2, implausible rate 1",
@@ -114,7 +126,7 @@ def test_a_transcript_that_may_be_wrong_is_complete_with_a_warning_that_counts(v
 
 def test_a_good_transcript_is_no_event_even_with_a_flag_or_two() -> None:
     _, events = ended(GOOD)
-    assert [note.reason for note in events] == ["JobCreated", "ResultsVerified"]
+    assert [event.reason for event in events] == ["JobCreated", "ResultsVerified"]
 
 
 def test_a_rejected_transcript_fails_with_its_counts_and_its_results_and_one_warning() -> None:
@@ -127,7 +139,7 @@ def test_a_rejected_transcript_fails_with_its_counts_and_its_results_and_one_war
     assert (status.failure.reason, status.failure.exit_code) == ("QualityRejected", exit_codes.TEXT_REFUSED)
     assert status.failure.message == "3 of 9 segments are flagged"
     assert status.report_key == "out/01.report.json"
-    assert [note.reason for note in events] == ["JobCreated", "QualityRejected"]
+    assert [event.reason for event in events] == ["JobCreated", "QualityRejected"]
 
 
 def test_results_of_a_report_without_room_for_etags_are_shown_without() -> None:
@@ -142,7 +154,7 @@ def test_a_worker_that_tells_of_more_results_than_there_can_be_is_stored_all_the
     text = encode_report(told, limit=100_000).decode()
     state = {"exitCode": 0, "message": text, "startedAt": STARTED, "finishedAt": FINISHED}
     done = job(ended="Complete", succeeded=1)
-    observed = Observed(resource({**SPEC, **SPLIT}), job=done, jobs=(done,), pods=(pod({"terminated": state}),))
+    observed = observed_state(resource({**SPEC, **SPLIT}), job=done, jobs=(done,), pods=(pod({"terminated": state}),))
     plan = decide(observed, config(), NOW)
     assert plan.status is not None
     assert (plan.status.phase, len(plan.status.results)) == (Phase.FAILED, MAX_RESULTS)
@@ -152,5 +164,5 @@ def test_a_status_of_another_version_keeps_what_this_one_knows() -> None:
     stored = to_json(ended(GOOD)[0])
     stored["quality"]["lipSync"] = 3
     stored["diarization"] = {"speakers": 2}
-    known = parse_status(stored)
+    known = parse_status(json.dumps(stored).encode())
     assert (known.phase, known.engine, known.quality) == (Phase.COMPLETE, GOOD.engine, None)

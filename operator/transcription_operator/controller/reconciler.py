@@ -1,0 +1,75 @@
+"""Bring one resource from the state it is in to the state its spec asks for: observe, decide, apply."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from transcription_operator.config import Config
+from transcription_operator.controller.apply import Applier
+from transcription_operator.controller.observe import Observer
+from transcription_operator.controller.progress_poller import ProgressPoller
+from transcription_operator.models.objects import Key
+from transcription_operator.observability.metrics import Metrics
+from transcription_operator.reconcile.decide import decide
+from transcription_operator.reconcile.observed_state import ObservedState
+from transcription_operator.reconcile.plan import Plan
+from transcription_operator.reconcile.status_transitions import is_finished
+from transcription_operator.work_queue import WorkQueue
+
+# How often one reconcile observes and decides: a Job to create, perhaps one to suspend, then the status that follows.
+MAX_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """Level-triggered: `reconcile` looks at the whole resource, not at the event that queued its key."""
+
+    config: Config
+    observer: Observer
+    applier: Applier
+    queue: WorkQueue[Key]
+    poller: ProgressPoller
+    metrics: Metrics
+
+    async def reconcile(self, key: Key) -> None:
+        """Reconcile one resource.
+
+        Raises:
+            ApiError: the apiserver refused a request.
+            UnreachableError: the apiserver did not respond.
+            NotLeadingError: this replica is not the leader, so that nothing was written.
+        """
+        observed = await self.observer.observe(key)
+        for _ in range(MAX_ROUNDS):
+            if observed is None:
+                self._forget(key)
+                return
+            plan = decide(observed, self.config, datetime.now(UTC))
+            if plan.create_job is None and plan.suspend_job is None:
+                await self._finish(key, observed, plan)
+                return
+            observed = await self._apply_job(key, observed, plan)
+        self.queue.add(key)
+
+    async def _apply_job(self, key: Key, observed: ObservedState, plan: Plan) -> ObservedState | None:
+        """Create or suspend the Job, and observe the resource again."""
+        rejection = None
+        if plan.create_job is not None:
+            rejection = await self.applier.ensure_job(plan.create_job, observed.resource)
+        if plan.suspend_job is not None:
+            await self.applier.ensure_suspend(*plan.suspend_job)
+        return await self.observer.observe(key, rejection)
+
+    async def _finish(self, key: Key, observed: ObservedState, plan: Plan) -> None:
+        """Write the status and delete what must go. If the operator crashes in between, the next reconcile goes on."""
+        self.poller.set_pod(key, plan.poll_pod)
+        await self.applier.write_status(observed.resource, plan)
+        await self.applier.delete_objects(observed.resource, plan)
+        self.queue.add_after(key, plan.requeue_after_seconds)
+        if plan.status is not None:
+            self.metrics.status_written(observed.status, plan.status)
+            if is_finished(plan.status):
+                self.queue.add(key)  # a finished resource has a plan of its own: to clean up, and its time to live
+
+    def _forget(self, key: Key) -> None:
+        self.poller.set_pod(key, None)
+        self.queue.add_after(key, None)

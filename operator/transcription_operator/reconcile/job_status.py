@@ -1,0 +1,108 @@
+"""Update the status from a Job and its pods: waiting, running, retrying, complete or failed."""
+
+import dataclasses
+
+from transcription_api import reasons
+from transcription_api.spec import Spec
+from transcription_api.status import ConditionType, Failure, Status
+
+from transcription_operator.models.objects import JobView, PodView
+from transcription_operator.reconcile import status_transitions as transitions
+from transcription_operator.reconcile.conditions import find_condition
+from transcription_operator.reconcile.observed_state import ObservedState
+from transcription_operator.reconcile.pods import (
+    BACK_OFF,
+    attempt_number,
+    explain_waiting,
+    first_start,
+    is_terminated,
+    last_termination,
+    running_pod,
+)
+from transcription_operator.reconcile.results import missing_results
+from transcription_operator.reconcile.termination import Termination, make_failure
+
+
+def update_from_job(
+    status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str
+) -> tuple[Status, PodView | None]:
+    """The status that the Job leads to, and the pod whose progress is to be polled."""
+    status = transitions.with_start(status, first_start(observed.pods))
+    if job.outcome == "Complete":
+        return _complete(status, spec, job, last_termination(observed.pods)), None
+    if job.outcome == "Failed":
+        return _failed(status, spec, job, last_termination(observed.pods)), None
+    pod = running_pod(observed.pods)
+    if pod is not None:
+        return _running(status, spec, job, pod, observed), pod
+    return _waiting(status, spec, job, observed, now), None
+
+
+def _complete(status: Status, spec: Spec, job: JobView, termination: Termination | None) -> Status:
+    """Complete only if the report confirms every object: a Job that succeeded proves nothing."""
+    at = job.outcome_time or job.created
+    report = termination.report if termination is not None else None
+    status = transitions.with_report(status, spec, report, at)
+    missing = missing_results(spec, report)
+    if report is None or report.reason is not None or missing:
+        why = "the worker left no report" if report is None else f"the report lacks {', '.join(missing) or 'success'}"
+        return transitions.mark_failed(status, make_failure(reasons.RESULT_INCOMPLETE, why), at)
+    message = f"{len(report.objects)} objects seen in bucket {spec.destination.s3.bucket}"
+    return transitions.mark_complete(transitions.with_report_key(status, spec), message, at)
+
+
+def _failed(status: Status, spec: Spec, job: JobView, termination: Termination | None) -> Status:
+    at = job.outcome_time or job.created
+    report = termination.report if termination is not None else None
+    status = transitions.with_report(status, spec, report, at)
+    if report is not None and report.reason == reasons.QUALITY_REJECTED.name:
+        # The only failure that comes after the results and the report were written.
+        status = transitions.with_report_key(status, spec)
+    return transitions.mark_failed(status, _final_failure(spec, job, termination), at)
+
+
+def _final_failure(spec: Spec, job: JobView, termination: Termination | None) -> Failure:
+    if job.outcome_reason == "DeadlineExceeded":
+        message = f"the Job ran longer than activeDeadlineSeconds: {spec.active_deadline_seconds}"
+        return make_failure(reasons.DEADLINE_EXCEEDED, message)
+    if termination is None or termination.failure is None:
+        why = f"{job.outcome_reason}: {job.outcome_message}"
+        return make_failure(reasons.WORKER_FAILED, f"Job {job.name} failed and no failed pod is left to ask; {why}")
+    if termination.permanent:
+        return termination.failure
+    attempts = attempt_number(job)
+    counted = f"{termination.failure.message} (after {attempts} attempt{'s' if attempts > 1 else ''})"
+    return dataclasses.replace(termination.failure, message=counted)
+
+
+def _running(status: Status, spec: Spec, job: JobView, pod: PodView, observed: ObservedState) -> Status:
+    attempts = f"attempt {attempt_number(job)} of {job.ordinal + spec.retries}"
+    at = pod.started or job.created
+    status = transitions.mark_running(status, f"pod {pod.name}, {attempts}", at)
+    if observed.progress is not None:
+        status = transitions.with_progress(status, spec, observed.progress, at)
+    return status
+
+
+def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str) -> Status:
+    termination = last_termination(observed.pods)
+    if termination is not None and is_terminated(observed.pods[-1]) and _is_last_attempt(termination, spec, job):
+        return status  # the Job is about to become Complete or Failed
+    waiting = explain_waiting(job, observed.pods)
+    if termination is not None and termination.failure is not None:
+        failure = termination.failure
+        failed = f"attempt {max(attempt_number(job) - 1, 1)} failed with {failure.reason}: {failure.message}"
+        message = f"{failed}; {waiting.message}"
+        return transitions.mark_pending(status, reasons.RETRYING, message, termination.finished or now)
+    if waiting.message.startswith(BACK_OFF) and _has_reason(status, waiting.reason.name):
+        return status  # this message does not say why the pull failed; the one in the status does
+    return transitions.mark_pending(status, waiting.reason, waiting.message, job.created)
+
+
+def _is_last_attempt(termination: Termination, spec: Spec, job: JobView) -> bool:
+    return termination.failure is None or termination.permanent or job.failed > spec.retries
+
+
+def _has_reason(status: Status, reason: str) -> bool:
+    condition = find_condition(status.conditions, ConditionType.RUNNING)
+    return condition is not None and condition.reason == reason

@@ -1,0 +1,44 @@
+"""What one reconcile observed of a resource: plain values that controller/observe.py fills in and decide.py reads."""
+
+from dataclasses import dataclass
+
+from transcription_api.reasons import Reason
+from transcription_api.report import Progress
+from transcription_api.status import Status
+
+from transcription_operator.models.objects import JobView, PodView, Resource
+
+
+@dataclass(frozen=True)
+class ObservedProgress:
+    """A worker's answer to GET /progress, and when it arrived (RFC 3339, UTC)."""
+
+    progress: Progress
+    observed_time: str
+
+
+@dataclass(frozen=True)
+class JobRejection:
+    """The apiserver did not create the Job, or another owner has its name.
+
+    A permanent reason fails the resource; after any other one the operator tries again.
+    """
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class ObservedState:
+    """A resource, its stored status, and the Job and pods that belong to it.
+
+    `job` is the newest Job. None means that the apiserver was asked and has none, not merely that no watch has shown one.
+    """
+
+    resource: Resource
+    status: Status  # parsed from resource.status_json
+    job: JobView | None = None
+    jobs: tuple[JobView, ...] = ()  # all Jobs of the resource that the cache holds, by ordinal
+    pods: tuple[PodView, ...] = ()  # the newest Job's, oldest first
+    progress: ObservedProgress | None = None
+    rejection: JobRejection | None = None
