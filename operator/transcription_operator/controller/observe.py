@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from transcription_api.status import Status
+
 from transcription_operator.cluster import KubernetesClient
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import JobView, Key, Resource
@@ -20,12 +22,17 @@ class Observer:
     cache: InformerCache
     poller: ProgressPoller
 
-    async def observe(self, key: Key, rejection: JobRejection | None = None) -> ObservedState | None:
-        """Observe one resource, or return None if it no longer exists."""
+    async def observe(
+        self, key: Key, earlier: ObservedState | None = None, rejection: JobRejection | None = None
+    ) -> ObservedState | None:
+        """Observe one resource, or return None if it no longer exists.
+
+        `earlier` is what the same reconcile observed before: an unchanged status is taken from it and not parsed again.
+        """
         resource = self.cache.resource(key)
         if resource is None:
             return None
-        status = parse_status(resource.status_json)
+        status = _status_of(resource, earlier)
         jobs = self.cache.jobs(resource.uid)
         observed = ObservedState(resource, status, jobs[-1] if jobs else None, jobs, rejection=rejection)
         if resource.deleting or is_finished(status):
@@ -50,3 +57,9 @@ class Observer:
         pod = running_pod(pods)
         progress = self.poller.latest(observed.resource.key, pod) if pod is not None and job.outcome is None else None
         return dataclasses.replace(observed, pods=pods, progress=progress)
+
+
+def _status_of(resource: Resource, earlier: ObservedState | None) -> Status:
+    if earlier is not None and earlier.resource.status_json == resource.status_json:
+        return earlier.status
+    return parse_status(resource.status_json)

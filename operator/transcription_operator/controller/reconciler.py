@@ -57,7 +57,7 @@ class Reconciler:
             rejection = await self.applier.ensure_job(plan.create_job, observed.resource)
         if plan.suspend_job is not None:
             await self.applier.ensure_suspend(*plan.suspend_job)
-        return await self.observer.observe(key, rejection)
+        return await self.observer.observe(key, observed, rejection)
 
     async def _finish(self, key: Key, observed: ObservedState, plan: Plan) -> None:
         """Write the status and delete what must go. If the operator crashes in between, the next reconcile goes on."""

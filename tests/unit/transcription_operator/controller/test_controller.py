@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from transcription_api.codec import from_json
 from transcription_operator.cluster import Connection, KubernetesClient
 from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
@@ -16,6 +17,7 @@ from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.controller.reconciler import Reconciler
 from transcription_operator.models.objects import Key
 from transcription_operator.observability.metrics import Metrics
+from transcription_operator.reconcile import stored_status
 from transcription_operator.watch.informer_cache import InformerCache
 from transcription_operator.work_queue import WorkQueue
 
@@ -103,3 +105,19 @@ async def test_what_fails_is_done_again(apiserver: Apiserver, error: Exception, 
         await until_failed(metrics, kind)
         await until_written(apiserver)
     assert apiserver.writes == ["POST jobs", "PUT status"]
+
+
+async def test_a_stored_status_is_parsed_once_in_a_reconcile_of_several_rounds(
+    apiserver: Apiserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[Any] = []
+
+    def counting(cls: type, value: Any, path: str = "") -> Any:
+        parsed.append(dict(value))
+        return from_json(cls, value, path)
+
+    monkeypatch.setattr(stored_status, "from_json", counting)
+    async with asyncio.timeout(PATIENCE), working(apiserver):
+        await until_written(apiserver)
+    assert apiserver.writes == ["POST jobs", "PUT status"]  # observed and decided twice: before the Job and after it
+    assert parsed == [{}]
