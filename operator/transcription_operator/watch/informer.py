@@ -20,6 +20,7 @@ class Informer:
         self._cache = cache
         self._queue = queue
         self._liveness = liveness
+        cache.on_removal(liveness.forget)
         self._namespaced = bool(config.namespaces)
 
     def on_resource_event(self, event_type: str | None, body: Body) -> None:

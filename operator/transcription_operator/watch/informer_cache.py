@@ -20,9 +20,14 @@ class InformerCache:
         self._jobs: dict[str, dict[str, JobView]] = {}  # by the owner's uid, then by the Job's
         self._deleted: set[str] = set()  # uids of objects that were deleted since the last full list began
         self._on_change = on_change
+        self._on_removal: Callable[[str], None] = lambda _uid: None
 
     def __len__(self) -> int:
         return len(self._resources)
+
+    def on_removal(self, callback: Callable[[str], None]) -> None:
+        """Call this with the uid of each object that is removed, whoever found out that it is gone."""
+        self._on_removal = callback
 
     def resource(self, key: Key) -> Resource | None:
         """The resource, or None if it is not known."""
@@ -47,6 +52,7 @@ class InformerCache:
     def remove_resource(self, resource: Resource) -> None:
         """Remove a resource that was deleted. A newer one with the same name stays."""
         self._deleted.add(resource.uid)
+        self._on_removal(resource.uid)
         old = self._resources.get(resource.key)
         if old is not None and old.uid == resource.uid:
             del self._resources[resource.key]
@@ -67,6 +73,7 @@ class InformerCache:
     def remove_job(self, job: JobView) -> None:
         """Remove a Job that was deleted."""
         self._deleted.add(job.uid)
+        self._on_removal(job.uid)
         jobs = self._jobs.get(job.owner_uid or "", {})
         jobs.pop(job.uid, None)
         if not jobs:
