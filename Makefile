@@ -42,6 +42,9 @@ test-here: ## Unit and integration tests in one run
 test-gpu: install ## On a machine with a GPU, and fails without: our kernels beside torch's, CUDA graphs, the engine beside openai-whisper
 	$(RUN) pytest -m gpu --require-gpu tests/unit tests/integration
 
+coverage: install ## Unit and integration tests with branch coverage of the api, the operator and the worker
+	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) --cov --cov-report=term tests/unit tests/integration
+
 test-e2e: ## kind, both images, Helm
 	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) $(RUN) pytest tests/e2e; } $(SAID)
 
@@ -72,4 +75,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md from the CRD
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs

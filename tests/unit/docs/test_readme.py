@@ -28,8 +28,3 @@ def test_the_smallest_manifest_is_the_example_and_takes_only_defaults() -> None:
     manifest = yaml.safe_load(block)
     assert manifest == yaml.safe_load((ROOT / "examples/smallest.yaml").read_text())
     assert parse_spec(manifest["spec"]).source.s3.key == "interviews/01.wav"
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_every_link_of_the_readme_leads_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
