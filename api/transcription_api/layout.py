@@ -1,14 +1,43 @@
 """Where results lie in the destination, and what makes two tasks the same one."""
 
+import dataclasses
 import hashlib
 import json
 from pathlib import PurePosixPath
+from typing import Any
 
-from transcription_api.codec import to_json
-from transcription_api.spec import Format, Spec
+from transcription_api.codec import camel, to_json
+from transcription_api.spec import Format, S3Object, Spec
 
 # Beside the transcripts and written last: its presence means that the result is whole.
 REPORT_SUFFIX = ".report.json"
+
+# Fields of a spec that do not decide what the transcripts say. Every other field is in the fingerprint, so that a field
+# that is forgotten here makes a transcription run again and never passes off an old result as the one asked for.
+FIELDS_OUTSIDE_FINGERPRINT = (
+    # The same object, reached in another way or with other rights.
+    "source.s3.region",
+    "source.s3.path_style",
+    "source.s3.credentials_secret_ref",
+    # Where the result lies. It is only found where the spec says that it is.
+    "destination",
+    # Where the model's file is kept, which is the same file.
+    "model.cache",
+    # What the status shows of the transcript.
+    "preview",
+    # Half precision may change a word, but never makes another task of it.
+    "device",
+    # When and how often a worker is started, and with whose rights.
+    "retries",
+    "active_deadline_seconds",
+    "pending_deadline_seconds",
+    "ttl_seconds_after_finished",
+    "suspend",
+    "queue_name",
+    "service_account_name",
+)
+# The order in which a source has been hashed since the first version.
+SOURCE_IDENTITY = ("endpoint_url", "bucket", "key")
 
 
 def stem(spec: Spec) -> str:
@@ -33,21 +62,32 @@ def report_key(spec: Spec) -> str:
 
 
 def fingerprint(spec: Spec) -> str:
-    """SHA-256 over what decides the result: with the source's ETag it says whether a result found is the one asked for.
-
-    The device is left out: half precision may change a word, but never makes another task of it.
-    """
-    parts = {
-        "source": [spec.source.s3.endpoint_url, spec.source.s3.bucket, spec.source.s3.key],
-        "model": to_json(spec.model) | {"cache": None},
-        "task": spec.task.value,
-        "language": spec.language,
-        "languageDetection": to_json(spec.language_detection),
-        "audio": to_json(spec.audio),
-        "engine": spec.engine.value,
-        "decoding": to_json(spec.decoding),
-        "quality": to_json(spec.quality),
-        "subtitles": to_json(spec.subtitles),
-        "formats": sorted(fmt.value for fmt in spec.formats),
-    }
+    """SHA-256 over what decides the result: with the source's ETag it says whether a result found is the one asked for."""
+    parts = _deciding(spec, "")
+    parts["source"] = _source(spec.source.s3)
+    # An absent cache was written as null by the first version.
+    parts["model"]["cache"] = None
+    # The order of the formats changes nothing.
+    parts["formats"] = sorted(fmt.value for fmt in spec.formats)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _deciding(part: Any, path: str) -> dict[str, Any]:
+    """The fields of a dataclass that are in the fingerprint, in JSON, recursively. `path` ends with a dot or is empty."""
+    found = {}
+    for field in dataclasses.fields(part):
+        value, name = getattr(part, field.name), f"{path}{field.name}"
+        if name in FIELDS_OUTSIDE_FINGERPRINT or value is None:
+            continue
+        found[camel(field.name)] = _deciding(value, f"{name}.") if dataclasses.is_dataclass(value) else to_json(value)
+    return found
+
+
+def _source(source: S3Object) -> list[Any]:
+    """A list and not an object, as the first version wrote it. A field that is added later follows at the end."""
+    others = {
+        name: value
+        for name, value in _deciding(source, "source.s3.").items()
+        if name not in [camel(identity) for identity in SOURCE_IDENTITY]
+    }
+    return [*(getattr(source, name) for name in SOURCE_IDENTITY), *([others] if others else [])]
