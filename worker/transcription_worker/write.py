@@ -16,13 +16,7 @@ from transcription_worker.transcribe import Transcribed
 
 log = logging.getLogger(__name__)
 
-CONTENT_TYPES = {
-    Format.JSON: "application/json",
-    Format.TXT: "text/plain; charset=utf-8",
-    Format.SRT: "application/x-subrip; charset=utf-8",
-    Format.VTT: "text/vtt; charset=utf-8",
-    Format.TSV: "text/tab-separated-values; charset=utf-8",
-}
+REPORT_CONTENT_TYPE = "application/json"
 # Beside the report; there only while the destination is tried.
 TRIAL_SUFFIX = ".trial"
 
@@ -92,17 +86,17 @@ def try_destination(bucket: Bucket, spec: Spec) -> None:
 
 def write_formats(bucket: Bucket, spec: Spec, tracks: Sequence[Transcribed]) -> tuple[WrittenObject, ...]:
     """Every format asked for of every track, json last; each as a HEAD sees it afterwards, by track in the spec's order."""
-    from transcription_worker.engines.formats.writers import render_format
+    from transcription_worker.engines.formats.writers import FORMATS, render_format
 
     written = {}
     for fmt in sorted(set(spec.formats), key=lambda fmt: (fmt is Format.JSON, fmt.value)):
         for track in tracks:
             body = render_format(track.transcript, fmt, spec.subtitles)
-            found = bucket.write(layout.result_key(spec, fmt, track.channel), body, CONTENT_TYPES[fmt])
+            found = bucket.write(layout.result_key(spec, fmt, track.channel), body, FORMATS[fmt].content_type)
             written[track.channel, fmt] = WrittenObject(fmt, found.size, found.etag, track.channel)
     return tuple(written[track.channel, fmt] for track in tracks for fmt in dict.fromkeys(spec.formats))
 
 
 def commit(bucket: Bucket, spec: Spec, committed: Committed) -> None:
     """The report, last of all: its presence says that the result is whole."""
-    bucket.write(layout.report_key(spec), document(committed), CONTENT_TYPES[Format.JSON])
+    bucket.write(layout.report_key(spec), document(committed), REPORT_CONTENT_TYPE)

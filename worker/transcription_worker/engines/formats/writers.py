@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import whisper.utils
@@ -15,27 +16,62 @@ from transcription_worker.engines.protocol import Transcript
 
 Result = dict[str, Any]
 Cue = tuple[str, str, str]  # start, end, text
+Render = Callable[[Result, Subtitles], bytes]
 
 AS_SPOKEN = Subtitles()  # a cue for each segment
+
+
+@dataclass(frozen=True)
+class FormatWriter:
+    """How one format is written. Its extension is the value of its Format, which the operator knows too."""
+
+    content_type: str
+    render: Render
 
 
 def render_format(transcript: Transcript, fmt: Format, subtitles: Subtitles = AS_SPOKEN) -> bytes:
     """The bytes that the whisper command writes for the same result and options, in UTF-8.
 
-    They differ where the text would break the file: see docs/adr/0031. `subtitles` is of srt and vtt alone.
+    They differ where the text would break the file: see docs/adr/0031. `subtitles` applies to srt and vtt alone.
     """
     result = {"text": transcript.text, "segments": transcript.segments, "language": transcript.language}
-    if fmt is Format.JSON:
-        return _json(result).encode()
-    if fmt is Format.VTT:
-        return _cues(fmt, cue_text.hold_markup(result), subtitles, cue_text.render_vtt_text)
-    if fmt is Format.SRT:
-        return _cues(fmt, cue_text.clean(result), subtitles, cue_text.render_srt_text)
-    return _written(_writer(fmt), cue_text.flatten(result), {})
+    return FORMATS[fmt].render(result, subtitles)
 
 
-def _cues(fmt: Format, result: Result, subtitles: Subtitles, render_text: Callable[[str], str]) -> bytes:
-    writer = _writer(fmt)
+def _render_json(result: Result, _: Subtitles) -> bytes:
+    """Numbers that JSON has no word for are null."""
+    try:
+        return json.dumps(result, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(result)).encode()
+
+
+def _render_txt(result: Result, _: Subtitles) -> bytes:
+    return _written(_writer("txt"), cue_text.flatten(result), {})
+
+
+def _render_tsv(result: Result, _: Subtitles) -> bytes:
+    return _written(_writer("tsv"), cue_text.flatten(result), {})
+
+
+def _render_srt(result: Result, subtitles: Subtitles) -> bytes:
+    return _cues(_writer("srt"), cue_text.clean(result), subtitles, cue_text.render_srt_text)
+
+
+def _render_vtt(result: Result, subtitles: Subtitles) -> bytes:
+    return _cues(_writer("vtt"), cue_text.hold_markup(result), subtitles, cue_text.render_vtt_text)
+
+
+FORMATS = {
+    Format.JSON: FormatWriter("application/json", _render_json),
+    Format.TXT: FormatWriter("text/plain; charset=utf-8", _render_txt),
+    Format.SRT: FormatWriter("application/x-subrip; charset=utf-8", _render_srt),
+    Format.VTT: FormatWriter("text/vtt; charset=utf-8", _render_vtt),
+    Format.TSV: FormatWriter("text/tab-separated-values; charset=utf-8", _render_tsv),
+}
+
+
+def _cues(writer: Any, result: Result, subtitles: Subtitles, render_text: Callable[[str], str]) -> bytes:
     layout = writer.iterate_result
 
     def safe_cues(*args: Any, **options: Any) -> Iterator[Cue]:
@@ -47,29 +83,26 @@ def _cues(fmt: Format, result: Result, subtitles: Subtitles, render_text: Callab
 
 
 def _with_words_in_all(result: Result) -> Result:
-    """transcribe gives a segment that it empties a list of words, asked for or not; the writers then miss the others'."""
+    """Without lists of words unless all segments have one.
+
+    whisper.transcribe gives a segment whose text it empties a list of words, whether words were asked for or not. The
+    writers then expect words in the other segments too.
+    """
     segments = result["segments"]
     if all("words" in segment for segment in segments):
         return result
     return result | {"segments": [{k: v for k, v in segment.items() if k != "words"} for segment in segments]}
 
 
-def _writer(fmt: Format) -> Any:
-    return whisper.utils.get_writer(fmt.value, "")
+def _writer(name: str) -> Any:
+    """openai-whisper's own writer of a format."""
+    return whisper.utils.get_writer(name, "")
 
 
 def _written(writer: Any, result: Result, options: dict[str, Any]) -> bytes:
     out = io.StringIO()
     writer.write_result(result, out, options)
     return out.getvalue().encode()
-
-
-def _json(result: Result) -> str:
-    """Numbers that JSON has no word for are null."""
-    try:
-        return json.dumps(result, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(result))
 
 
 def _finite(value: Any) -> Any:
