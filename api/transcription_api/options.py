@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from transcription_api.choices import EngineKind
+from transcription_api.choices import EngineKind, LongForm
 
 T = TypeVar("T")
 
@@ -69,6 +69,12 @@ class Option(Bounds):
     engines: tuple[EngineKind, ...] = ALL_ENGINES
     chunked: tuple[EngineKind, ...] | None = None
     missing_values: Mapping[EngineKind, tuple[enum.Enum, ...]] = field(default_factory=dict)
+
+    def is_honoured(self, engine: EngineKind, long_form: LongForm) -> bool:
+        """Whether an engine does what the option says when it reads long files in this way."""
+        if long_form is LongForm.CHUNKED and self.chunked is not None:
+            return engine in self.chunked
+        return engine in self.engines
 
 
 def option(default: T, **attributes: Any) -> T:

@@ -1,9 +1,10 @@
-"""Our options as openai-whisper's: what every engine starts from."""
+"""The spec's options as openai-whisper's, from the name that each option's metadata gives it."""
 
 from typing import Any
 
 import numpy as np
 from transcription_api import reasons
+from transcription_api.options import options_of
 from transcription_api.spec import DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF, Decoding
 
 from transcription_worker.engines.clips import clip_timestamps
@@ -15,36 +16,37 @@ COMMAND_TEMPERATURES = tuple(float(step) for step in np.arange(0.0, 1.0 + 1e-6, 
 
 
 def refuse_language(multilingual: bool, language: str | None) -> None:
-    """A model of English alone would write English-looking text and call it another language."""
+    """Refuses another language than English for a model of English alone, which would write what looks like English.
+
+    Raises:
+        WorkerError: ModelInvalid.
+    """
     if not multilingual and language not in (None, "en"):
         message = f"spec.language: got {language!r}, expected 'en' or auto: the model knows English alone"
         raise WorkerError(reasons.MODEL_INVALID, message)
 
 
 def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
-    """Keyword arguments of whisper.transcribe with the command's defaults. `half`: float16, which only a GPU has."""
+    """Keyword arguments of whisper.transcribe with the defaults of its command.
+
+    Args:
+        options: The options of one file.
+        half: Compute in float16, which only a GPU has.
+    """
     decoding = options.decoding
-    return {
+    named = {option.whisper: getattr(decoding, name) for name, option in options_of(Decoding).items() if option.whisper}
+    return named | {
         "verbose": None,
-        "temperature": _temperatures(decoding),
-        "compression_ratio_threshold": decoding.compression_ratio_threshold,
-        "logprob_threshold": decoding.logprob_threshold,
-        "no_speech_threshold": decoding.no_speech_threshold,
-        "hallucination_silence_threshold": decoding.hallucination_silence_threshold,
-        "clip_timestamps": clip_timestamps(options.clips),
-        "condition_on_previous_text": decoding.condition_on_previous_text,
-        "initial_prompt": decoding.initial_prompt,
-        "carry_initial_prompt": decoding.carry_initial_prompt,
-        "word_timestamps": decoding.word_timestamps,
         "task": options.task.value,
         "language": options.language,
+        "clip_timestamps": clip_timestamps(options.clips),
+        "fp16": half,
+        # These are not passed on as they stand in the spec.
+        "temperature": _temperatures(decoding),
         "beam_size": None if _greedy(decoding) else decoding.beam_size or DEFAULT_BEAM_SIZE,
         "best_of": decoding.best_of or DEFAULT_BEST_OF,
         "patience": None if _greedy(decoding) else decoding.patience,
-        "length_penalty": decoding.length_penalty,
         "suppress_tokens": list(decoding.suppress_tokens),
-        "without_timestamps": decoding.without_timestamps,
-        "fp16": half,
     }
 
 

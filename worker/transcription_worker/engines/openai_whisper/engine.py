@@ -6,19 +6,14 @@ from typing import Any
 
 import torch
 import whisper
-from transcription_api import reasons
-from transcription_api.spec import (
-    LanguageDetection,
-    LongForm,
-    Precision,
-    QualityPolicy,
-)
+from transcription_api.spec import EngineKind, LanguageDetection, Precision
 
 from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.engines.openai_whisper.window_observer import Watch, watched
 from transcription_worker.engines.protocol import SAMPLE_RATE, Counters, Input, Options, Outcome, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
+from transcription_worker.engines.unsupported_options import Accepted, refuse_unsupported
 from transcription_worker.engines.whisper_arguments import refuse_language, transcribe_arguments
 from transcription_worker.errors import WorkerError
 
@@ -62,19 +57,14 @@ class OpenAIWhisper:
         )
 
 
+# The default is taken for the one window that transcribe looks at.
+ACCEPTED = {"languageDetection.windows": Accepted((1, LanguageDetection().windows), "1")}
+
+
 def refuse(options: Options) -> None:
-    """What transcribe does not have. Raises WorkerError (EngineUnsuitable)."""
-    if options.decoding.precision is Precision.BFLOAT16:
-        raise _unsuitable("decoding.precision", "bfloat16", "auto, float32 or float16")
-    if options.decoding.long_form is not LongForm.SEQUENTIAL:
-        raise _unsuitable("decoding.longForm", options.decoding.long_form.value, "sequential")
-    if options.quality.policy is QualityPolicy.RETRY:
-        raise _unsuitable("quality.policy", "retry", "warn or fail")
-    # The default is taken for the one window that transcribe looks at.
-    if options.language is None and options.detection.windows not in (1, LanguageDetection().windows):
-        raise _unsuitable("languageDetection.windows", options.detection.windows, "1")
+    """Refuses what whisper.transcribe does not have.
 
-
-def _unsuitable(field: str, value: object, expected: str) -> WorkerError:
-    message = f"spec.{field}: got {value} with engine openai-whisper, expected {expected}, or engine batched"
-    return WorkerError(reasons.ENGINE_UNSUITABLE, message)
+    Raises:
+        WorkerError: EngineUnsuitable, which names the field.
+    """
+    refuse_unsupported(options, EngineKind.OPENAI_WHISPER, ACCEPTED)

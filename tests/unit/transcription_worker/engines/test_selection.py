@@ -1,0 +1,50 @@
+"""One table of engines and one of formats, each with a row for every choice of the spec."""
+
+from typing import Any
+
+import pytest
+from transcription_api.report import DeviceUsed
+from transcription_api.spec import Decoding, EngineKind, Format, LongForm, Precision, TaskKind
+from transcription_worker.engines import selection
+from transcription_worker.engines.formats.writers import FORMATS
+from transcription_worker.engines.protocol import Options
+from transcription_worker.errors import WorkerError
+
+CPU = DeviceUsed("cpu")
+
+
+def test_every_engine_of_the_spec_has_a_row() -> None:
+    assert list(selection.ENGINES) == list(EngineKind)
+
+
+def test_every_format_of_the_spec_has_a_row() -> None:
+    assert list(FORMATS) == list(Format)
+
+
+@pytest.mark.parametrize("kind", EngineKind)
+def test_the_engine_that_was_asked_for_is_the_one_that_is_loaded(
+    kind: EngineKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*given: Any) -> Any:
+        return given
+
+    row = selection.EngineFactory(selection.ENGINES[kind].refuse, load)
+    monkeypatch.setitem(selection.ENGINES, kind, row)
+    model: Any = object()
+    loaded: Any = selection.load_engine(kind, model, CPU, Precision.AUTO, 3)
+    assert loaded == (model, CPU, Precision.AUTO, 3)
+
+
+def test_an_engine_refuses_what_it_does_not_have_and_the_batched_engine_nothing() -> None:
+    asked = Options(TaskKind.TRANSCRIBE, "en", Decoding(long_form=LongForm.CHUNKED))
+    selection.refuse(EngineKind.BATCHED, asked, CPU)
+    for kind in (EngineKind.OPENAI_WHISPER, EngineKind.FASTER_WHISPER):
+        with pytest.raises(WorkerError, match=f"with engine {kind.value}"):
+            selection.refuse(kind, asked, CPU)
+
+
+def test_a_precision_that_the_device_has_not_is_refused_for_every_engine() -> None:
+    asked = Options(TaskKind.TRANSCRIBE, "en", Decoding(precision=Precision.FLOAT16))
+    for kind in EngineKind:
+        with pytest.raises(WorkerError, match=r"spec\.decoding\.precision"):
+            selection.refuse(kind, asked, CPU)
