@@ -1,4 +1,4 @@
-"""How fast a model is there: a checkpoint of large-v3's size with random weights, by us and by whisper.load_model.
+"""How fast a model loads: a checkpoint of large-v3's size with random weights, by our loader and by whisper.load_model.
 
 Each measurement is a process of its own, and does not count its imports. Cold: the file's pages were given back to the kernel
 first, and how many stayed is printed; below a virtual machine the host may still hold them. A model whose weights are mapped
@@ -27,7 +27,7 @@ import whisper
 from transcription_worker.engines.checkpoints import weights
 from transcription_worker.engines.checkpoints.model_builder import build
 
-from benchmarks.engines.models import dimensions
+from benchmarks.engines.random_models import dimensions
 
 # What the project promises: seconds beyond the disk's own read, with the weights in the precision that the file has.
 BEYOND_READ = 1.5
@@ -54,16 +54,16 @@ def main() -> int:
 
 
 def compare(dtype: torch.dtype, folder: str | None) -> list[bool]:
-    """Prints the tables of a file with weights of this type; whether each promise is kept."""
+    """Print the tables of a file with weights of this type, and return whether each promise is kept."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "large-v3.pt"
         write_checkpoint(path, dtype)
         print(f"\nA file of {path.stat().st_size / 1e9:.2f} GB, {name_of(dtype)}, with large-v3's dimensions")
-        return [told(measure_all(path, dtype, cold), name_of(dtype), cold) for cold in (True, False)]
+        return [print_times(measure_all(path, dtype, cold), name_of(dtype), cold) for cold in (True, False)]
 
 
 def write_checkpoint(path: Path, dtype: torch.dtype) -> None:
-    """As openai-whisper's files: `dims` and `model_state_dict`."""
+    """Write a file like openai-whisper's, with `dims` and `model_state_dict`."""
     drawn = (torch.randn(BLOCK) * 0.02).to(dtype)
     tensors = {name: repeated(drawn, shape) for name, shape in shapes().items()}
     torch.save({"dims": dataclasses.asdict(LARGE_V3), "model_state_dict": tensors}, path)
@@ -72,7 +72,7 @@ def write_checkpoint(path: Path, dtype: torch.dtype) -> None:
 
 
 def shapes() -> dict[str, torch.Size]:
-    """Of large-v3's tensors. On torch's device meta they take no memory."""
+    """The shapes of large-v3's tensors, by name. On torch's device meta the tensors take no memory."""
     dims = LARGE_V3
     with torch.device("meta"):
         encoder = whisper.model.AudioEncoder(
@@ -93,7 +93,7 @@ def repeated(drawn: torch.Tensor, shape: torch.Size) -> torch.Tensor:
 
 
 def read(path: Path) -> None:
-    """The disk's own time, or the page cache's."""
+    """Read the file once: the time of the disk, or of the page cache."""
     buffer = bytearray(BLOCK)
     with path.open("rb", buffering=0) as file:
         while file.readinto(buffer):
@@ -107,14 +107,14 @@ def digest(path: Path) -> None:
 
 
 def loaded(path: Path, dtype: torch.dtype) -> None:
-    """By us, with every page of the weights touched."""
+    """Load with our loader, and touch every page of the weights."""
     model = build(weights.read_checkpoint(path), CPU, dtype)
     for parameter in model.parameters():
         parameter.detach().flatten().view(torch.uint8)[:: mmap.PAGESIZE].sum()
 
 
 def new_memory() -> None:
-    """As much as the weights take in float32, tensor by tensor as they are made."""
+    """Fill as much new memory as the weights take in float32, tensor by tensor."""
     held = [torch.empty(shape).fill_(0.0) for shape in shapes().values()]
     assert held
 
@@ -132,7 +132,7 @@ MEASURED: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "float32": ("ours, weights in float32", lambda path: loaded(path, torch.float32)),
     "load_model": ("whisper.load_model (float32)", load_model),
 }
-# Of a file with weights of this type; what is not in it says nothing new.
+# What is measured for a file with weights of this type; the rest would say nothing new.
 MEASURED_OF = {torch.float16: tuple(MEASURED), torch.float32: ("read", "float32", "load_model")}
 
 
@@ -174,13 +174,13 @@ def measure_all(path: Path, dtype: torch.dtype, cold: bool) -> dict[str, dict[st
 
 
 def drop(path: Path) -> None:
-    """Needs no rights: the pages are clean."""
+    """Drop the file from the page cache; this needs no rights, since its pages are clean."""
     with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def resident_share(path: Path) -> float:
-    """Of the file's pages, in the page cache."""
+    """The share of the file's pages that is in the page cache."""
     size = path.stat().st_size
     pages = -(-size // mmap.PAGESIZE)
     found = (ctypes.c_ubyte * pages)()
@@ -192,8 +192,8 @@ def resident_share(path: Path) -> float:
     return sum(page & 1 for page in found) / pages
 
 
-def told(results: dict[str, dict[str, float]], stored: str, cold: bool) -> bool:
-    """Prints one table; whether the promise is kept. `stored`: how we load the file's weights as they are."""
+def print_times(results: dict[str, dict[str, float]], stored: str, cold: bool) -> bool:
+    """Print one table, and return whether the promise is kept. `stored` is the measurement in the file's own precision."""
     print(f"\n{'cold' if cold else 'warm'}{'':36} clock      CPUs    memory   file cached before")
     for what, one in results.items():
         print(

@@ -1,1 +1,1 @@
-"""How fast the engines are beside each other: every comparison runs all its sides in one run and prints the ratio."""
+"""How fast the engines are: each comparison measures all of its engines in one run and prints the ratios."""

@@ -1,4 +1,4 @@
-"""Rounds of all sides in turn, medians, ratios, texts."""
+"""Compare engines over the same recordings: rounds in turn, medians, ratios, texts."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import jiwer
 
 from benchmarks.engines.corpus import Recording
-from benchmarks.engines.sides import Measured, Side
+from benchmarks.engines.runners import Measurement, Runner
 
 
 @dataclass(frozen=True)
 class Result:
-    """Medians over the rounds, in seconds; ratios are of the first side's time to this one's, round by round."""
+    """Medians over the rounds, in seconds. A ratio is the first runner's time over this one's, taken round by round."""
 
     name: str
     wall: float
@@ -22,24 +22,24 @@ class Result:
     texts: list[str]
 
 
-def compare(sides: Sequence[Side], recordings: Sequence[Recording], rounds: int) -> list[Result]:
-    """One round that is not counted, then `rounds` of all sides in turn, so that a machine that gets slower does so for all."""
+def compare(runners: Sequence[Runner], recordings: Sequence[Recording], rounds: int) -> list[Result]:
+    """A warm-up, then `rounds` of all runners in turn, so that a machine that slows down does so for all of them."""
     seconds = sum(one.seconds for one in recordings)
     print(
         f"{len(recordings)} files, {seconds / 60:.1f} minutes of audio, {rounds} rounds after one that is not counted"
     )
-    for side in sides:
-        side.run(recordings[: max(1, len(recordings) // 8)])
-    measured: list[list[Measured]] = [[] for _ in sides]
+    for runner in runners:
+        runner.run(recordings[: max(1, len(recordings) // 8)])
+    measured: list[list[Measurement]] = [[] for _ in runners]
     for number in range(rounds):
-        for side, its in zip(sides, measured, strict=True):
-            found = side.run(recordings)
+        for runner, its in zip(runners, measured, strict=True):
+            found = runner.run(recordings)
             its.append(found)
-            print(f"  round {number + 1}: {side.name}: {found.wall:.2f} s, {seconds / found.wall:.1f}x real time")
-    return [_result(side.name, its, measured[0]) for side, its in zip(sides, measured, strict=True)]
+            print(f"  round {number + 1}: {runner.name}: {found.wall:.2f} s, {seconds / found.wall:.1f}x real time")
+    return [_result(runner.name, its, measured[0]) for runner, its in zip(runners, measured, strict=True)]
 
 
-def _result(name: str, rounds: list[Measured], reference: list[Measured]) -> Result:
+def _result(name: str, rounds: list[Measurement], reference: list[Measurement]) -> Result:
     pairs = list(zip(reference, rounds, strict=True))
     return Result(
         name,
@@ -52,7 +52,7 @@ def _result(name: str, rounds: list[Measured], reference: list[Measured]) -> Res
 
 
 def print_table(title: str, results: Sequence[Result], recordings: Sequence[Recording]) -> None:
-    """Rows as docs/performance.md has them."""
+    """Print the rows that docs/performance.md shows."""
     seconds = sum(one.seconds for one in recordings)
     print(f"\n{title}")
     print("| | seconds | x real time | faster than the first | its decoding alone | same text | WER to the first |")
@@ -66,6 +66,6 @@ def print_table(title: str, results: Sequence[Result], recordings: Sequence[Reco
 
 
 def word_errors(reference: Sequence[str], texts: Sequence[str]) -> float:
-    """Of one side's texts to another's."""
+    """Word error rate of one runner's texts against another's."""
     pairs = [(a, b) for a, b in zip(reference, texts, strict=True) if a.strip()]
     return float(jiwer.wer([a for a, _ in pairs], [b for _, b in pairs])) if pairs else 0.0

@@ -1,4 +1,4 @@
-"""What is transcribed: files of synthetic speech, or noise for models of random weights."""
+"""The files that are transcribed: synthetic speech, or noise for models with random weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ def _spoken(folder: Path, number: int, seconds: float) -> Recording:
 
 
 def long_recording(folder: Path, seconds: float) -> Recording:
-    """One file, for the ways to read a long one."""
+    """One long file of synthetic speech."""
     samples, utterances = speak("en", FIRST_SEED + 900, seconds)
     path = folder / "long.wav"
     write_wav(path, samples)

@@ -13,13 +13,13 @@ from transcription_api.spec import Decoding, LanguageDetection, LongForm, TaskKi
 from transcription_worker.engines.protocol import Options
 from transcription_worker.threads import SPIN_COUNT
 
+from benchmarks.engines.busy_process import busy_process
 from benchmarks.engines.compare import Result, compare, print_table, word_errors
 from benchmarks.engines.corpus import long_recording, noise_corpus, speech_corpus
-from benchmarks.engines.decoding_alone import Apart
 from benchmarks.engines.machine import describe_machine
-from benchmarks.engines.models import random_model
-from benchmarks.engines.shared_cores import busy_process
-from benchmarks.engines.sides import Batched, Reference, Side
+from benchmarks.engines.random_models import random_model
+from benchmarks.engines.runners import BatchedRunner, OpenAIWhisperRunner, Runner
+from benchmarks.engines.subprocess_runner import SubprocessRunner
 from tests.support.testmodel import model_path
 
 # What the project promises: end to end and decoding alone with the test model, end to end with the size of `base`; and end to
@@ -41,20 +41,20 @@ def main() -> int:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     describe_machine(chosen.threads)
-    asked_for = [chosen.only] if chosen.only else list(COMPARISONS)
+    comparisons = [chosen.only] if chosen.only else list(COMPARISONS)
     with tempfile.TemporaryDirectory() as folder:
-        kept = [COMPARISONS[name](Path(folder), chosen) for name in asked_for]
+        kept = [COMPARISONS[name](Path(folder), chosen) for name in comparisons]
     return 0 if all(kept) else 1
 
 
-def asked(**decoding: Any) -> Options:
-    """As the function transcribe has them by default: greedy, one window for the language."""
+def decoding_options(**decoding: Any) -> Options:
+    """The defaults of whisper.transcribe: greedy, with one window for the language."""
     return Options(TaskKind.TRANSCRIBE, None, Decoding(**decoding), LanguageDetection(windows=1))
 
 
 def run_greedy(folder: Path, chosen: argparse.Namespace) -> bool:
-    """The shipped model over speech, as transcribe decodes by default."""
-    results = _run_speech("greedy", folder, asked(beam_size=1), chosen)
+    """The test model over speech, greedy, as whisper.transcribe decodes by default."""
+    results = _run_speech("greedy", folder, decoding_options(beam_size=1), chosen)
     ours, others = results[1], results[2:]
     ahead = all(ours.wall < other.wall for other in others)
     return ahead and ours.ratio >= WALL and ours.decoding_ratio >= DECODING
@@ -62,73 +62,75 @@ def run_greedy(folder: Path, chosen: argparse.Namespace) -> bool:
 
 def run_beams(folder: Path, chosen: argparse.Namespace) -> bool:
     """As the whisper command decodes by default. Nothing is promised: the table is for people."""
-    _run_speech("5 beams", folder, asked(), chosen)
+    _run_speech("5 beams", folder, decoding_options(), chosen)
     return True
 
 
 def _run_speech(how: str, folder: Path, options: Options, chosen: argparse.Namespace) -> list[Result]:
     recordings = speech_corpus(folder, chosen.files)
-    sides: list[Side] = [
-        Apart(partial(shipped_reference, options), chosen.threads),
-        Apart(partial(shipped_batched, options, chosen.batch), chosen.threads),
+    runners: list[Runner] = [
+        SubprocessRunner(partial(testmodel_openai_whisper, options), chosen.threads),
+        SubprocessRunner(partial(testmodel_batched, options, chosen.batch), chosen.threads),
     ]
     if importlib.util.find_spec("faster_whisper") is None:
         print("faster-whisper is not installed")
     else:
-        sides.append(Apart(partial(shipped_faster, options, chosen.threads), chosen.threads))
-    results = compare(sides, recordings, chosen.rounds)
+        runners.append(SubprocessRunner(partial(testmodel_faster_whisper, options, chosen.threads), chosen.threads))
+    results = compare(runners, recordings, chosen.rounds)
     print_table(f"Test model, float32, {how}", results, recordings)
     return results
 
 
-def shipped_reference(options: Options) -> Side:
+def testmodel_openai_whisper(options: Options) -> Runner:
     """openai-whisper with the test model."""
-    return Reference(whisper.load_model(str(model_path()), device="cpu"), options)
+    return OpenAIWhisperRunner(whisper.load_model(str(model_path()), device="cpu"), options)
 
 
-def shipped_batched(options: Options, batch: int) -> Side:
-    """The batched engine with it."""
-    return Batched(whisper.load_model(str(model_path()), device="cpu"), options, batch)
+def testmodel_batched(options: Options, batch: int) -> Runner:
+    """The batched engine with the test model."""
+    return BatchedRunner(whisper.load_model(str(model_path()), device="cpu"), options, batch)
 
 
-def shipped_faster(options: Options, threads: int) -> Side:
-    """faster-whisper with its weights converted."""
-    from benchmarks.engines.faster_whisper import Faster
+def testmodel_faster_whisper(options: Options, threads: int) -> Runner:
+    """faster-whisper with the test model's weights, converted."""
+    from benchmarks.engines.faster_whisper_runner import FasterWhisperRunner
 
-    return Faster(str(model_path()), options, threads)
+    return FasterWhisperRunner(str(model_path()), options, threads)
 
 
 def run_base(folder: Path, chosen: argparse.Namespace) -> bool:
-    """Random weights of `base` dimensions, every window as many tokens."""
+    """Random weights with the dimensions of base, and the same number of tokens for every window."""
     recordings = noise_corpus(folder, max(1, chosen.files // 2), 30.0)
-    options = asked(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
-    sides: list[Side] = [
-        Apart(partial(base_reference, options), chosen.threads),
-        Apart(partial(base_batched, options, min(chosen.batch, 16)), chosen.threads),
+    options = decoding_options(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
+    runners: list[Runner] = [
+        SubprocessRunner(partial(base_openai_whisper, options), chosen.threads),
+        SubprocessRunner(partial(base_batched, options, min(chosen.batch, 16)), chosen.threads),
     ]
-    results = compare(sides, recordings, chosen.rounds)
+    results = compare(runners, recordings, chosen.rounds)
     print_table(f"Random weights of base, float32, greedy, {TOKENS} tokens a window", results, recordings)
     return results[1].ratio >= BASE_WALL
 
 
-def base_reference(options: Options) -> Side:
+def base_openai_whisper(options: Options) -> Runner:
     """openai-whisper with random weights."""
-    return Reference(random_model("base", TOKENS), options)
+    return OpenAIWhisperRunner(random_model("base", TOKENS), options)
 
 
-def base_batched(options: Options, batch: int) -> Side:
-    """The batched engine with them."""
-    return Batched(random_model("base", TOKENS), options, batch)
+def base_batched(options: Options, batch: int) -> Runner:
+    """The batched engine with random weights."""
+    return BatchedRunner(random_model("base", TOKENS), options, batch)
 
 
 def run_long(folder: Path, chosen: argparse.Namespace) -> bool:
     """One long file: window after window, or cut at silences into pieces that are decoded side by side."""
     recordings = [long_recording(folder, LONG_SECONDS)]
-    sides: list[Side] = [
-        Apart(partial(renamed, form.value, asked(beam_size=1, long_form=form), chosen.batch), chosen.threads)
+    runners: list[Runner] = [
+        SubprocessRunner(
+            partial(renamed, form.value, decoding_options(beam_size=1, long_form=form), chosen.batch), chosen.threads
+        )
         for form in LongForm
     ]
-    results = compare(sides, recordings, chosen.rounds)
+    results = compare(runners, recordings, chosen.rounds)
     print_table(f"Test model, one file of {LONG_SECONDS / 60:.0f} minutes, greedy", results, recordings)
     for one in results:
         print(f"WER of {one.name} to what was spoken: {word_errors([recordings[0].text], one.texts):.2%}")
@@ -138,25 +140,25 @@ def run_long(folder: Path, chosen: argparse.Namespace) -> bool:
 def run_shared(folder: Path, chosen: argparse.Namespace) -> bool:
     """One file on cores of which another process wants one, and on cores that nobody else wants."""
     recordings = [long_recording(folder, SHARED_SECONDS)]
-    options = asked(beam_size=1)
+    options = decoding_options(beam_size=1)
     briefly = {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
-    sides: list[Side] = [
-        Apart(partial(shipped_reference, options), chosen.threads),
-        Apart(partial(renamed, "batched, OpenMP as it is", options, 1), chosen.threads),
-        Apart(partial(renamed, "batched, as the worker sets it", options, 1), chosen.threads, briefly),
+    runners: list[Runner] = [
+        SubprocessRunner(partial(testmodel_openai_whisper, options), chosen.threads),
+        SubprocessRunner(partial(renamed, "batched, OpenMP as it is", options, 1), chosen.threads),
+        SubprocessRunner(partial(renamed, "batched, as the worker sets it", options, 1), chosen.threads, briefly),
     ]
     title = f"Test model, one file of {SHARED_SECONDS:.0f} s, greedy, {chosen.threads} threads"
-    print_table(f"{title}, alone", compare(sides, recordings, chosen.rounds), recordings)
+    print_table(f"{title}, alone", compare(runners, recordings, chosen.rounds), recordings)
     with busy_process():
-        print_table(f"{title}, beside a busy process", compare(sides, recordings, chosen.rounds), recordings)
+        print_table(f"{title}, beside a busy process", compare(runners, recordings, chosen.rounds), recordings)
     return True
 
 
-def renamed(name: str, options: Options, batch: int) -> Side:
-    """The batched engine with the test model, by the name of what sets it apart."""
-    side = shipped_batched(options, batch)
-    side.name = name
-    return side
+def renamed(name: str, options: Options, batch: int) -> Runner:
+    """The batched engine with the test model, under a name that says what is special about it."""
+    runner = testmodel_batched(options, batch)
+    runner.name = name
+    return runner
 
 
 COMPARISONS = {"speech": run_greedy, "beams": run_beams, "base": run_base, "long": run_long, "shared": run_shared}

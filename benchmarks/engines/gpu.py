@@ -22,11 +22,11 @@ from transcription_worker.engines.triton_link import use_prebuilt_link
 from transcription_worker.engines.whisper_arguments import transcribe_arguments
 from whisper.audio import CHUNK_LENGTH
 
+from benchmarks.engines.half_precision import print_text_agreement
 from benchmarks.engines.machine import describe_machine
-from benchmarks.engines.models import SIZES, random_model
-from benchmarks.engines.precision import print_equality
+from benchmarks.engines.random_models import SIZES, random_model
 from benchmarks.engines.roofline import Device, measure_device, window_cost
-from benchmarks.engines.sides import now
+from benchmarks.engines.runners import now
 
 TOKENS = 100
 EOT = 50257
@@ -57,7 +57,7 @@ def main() -> int:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{name}: {measured.flops / 1e12:.1f} TFLOP/s {dtype}, {measured.bandwidth / 1e12:.2f} TB/s")
     kept = [run_size(size, device, measured, chosen) for size in chosen.size]
-    print_equality(device)
+    print_text_agreement(device)
     return 0 if all(kept) else 1
 
 

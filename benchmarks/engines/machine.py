@@ -1,4 +1,4 @@
-"""What a benchmark ran on, for its first lines."""
+"""The machine that a benchmark ran on."""
 
 import importlib.metadata
 import os
@@ -8,7 +8,7 @@ from transcription_worker.device import cpu_name
 
 
 def describe_machine(threads: int) -> None:
-    """Prints processor, versions and load."""
+    """Print processor, versions and load."""
     versions = {name: _version(name) for name in ("torch", "openai-whisper", "faster-whisper", "ctranslate2")}
     print(f"{cpu_name()}, {os.cpu_count()} cores, {threads} threads, load {os.getloadavg()[0]:.1f} before the start")
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {found}" for name, found in versions.items()))

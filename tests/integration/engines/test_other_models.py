@@ -7,7 +7,7 @@ import whisper
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 
-from benchmarks.engines.models import random_model
+from benchmarks.engines.random_models import random_model
 from tests.support.engine_cases import all_cases, told, transcripts, with_fallback, without_long
 from tests.support.testmodel import model_path
 

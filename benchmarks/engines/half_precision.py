@@ -1,4 +1,4 @@
-"""How far half precision moves the text: measured on the test model, not asserted."""
+"""How much the text changes in half precision: printed for the test model, not asserted."""
 
 import tempfile
 from pathlib import Path
@@ -10,19 +10,23 @@ from transcription_worker.engines.protocol import Options
 
 from benchmarks.engines.compare import word_errors
 from benchmarks.engines.corpus import speech_corpus
-from benchmarks.engines.sides import Batched, Reference
+from benchmarks.engines.runners import BatchedRunner, OpenAIWhisperRunner
 from tests.support.testmodel import model_path
 
 FILES = 32
 
 
-def print_equality(device: torch.device) -> None:
+def print_text_agreement(device: torch.device) -> None:
     """The batched engine's texts beside openai-whisper's, in the precision that each takes on this device by itself."""
     options = Options(TaskKind.TRANSCRIBE, None, Decoding(beam_size=1), LanguageDetection(windows=1))
     with tempfile.TemporaryDirectory() as folder:
         recordings = speech_corpus(Path(folder), FILES)
-        reference = Reference(whisper.load_model(str(model_path()), device=str(device)), options).run(recordings).texts
-        found = Batched(whisper.load_model(str(model_path()), device=str(device)), options).run(recordings).texts
+        reference = (
+            OpenAIWhisperRunner(whisper.load_model(str(model_path()), device=str(device)), options)
+            .run(recordings)
+            .texts
+        )
+        found = BatchedRunner(whisper.load_model(str(model_path()), device=str(device)), options).run(recordings).texts
     same = sum(one == other for one, other in zip(reference, found, strict=True))
     spoken = [one.text for one in recordings]
     print(

@@ -1,4 +1,4 @@
-"""Models of random weights with the dimensions of the official ones."""
+"""Models with random weights and the dimensions of the official models."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def dimensions(size: str, text_context: int) -> Any:
 def random_model(size: str, tokens: int, device: str = "cpu") -> Any:
     """A Whisper that never ends by itself where `eot` is suppressed: it gives `tokens` tokens for every window.
 
-    whisper.decoding stops after half of n_text_ctx, on both sides of a comparison alike.
+    whisper.decoding stops after half of n_text_ctx, for every engine of a comparison alike.
     """
     torch.manual_seed(SEED)
     with torch.device(device):

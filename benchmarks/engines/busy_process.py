@@ -1,4 +1,4 @@
-"""Another program on the same cores."""
+"""Another process that competes for the cores."""
 
 import contextlib
 import multiprocessing
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def busy_process() -> Iterator[None]:
-    """A process that wants one core, as long as the block runs."""
+    """Run a process that keeps one core busy for as long as the block runs."""
     process = multiprocessing.get_context("spawn").Process(target=_count, daemon=True)
     process.start()
     try:

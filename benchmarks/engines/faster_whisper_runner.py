@@ -1,7 +1,7 @@
-"""faster-whisper as a side of a comparison: the same weights converted, in the way that is fastest for it here.
+"""faster-whisper in a comparison: the same weights, converted, in the configuration that is fastest on this machine.
 
-Its pipeline batches the pieces of one file; files run side by side in as many threads as it has workers. The first run tries
-every way on its files and keeps the fastest.
+Its pipeline batches the pieces of one file, and files run in parallel in as many threads as it has workers. The first run
+tries every configuration on its files and keeps the fastest.
 """
 
 import importlib
@@ -22,15 +22,15 @@ from transcription_worker.engines.faster_whisper.conversion import ensure_conver
 from transcription_worker.engines.protocol import Options
 
 from benchmarks.engines.corpus import Recording
-from benchmarks.engines.sides import Measured, Times, now
+from benchmarks.engines.runners import Measurement, PartTimes, now
 
 CPU = torch.device("cpu")
-BATCHES = (0, 4, 8, 16)  # pieces of a file; 0: WhisperModel's own way, window after window
+BATCHES = (0, 4, 8, 16)  # pieces of a file; 0: WhisperModel without batches, one window after the other
 
 
 @dataclass(frozen=True)
-class Way:
-    """`workers`: files side by side; the threads are shared between them."""
+class Configuration:
+    """`workers`: how many files run in parallel; they share the threads."""
 
     workers: int
     batch: int
@@ -41,8 +41,8 @@ class Way:
         return f"faster-whisper, {how}, {self.workers} at a time"
 
 
-class Faster:
-    """`path`: openai-whisper's checkpoint. CTranslate2 computes in float32, as the others do on a CPU."""
+class FasterWhisperRunner:
+    """`path` is a checkpoint of openai-whisper. CTranslate2 computes in float32, as the other engines do on a CPU."""
 
     name = "faster-whisper"
 
@@ -52,7 +52,7 @@ class Faster:
         self._converted = Path(self._folder.name) / "model"
         ensure_converted(weights.read_checkpoint(Path(path)), None, self._converted)
         self._models = {workers: self._model(workers) for workers in {1, threads}}
-        self._way: Way | None = None
+        self._configuration: Configuration | None = None
 
     def _model(self, workers: int) -> Any:
         return faster_whisper.WhisperModel(
@@ -63,26 +63,28 @@ class Faster:
             num_workers=workers,
         )
 
-    def run(self, recordings: Sequence[Recording]) -> Measured:
-        """As Side."""
-        if self._way is None:
-            ways = [Way(workers, batch) for workers in self._models for batch in BATCHES]
-            for way in ways:
-                self._run(way, recordings[:1])
-            self._way = min(ways, key=lambda way: self._run(way, recordings).wall)
-            self.name = self._way.name
-        return self._run(self._way, recordings)
+    def run(self, recordings: Sequence[Recording]) -> Measurement:
+        """See `Runner.run`."""
+        if self._configuration is None:
+            configurations = [Configuration(workers, batch) for workers in self._models for batch in BATCHES]
+            for configuration in configurations:
+                self._run(configuration, recordings[:1])
+            self._configuration = min(
+                configurations, key=lambda configuration: self._run(configuration, recordings).wall
+            )
+            self.name = self._configuration.name
+        return self._run(self._configuration, recordings)
 
-    def _run(self, way: Way, recordings: Sequence[Recording]) -> Measured:
-        """Parts that run side by side take the clock's time once."""
-        model, times = self._models[way.workers], Times(time.perf_counter)
-        with _watched(model, times), ThreadPoolExecutor(way.workers) as pool:
+    def _run(self, configuration: Configuration, recordings: Sequence[Recording]) -> Measurement:
+        """Transcribe with one configuration. Times that workers measure in parallel are divided by their number."""
+        model, times = self._models[configuration.workers], PartTimes(time.perf_counter)
+        with _watched(model, times), ThreadPoolExecutor(configuration.workers) as pool:
             began = now(CPU)
-            texts = list(pool.map(lambda one: self._text(model, way, one), recordings))
+            texts = list(pool.map(lambda one: self._text(model, configuration, one), recordings))
             wall = now(CPU) - began
-        return Measured(wall, max(0.0, wall - sum(times.parts.values()) / way.workers), texts)
+        return Measurement(wall, max(0.0, wall - sum(times.parts.values()) / configuration.workers), texts)
 
-    def _text(self, model: Any, way: Way, recording: Recording) -> str:
+    def _text(self, model: Any, configuration: Configuration, recording: Recording) -> str:
         decoding = self._options.decoding
         arguments: dict[str, Any] = {
             "language": self._options.language,
@@ -92,17 +94,17 @@ class Faster:
             "suppress_tokens": list(decoding.suppress_tokens),
             "without_timestamps": decoding.without_timestamps,
         }
-        if way.batch:
+        if configuration.batch:
             pipeline = faster_whisper.BatchedInferencePipeline(model)
-            segments, _ = pipeline.transcribe(str(recording.path), batch_size=way.batch, **arguments)
+            segments, _ = pipeline.transcribe(str(recording.path), batch_size=configuration.batch, **arguments)
         else:
             segments, _ = model.transcribe(str(recording.path), **arguments)
         return "".join(segment.text for segment in segments)
 
 
 @contextmanager
-def _watched(model: Any, times: Times) -> Iterator[None]:
-    """Its reading of a file, voice activity detection and spectrogram as audio; its encoder."""
+def _watched(model: Any, times: PartTimes) -> Iterator[None]:
+    """Measure reading, voice activity detection and the spectrogram as `audio`, and the encoder as `encoder`."""
     module: Any = importlib.import_module("faster_whisper.transcribe")
     names = ("decode_audio", "get_speech_timestamps")
     originals: dict[str, Callable[..., Any]] = {name: getattr(module, name) for name in names}

@@ -1,4 +1,4 @@
-"""The sides of a comparison: each transcribes the same files with the same options, and tells where its time went."""
+"""Engines of a comparison: each transcribes the same files with the same options, and says where its time went."""
 
 import contextlib
 import importlib
@@ -26,15 +26,15 @@ from benchmarks.engines.corpus import Recording
 
 
 @dataclass
-class Times:
-    """Seconds spent in named parts, by all threads. `clock`: time.thread_time counts what a thread works, not what it waits."""
+class PartTimes:
+    """Seconds that all threads spent in named parts. With the clock time.thread_time, waiting does not count."""
 
     clock: Callable[[], float]
     parts: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its time added to the part's."""
+        """The function, with the time of each call added to the part."""
 
         def measured(*args: Any, **kwargs: Any) -> Any:
             began = self.clock()
@@ -49,59 +49,59 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """`wall`: from the files to the texts, seconds; `decoding`: of it, all but audio and encoder; `texts` in the files' order."""
+class Measurement:
+    """`wall`: seconds from the files to the texts; `decoding`: the part that is neither audio nor encoder; `texts`: one per file."""
 
     wall: float
     decoding: float
     texts: list[str]
 
 
-class Side(Protocol):
-    """One way to transcribe."""
+class Runner(Protocol):
+    """An engine with its model and options."""
 
     name: str
 
-    def run(self, recordings: Sequence[Recording]) -> Measured:
-        """All files, from their paths on."""
+    def run(self, recordings: Sequence[Recording]) -> Measurement:
+        """Transcribe all files, beginning with their paths."""
         ...
 
 
 def now(device: torch.device) -> float:
-    """Seconds, once all that was launched is done."""
+    """The clock in seconds, read after everything that was launched on the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def _programs() -> float:
-    """Seconds that programs which this process started and that have ended have worked."""
+    """CPU seconds of the programs that this process started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-class Reference:
-    """openai-whisper's transcribe, one file after the other."""
+class OpenAIWhisperRunner:
+    """whisper.transcribe, one file after the other."""
 
     name = "openai-whisper"
 
     def __init__(self, model: Any, options: Options) -> None:
         self._model, self._options = model, options
 
-    def run(self, recordings: Sequence[Recording]) -> Measured:
-        """As Side."""
+    def run(self, recordings: Sequence[Recording]) -> Measurement:
+        """See `Runner.run`."""
         model, device = self._model, torch.device(self._model.device)
         arguments = transcribe_arguments(self._options, half=device.type == "cuda")
-        times = Times(partial(now, device))
+        times = PartTimes(partial(now, device))
         with _watched(model, times):
             began = now(device)
             texts = [whisper.transcribe(model, str(one.path), **arguments)["text"] for one in recordings]
             wall = now(device) - began
-        return Measured(wall, wall - sum(times.parts.values()), texts)
+        return Measurement(wall, wall - sum(times.parts.values()), texts)
 
 
 @contextlib.contextmanager
-def _watched(model: Any, times: Times) -> Iterator[None]:
+def _watched(model: Any, times: PartTimes) -> Iterator[None]:
     module: Any = importlib.import_module("whisper.transcribe")
     spectrogram, encode = module.log_mel_spectrogram, model.encoder.forward
     module.log_mel_spectrogram = times.timed("audio", spectrogram)  # decodes the file too
@@ -113,23 +113,24 @@ def _watched(model: Any, times: Times) -> Iterator[None]:
         del model.encoder.forward
 
 
-class Batched:
-    """Our engine."""
+class BatchedRunner:
+    """The batched engine."""
 
     def __init__(self, model: Any, options: Options, batch: int | None = None) -> None:
         self._engine, self._options = BatchedEngine(model, batch=batch), options
         self._device = torch.device(model.device)
         self.name = f"batched, {self._engine.batch} at a time"
 
-    def run(self, recordings: Sequence[Recording]) -> Measured:
-        """As Side. Schedulers work side by side, so that the encoder's share of the wall is the mean of theirs.
+    def run(self, recordings: Sequence[Recording]) -> Measurement:
+        """See `Runner.run`.
 
-        Files are opened in threads and programs beside the model, on the same cores: their share of the wall is the time
-        that they work by the cores. Whatever a scheduler waits for counts as decoding.
+        Schedulers run in parallel, so the encoder's share of the wall time is the mean of theirs. Files are opened in
+        threads and programs on the same cores as the model: their share is their CPU time divided by the number of cores.
+        Whatever a scheduler waits for counts as decoding.
         """
         on_gpu = self._device.type == "cuda"
-        times = Times(partial(now, self._device) if on_gpu else time.thread_time)
-        opening = Times(time.thread_time)
+        times = PartTimes(partial(now, self._device) if on_gpu else time.thread_time)
+        opening = PartTimes(time.thread_time)
         schedulers = scheduler_count(self._engine.batch, torch.get_num_threads(), self._device)
         before = _programs()
         with self._watched(times, opening), tempfile.TemporaryDirectory() as scratch:
@@ -137,10 +138,10 @@ class Batched:
             texts = self._texts(recordings, Path(scratch))
             wall = now(self._device) - began
         opened = (sum(opening.parts.values()) + _programs() - before) / len(os.sched_getaffinity(0))
-        return Measured(wall, wall - sum(times.parts.values()) / schedulers - opened, texts)
+        return Measurement(wall, wall - sum(times.parts.values()) / schedulers - opened, texts)
 
     @contextlib.contextmanager
-    def _watched(self, times: Times, opening: Times) -> Iterator[None]:
+    def _watched(self, times: PartTimes, opening: PartTimes) -> Iterator[None]:
         engine, compute = self._engine, self._engine._compute
         window = LogMel.window
         # By setattr: a method that is replaced is no method to a type checker.
