@@ -207,19 +207,19 @@ class LanguageDetection:
         0.0,
         minimum=0,
         maximum=1,
-        help="The least probability of the likeliest language, among the candidates where there are any. What follows below "
-        "it is said by below.",
+        help="The least probability of the likeliest language, among the candidates where there are any. "
+        "languageDetection.below says what happens below it.",
     )
     below: UncertainLanguage = option(
         UncertainLanguage.ALLOW,
-        help="Where no language reaches minProbability. allow takes the likeliest nevertheless, default takes the language "
-        "of default, fail fails with LanguageUncertain before anything is transcribed.",
+        help="Where no language reaches minProbability. allow takes the likeliest nevertheless, default takes "
+        "languageDetection.default, fail fails with LanguageUncertain before anything is transcribed.",
     )
     default: str | None = option(
         None,
         max_length=8,
         choices=CODES,
-        help="The language's code that below falls back to, only with below default.",
+        help="The code of the language that languageDetection.below falls back to, only where that is default.",
     )
 
 
@@ -233,7 +233,7 @@ class Quality:
             EngineKind.OPENAI_WHISPER: (QualityPolicy.RETRY,),
             EngineKind.FASTER_WHISPER: (QualityPolicy.RETRY,),
         },
-        help="warn flags their segments in the json and counts them in the status. retry decodes such a window again at the "
+        help="warn flags suspect segments in the json and counts them in the status. retry decodes such a window again at the "
         "next temperatures and keeps the better text. fail flags, writes the transcripts, and fails with QualityRejected "
         "if the verdict is bad.",
     )

@@ -1,8 +1,10 @@
-"""Writes docs/reference.md."""
+"""Writes docs/reference.md, and the tables of options in docs/local.md."""
 
 from hack.crd.resource import read_crd
+from hack.docs.local import LOCAL, render_local
 from hack.docs.reference import REFERENCE, render_reference
 
 if __name__ == "__main__":
     REFERENCE.write_text(render_reference(read_crd()))
-    print(f"wrote {REFERENCE}")
+    LOCAL.write_text(render_local(LOCAL.read_text()))
+    print(f"wrote {REFERENCE} and the tables of {LOCAL}")

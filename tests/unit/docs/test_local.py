@@ -3,26 +3,35 @@
 import re
 
 import pytest
-from transcription_worker.local.options import GROUPS, Flag, spell_with_dashes
+from transcription_worker.local.options import GROUPS, spell_with_dashes
 from transcription_worker.local.plan import make_plan
 from transcription_worker.main import make_parser
 
+from hack.docs.local import render_local
 from tests.support.repository import ROOT
 
 TEXT = (ROOT / "docs/local.md").read_text()
 FLAGS = {flag.name: flag for flags in GROUPS.values() for flag in flags}
 
 
-def row(flag: Flag) -> str:
-    names = f"`--{flag.name}`" + (f", `{flag.short}`" if flag.short else "")
-    default = "" if flag.default is None or flag.switch else f"`{flag.default}`"
-    one_of = "; one of " + ", ".join(f"`{choice}`" for choice in flag.choices) if flag.choices else ""
-    return f"| {names} | {default} | {flag.help}{one_of} |"
+def test_the_tables_are_as_make_docs_writes_them() -> None:
+    assert render_local(TEXT) == TEXT
+
+
+def test_a_page_without_the_places_of_the_tables_is_refused() -> None:
+    with pytest.raises(ValueError, match="got a page without its comments"):
+        render_local("# Without a cluster")
 
 
 @pytest.mark.parametrize("name", FLAGS)
-def test_the_page_has_each_option_with_its_default_and_meaning(name: str) -> None:
-    assert row(FLAGS[name]) in TEXT.splitlines()
+def test_the_page_has_each_option_with_its_default_its_meaning_and_its_choices(name: str) -> None:
+    flag = FLAGS[name]
+    (row,) = [line for line in TEXT.splitlines() if line.startswith(f"| `--{name}`")]
+    _, spellings, default, meaning, _ = row.split("|")
+    assert (f"`{flag.short}`" in spellings) is (flag.short is not None)
+    assert default.strip(" `") == ("" if flag.default is None or flag.switch else str(flag.default))
+    assert meaning.startswith(f" {flag.help}")
+    assert all(f"`{choice}`" in meaning for choice in flag.choices)
 
 
 def test_the_page_has_no_option_that_the_command_has_not() -> None:

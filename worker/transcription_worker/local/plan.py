@@ -1,6 +1,7 @@
 """What the local command was asked for: its options joined, and what contradicts itself refused."""
 
 import argparse
+import dataclasses
 import math
 import os
 from collections.abc import Iterator
@@ -12,24 +13,24 @@ import numpy as np
 from transcription_api.spec import (
     DEFAULT_BEAM_SIZE,
     DEFAULT_BEST_OF,
+    AudioSelection,
     Channel,
     Decoding,
     DevicePolicy,
     EngineKind,
     Format,
     LanguageDetection,
-    LongForm,
     Precision,
     Quality,
-    QualityPolicy,
     Subtitles,
     TaskKind,
     UncertainLanguage,
 )
 
 from transcription_worker.engines.protocol import Options
-from transcription_worker.local.options import DETECTION
+from transcription_worker.local.flags import given_part
 
+DETECTION = LanguageDetection()
 # Trained to transcribe alone: asked to translate they write the spoken language.
 CANNOT_TRANSLATE = ("turbo", "large-v3-turbo")
 ENGLISH_ALONE = ".en"
@@ -59,6 +60,7 @@ def make_plan(given: argparse.Namespace) -> Plan:
     """Raises ValueError with the option, its value and what was expected."""
     for wrong in contradictions(given):
         raise ValueError(wrong)
+    audio = given_part(AudioSelection, given)
     return Plan(
         files=tuple(given.file),
         output_dir=given.output_dir,
@@ -71,17 +73,15 @@ def make_plan(given: argparse.Namespace) -> Plan:
         engine=EngineKind(given.engine),
         batch=given.batch_size,
         threads=given.threads or None,
-        channel=Channel(given.channel),
-        subtitles=Subtitles(
-            given.max_line_width, given.max_line_count, given.max_words_per_line, given.highlight_words
-        ),
+        channel=audio.channel,
+        subtitles=given_part(Subtitles, given),
         options=Options(
             task=TaskKind(given.task),
             language=given.language,
             decoding=_decoding(given),
-            detection=_detection(given),
-            clips=given.clip_timestamps,
-            quality=Quality(QualityPolicy(given.quality)),
+            detection=given_part(LanguageDetection, given),
+            clips=audio.clips,
+            quality=given_part(Quality, given),
         ),
     )
 
@@ -93,24 +93,16 @@ def whisper_cache() -> Path:
 
 
 def _decoding(given: argparse.Namespace) -> Decoding:
-    return Decoding(
+    """Fields that whisper's command says in another way than the spec are read here, all others by given_part."""
+    return dataclasses.replace(
+        given_part(Decoding, given),
         temperatures=temperatures(given.temperature, given.temperature_increment_on_fallback),
         beam_size=_counted(given.beam_size, DEFAULT_BEAM_SIZE),
         best_of=_counted(given.best_of, DEFAULT_BEST_OF),
-        patience=given.patience,
-        length_penalty=given.length_penalty,
-        initial_prompt=given.initial_prompt,
-        carry_initial_prompt=given.carry_initial_prompt,
-        condition_on_previous_text=given.condition_on_previous_text,
         # A threshold that nothing is above is none.
         compression_ratio_threshold=_or_infinity(given.compression_ratio_threshold),
-        logprob_threshold=given.logprob_threshold,
         no_speech_threshold=_or_infinity(given.no_speech_threshold),
-        word_timestamps=given.word_timestamps,
-        hallucination_silence_threshold=given.hallucination_silence_threshold,
-        suppress_tokens=given.suppress_tokens,
         precision=_precision(given),
-        long_form=LongForm(given.long_form),
     )
 
 
@@ -132,16 +124,6 @@ def _precision(given: argparse.Namespace) -> Precision:
     if given.precision is not None:
         return Precision(given.precision)
     return Precision.FLOAT32 if given.fp16 is False else Precision.AUTO
-
-
-def _detection(given: argparse.Namespace) -> LanguageDetection:
-    return LanguageDetection(
-        given.language_windows,
-        given.language_candidates or (),
-        given.language_min_probability,
-        UncertainLanguage(given.language_below),
-        given.language_default,
-    )
 
 
 def contradictions(given: argparse.Namespace) -> Iterator[str]:
