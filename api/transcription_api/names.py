@@ -19,6 +19,10 @@ LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 CONTAINER_NAME = "worker"
 # JSON of a task.Task: all that the worker is told.
 ENV_TASK = "TRANSCRIPTION_TASK"
+# Format of the worker's log lines: json or text. The operator passes on its own.
+ENV_LOG_FORMAT = "LOG_FORMAT"
+# The lowest level that the worker logs: DEBUG, INFO, WARNING or ERROR. The operator passes on its own.
+ENV_LOG_LEVEL = "LOG_LEVEL"
 # Where the kubelet picks up the report.
 TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 # The worker serves GET /progress here.

@@ -7,10 +7,11 @@ import os
 import traceback
 from collections.abc import Mapping
 
-# json or text; the chart sets it for operator and workers alike.
-ENV_FORMAT = "LOG_FORMAT"
+from transcription_api import names
 
-# Libraries whose debug lines hold requests, headers or data: they never go below warnings.
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+# Libraries whose debug lines hold requests, headers or data: their loggers show warnings and errors only.
 NOISY = ("botocore", "boto3", "s3transfer", "urllib3", "numba")
 
 # The subject of every line: namespace, name and uid of the resource.
@@ -18,13 +19,24 @@ _subject: dict[str, str] = {}
 
 
 def start_logging() -> None:
-    """Once, before anything is logged."""
+    """Set up logging as the environment says. Called once, before anything is logged.
+
+    LOG_FORMAT is json or text, and LOG_LEVEL one of LEVELS. Without them, or with any other value, lines are text at INFO.
+    """
+    level = logging.getLevelNamesMapping()[_level_name()]
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if os.environ.get(ENV_FORMAT) == "json" else TextFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    handler.setFormatter(JsonFormatter() if os.environ.get(names.ENV_LOG_FORMAT) == "json" else TextFormatter())
+    logging.basicConfig(level=max(level, logging.INFO), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    # Only our own lines go below INFO: what a library logs there may hold data.
+    logging.getLogger("transcription_worker").setLevel(level if level < logging.INFO else logging.NOTSET)
     for name in NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _level_name() -> str:
+    name = os.environ.get(names.ENV_LOG_LEVEL, "")
+    return name if name in LEVELS else "INFO"
 
 
 def log_about(subject: Mapping[str, str]) -> None:

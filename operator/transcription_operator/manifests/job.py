@@ -169,6 +169,8 @@ def _container(resource: Resource, spec: Spec, config: Config, mounts: list[Mani
         "imagePullPolicy": config.worker_image_pull_policy,
         "env": [
             {"name": names.ENV_TASK, "value": _task(resource)},
+            {"name": names.ENV_LOG_FORMAT, "value": config.log_format},
+            {"name": names.ENV_LOG_LEVEL, "value": config.log_level},
             # The root filesystem is read-only, so the caches of libraries go to the scratch volume.
             {"name": "HOME", "value": names.SCRATCH_DIR},
             {"name": "XDG_CACHE_HOME", "value": f"{names.SCRATCH_DIR}/.cache"},

@@ -165,7 +165,7 @@ def test_no_secret_prompt_or_text_reaches_log_or_report(
     container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
     prompt = "canary of the prompt"
-    container.env = {"LOG_FORMAT": "json"}
+    container.env = {names.ENV_LOG_FORMAT: "json"}
     upload_model(server)
     model = {"s3": container.endpoint(bucket="models", key="tiny/model.pt")}
     decoding = {"initialPrompt": prompt, "temperatures": [0], "beamSize": 1}
@@ -178,6 +178,18 @@ def test_no_secret_prompt_or_text_reaches_log_or_report(
     assert prompt not in shown
     text = written_objects(server, prefix)["01.txt"].decode().splitlines()[0]
     assert text not in shown
+
+
+def test_the_level_of_the_environment_hides_what_is_below_it(
+    container: WorkerContainer, speech: Path, prefix: str
+) -> None:
+    spec = container.spec(SPEECH_KEY, prefix, decoding={"temperatures": [0], "beamSize": 1})
+    told = container.run(spec)
+    assert (told.code, " INFO " in told.log) == (0, True), told.log
+    container.env = {names.ENV_LOG_LEVEL: "WARNING"}
+    spec["destination"]["s3"]["prefix"] += "quiet/"
+    quiet = container.run(spec)
+    assert (quiet.code, " INFO " in quiet.log) == (0, False), quiet.log
 
 
 @pytest.mark.parametrize("stage", ["fetch", "transcribe"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
+from transcription_api import names
 from transcription_worker import logs
 
 SUBJECT = {"namespace": "team-a", "name": "interview", "uid": "7c1d"}
@@ -54,3 +55,49 @@ def test_a_traceback_shows_where_and_what_kind_but_not_the_words(formatter: logg
     assert "ValueError" in line
     assert "in fail" in line
     assert "patient" not in line
+
+
+@pytest.fixture
+def _restored_logging() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("", "transcription_worker", *logs.NOISY)]
+    levels, handlers = [logger.level for logger in loggers], logging.root.handlers
+    logging.root.handlers = []
+    yield
+    logging.captureWarnings(False)
+    logging.root.handlers = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def logged_at(level: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """Which of the lines below reach standard error, with this LOG_LEVEL and JSON as the format."""
+    monkeypatch.setenv(names.ENV_LOG_FORMAT, "json")
+    if level is not None:
+        monkeypatch.setenv(names.ENV_LOG_LEVEL, level)
+    logs.start_logging()
+    for name in ("transcription_worker.run", "whisper", "botocore"):
+        for at in logs.LEVELS:
+            logging.getLogger(name).log(logging.getLevelNamesMapping()[at], "%s %s", name.partition(".")[0], at)
+    return {json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()}
+
+
+ERRORS = {"transcription_worker ERROR", "whisper ERROR", "botocore ERROR"}
+WARNINGS = ERRORS | {"transcription_worker WARNING", "whisper WARNING", "botocore WARNING"}
+INFOS = WARNINGS | {"transcription_worker INFO", "whisper INFO"}
+
+
+@pytest.mark.usefixtures("_restored_logging")
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        (None, INFOS),
+        ("loud", INFOS),
+        ("DEBUG", INFOS | {"transcription_worker DEBUG"}),
+        ("WARNING", WARNINGS),
+        ("ERROR", ERRORS),
+    ],
+)
+def test_the_level_of_the_environment_hides_lines_below_it_and_never_shows_debug_lines_of_libraries(
+    level: str | None, shown: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert logged_at(level, monkeypatch, capsys) == shown
