@@ -142,17 +142,17 @@ class BatchedRunner:
 
     @contextlib.contextmanager
     def _watched(self, times: PartTimes, opening: PartTimes) -> Iterator[None]:
-        engine, compute = self._engine, self._engine._compute
+        engine, runner = self._engine, self._engine._runner
         window = LogMel.window
         # By setattr: a method that is replaced is no method to a type checker.
         setattr(engine, "_open", opening.timed("audio", engine._open))  # noqa: B010
-        setattr(compute, "encode", times.timed("encoder", compute.encode))  # noqa: B010
+        setattr(runner, "encode", times.timed("encoder", runner.encode))  # noqa: B010
         setattr(LogMel, "window", times.timed("audio", window))  # noqa: B010
         try:
             yield
         finally:
             setattr(LogMel, "window", window)  # noqa: B010
-            del compute.encode, engine._open
+            del runner.encode, engine._open
 
     def _texts(self, recordings: Sequence[Recording], scratch: Path) -> list[str]:
         inputs = (self._input(number, one, scratch) for number, one in enumerate(recordings))

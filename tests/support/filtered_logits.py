@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transcription_worker.engines.batched.decoding.logit_rules import Rules, Trace
-from transcription_worker.engines.batched.kernels.vocabulary_cpu import packed
+from transcription_worker.engines.batched.decoding.logit_rules import LogitRules, RuleState
+from transcription_worker.engines.batched.kernels.vocabulary_cpu import pack_embedding
 from whisper.decoding import ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
@@ -17,15 +17,17 @@ CPU = torch.device("cpu")
 SUPPRESSED = (*TOKENIZER.non_speech_tokens, TOKENIZER.sot, TOKENIZER.sot_prev, TOKENIZER.no_timestamps)
 
 
-def rules(timestamps: bool = True, last_initial: int | None = 50) -> Rules:
+def rules(timestamps: bool = True, max_initial_timestamp_index: int | None = 50) -> LogitRules:
     blank = (*TOKENIZER.encode(" "), TOKENIZER.eot)
-    return Rules(TOKENIZER.eot, TOKENIZER.timestamp_begin, SUPPRESSED, blank, timestamps, last_initial)
+    return LogitRules(
+        TOKENIZER.eot, TOKENIZER.timestamp_begin, SUPPRESSED, blank, timestamps, max_initial_timestamp_index
+    )
 
 
-def filters(of: Rules) -> list[LogitFilter]:
+def filters(of: LogitRules) -> list[LogitFilter]:
     """Those of DecodingTask, in its order; the sampled tokens begin at once."""
     found: list[LogitFilter] = [SuppressBlank(TOKENIZER, 0), SuppressTokens(list(of.suppressed))]
-    return [*found, ApplyTimestampRules(TOKENIZER, 0, of.last_initial)] if of.timestamps else found
+    return [*found, ApplyTimestampRules(TOKENIZER, 0, of.max_initial_timestamp_index)] if of.timestamps else found
 
 
 def history(chance: random.Random, length: int) -> list[int]:
@@ -41,14 +43,14 @@ def history(chance: random.Random, length: int) -> list[int]:
     return tokens
 
 
-def traced(histories: list[list[int]], of: Rules) -> Trace:
+def state_after(histories: list[list[int]], of: LogitRules) -> RuleState:
     """What the rules know of rows with these tokens, each given one after the other."""
-    trace = Trace.empty(len(histories), of, CPU)
+    state = RuleState.empty(len(histories), of, CPU)
     for step in range(max(map(len, histories))):
         active = torch.tensor([step < len(tokens) for tokens in histories])
         given = torch.tensor([tokens[step] if step < len(tokens) else 0 for tokens in histories])
-        trace.advance(given, active, of, len(histories))
-    return trace
+        state.update(given, active, of, len(histories))
+    return state
 
 
 def batches() -> Iterator[tuple[list[list[int]], torch.Tensor]]:
@@ -62,7 +64,7 @@ def batches() -> Iterator[tuple[list[list[int]], torch.Tensor]]:
         yield rows, logits
 
 
-def expected(rows: list[list[int]], logits: torch.Tensor, of: Rules) -> torch.Tensor:
+def expected(rows: list[list[int]], logits: torch.Tensor, of: LogitRules) -> torch.Tensor:
     """Log probabilities after whisper's own filters."""
     filtered = logits.clone()
     tokens = torch.tensor(rows, dtype=torch.int64).reshape(len(rows), -1)
@@ -90,9 +92,9 @@ class Logits:
 
     @property
     def packed_embedding(self) -> Any:
-        return packed(self.embedding)
+        return pack_embedding(self.embedding)
 
-    def normed(self, hidden: torch.Tensor) -> torch.Tensor:
+    def final_norm(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Lanes: where memory is short, on a device that goes on by itself, and what the engine's rounds are computed in."""
+"""Decode batches: when memory is short, on an asynchronous device, and the context in which attention is computed."""
 
 import contextlib
 import weakref
@@ -11,13 +11,13 @@ import whisper
 from transcription_api import reasons
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.batched.model import model_runner
-from transcription_worker.engines.batched.model.backend import Ways
-from transcription_worker.engines.batched.model.cross_attention import FeaturesOnly
+from transcription_worker.engines.batched.model.backend import Backend
+from transcription_worker.engines.batched.model.cross_attention import FeatureCrossAttention
 from transcription_worker.engines.batched.model.decoder import Decoder
-from transcription_worker.engines.batched.model.model_runner import Compute
-from transcription_worker.engines.batched.requests import Decoded
+from transcription_worker.engines.batched.model.model_runner import ModelRunner
+from transcription_worker.engines.batched.requests import DecodeResponse
 from transcription_worker.engines.batched.scheduling import scheduler
-from transcription_worker.engines.batched.scheduling.decode_batch import Lane
+from transcription_worker.engines.batched.scheduling.decode_batch import DecodeBatch
 from transcription_worker.engines.batched.scheduling.scheduler import Scheduler
 
 from tests.support.engine_cases import GREEDY, SHORT, by_id, item, options, spoken
@@ -30,54 +30,54 @@ def model() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("by_themselves", "expected"), [(("cpu",), {"launched, heard"}), (("cuda",), {"heard, launched"})]
+    ("async_devices", "expected"), [(("cpu",), {"launched, resumed"}), (("cuda",), {"resumed, launched"})]
 )
-def test_a_gpu_has_steps_to_run_while_the_host_hears_of_windows_that_are_done(
-    model: Any, monkeypatch: pytest.MonkeyPatch, by_themselves: tuple[str, ...], expected: set[str]
+def test_a_gpu_has_steps_to_run_while_the_host_resumes_tasks_whose_windows_are_done(
+    model: Any, monkeypatch: pytest.MonkeyPatch, async_devices: tuple[str, ...], expected: set[str]
 ) -> None:
-    monkeypatch.setattr(scheduler, "RUN_BY_THEMSELVES", by_themselves)
+    monkeypatch.setattr(scheduler, "ASYNC_DEVICES", async_devices)
     events: list[str] = []
     slots = set[int]()
-    launch, collect, go_on = Lane.launch, Lane.collect, Scheduler._go_on
+    launch, collect, resume = DecodeBatch.launch, DecodeBatch.collect, Scheduler._resume
 
-    def launched(self: Lane[Any], count: int = 1) -> None:
+    def launched(self: DecodeBatch[Any], steps: int = 1) -> None:
         events.append("launched")
         slots.add(self.slots)
-        launch(self, count)
+        launch(self, steps)
 
-    def collected(self: Lane[Any]) -> Any:
+    def collected(self: DecodeBatch[Any]) -> Any:
         found = collect(self)
         # Where no other window is being decoded there is nothing to launch.
-        events.extend(["collected"] if found and self.busy else [])
+        events.extend(["collected"] if found and self.used_slots else [])
         return found
 
-    def heard(self: Scheduler, task: Any, answer: Any) -> None:
-        events.extend(["heard"] if isinstance(answer, Decoded) else [])
-        go_on(self, task, answer)
+    def resumed(self: Scheduler, task: Any, answer: Any) -> None:
+        events.extend(["resumed"] if isinstance(answer, DecodeResponse) else [])
+        resume(self, task, answer)
 
-    monkeypatch.setattr(Lane, "launch", launched)
-    monkeypatch.setattr(Lane, "collect", collected)
-    monkeypatch.setattr(Scheduler, "_go_on", heard)
+    monkeypatch.setattr(DecodeBatch, "launch", launched)
+    monkeypatch.setattr(DecodeBatch, "collect", collected)
+    monkeypatch.setattr(Scheduler, "_resume", resumed)
     inputs = [item(str(number), spoken("en", 940 + number, SHORT + 3 * number)) for number in range(5)]
     list(BatchedEngine(model, batch=3).transcribe(inputs))
     orders = [", ".join(events[at + 1 : at + 3]) for at, event in enumerate(events) if event == "collected"]
     assert orders
     assert set(orders) == expected
-    if by_themselves == ("cpu",):
-        # All room at once: another lane's steps would be recorded anew.
+    if async_devices == ("cpu",):
+        # All slots from the start: a larger batch would have to capture its CUDA graphs again.
         assert slots == {3}
 
 
-def test_a_lane_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(6)]
     expected = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
     refused = []
 
-    def grown(self: Lane[Any], slots: int) -> Any:
+    def resized(self: DecodeBatch[Any], slots: int) -> Any:
         refused.append(slots)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(Lane, "grown", grown)
+    monkeypatch.setattr(DecodeBatch, "resized", resized)
     found = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
     assert len(refused) == 1
     assert {name: one.value().text for name, one in found.items()} == {
@@ -85,21 +85,21 @@ def test_a_lane_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pytes
     }
 
 
-def test_a_lane_that_nobody_uses_makes_room_for_one_of_another_kind(
+def test_an_idle_batch_is_dropped_to_make_memory_for_one_with_another_key(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    living: weakref.WeakSet[Lane[Any]] = weakref.WeakSet()
-    refused, begin = [], Lane.__init__
+    living: weakref.WeakSet[DecodeBatch[Any]] = weakref.WeakSet()
+    refused, begin = [], DecodeBatch.__init__
 
-    def begun(self: Lane[Any], *given: Any) -> None:
+    def begun(self: DecodeBatch[Any], *given: Any) -> None:
         if living:
             refused.append(given)
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         begin(self, *given)
         living.add(self)
 
-    monkeypatch.setattr(Lane, "__init__", begun)
-    # No text is probable enough: the window is decoded at one temperature, then in a lane of the other.
+    monkeypatch.setattr(DecodeBatch, "__init__", begun)
+    # No text is probable enough: the window is decoded at one temperature, then in the batch of the other.
     falling = options(GREEDY | {"temperatures": (0.0, 0.4), "logprob_threshold": 0.0}, language="en")
     found = by_id(BatchedEngine(model, batch=3).transcribe([item("a", spoken("en", 940, SHORT), falling)]))
     assert found["a"].value().counters.fallbacks == 1
@@ -112,22 +112,22 @@ def test_windows_that_do_not_fit_together_into_memory_are_done_apart(
     inputs = [item(str(number), spoken("en", 970 + number, SHORT)) for number in range(5)]
     expected = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
     failures = dict.fromkeys(("encode", "launch"), 0)
-    encode, launch = Compute.encode, Lane.launch
+    encode, launch = ModelRunner.encode, DecodeBatch.launch
 
-    def encode_one(self: Compute, mels: list[torch.Tensor]) -> list[torch.Tensor]:
+    def encode_one(self: ModelRunner, mels: list[torch.Tensor]) -> list[torch.Tensor]:
         if len(mels) > 1:
             failures["encode"] += 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return encode(self, mels)
 
-    def launch_two(self: Lane[Any], count: int = 1) -> None:
-        if self.busy > 2:
+    def launch_two(self: DecodeBatch[Any], steps: int = 1) -> None:
+        if self.used_slots > 2:
             failures["launch"] += 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        launch(self, count)
+        launch(self, steps)
 
-    monkeypatch.setattr(Compute, "encode", encode_one)
-    monkeypatch.setattr(Lane, "launch", launch_two)
+    monkeypatch.setattr(ModelRunner, "encode", encode_one)
+    monkeypatch.setattr(DecodeBatch, "launch", launch_two)
     found = by_id(BatchedEngine(model, batch=5).transcribe(inputs))
     assert all(failures.values()), failures
     assert {name: one.value().text for name, one in found.items()} == {
@@ -136,10 +136,10 @@ def test_windows_that_do_not_fit_together_into_memory_are_done_apart(
 
 
 def test_a_window_that_does_not_fit_alone_fails_its_own_file(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(self: Lane[Any], count: int = 1) -> None:
+    def never(self: DecodeBatch[Any], steps: int = 1) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(Lane, "launch", never)
+    monkeypatch.setattr(DecodeBatch, "launch", never)
     inputs = [item(str(number), spoken("en", 970, SHORT)) for number in range(3)]
     found = by_id(BatchedEngine(model, batch=3).transcribe(inputs))
     assert len(found) == 3
@@ -148,7 +148,7 @@ def test_a_window_that_does_not_fit_alone_fails_its_own_file(model: Any, monkeyp
         assert outcome.error.reason is reasons.OUT_OF_MEMORY
 
 
-def test_all_attention_is_computed_in_the_context_that_the_ways_give(
+def test_all_attention_is_computed_in_the_context_that_the_backend_gives(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside: list[str] = []
@@ -169,8 +169,12 @@ def test_all_attention_is_computed_in_the_context_that_the_ways_give(
 
         monkeypatch.setattr(owner, name, called)
 
-    monkeypatch.setattr(model_runner, "choose_ways", lambda *_: Ways(hearing=FeaturesOnly, attending=within))
-    parts = {(Compute, "encode"), (Decoder, "prefill"), (Decoder, "step"), (Decoder, "attend")}
+    monkeypatch.setattr(
+        model_runner,
+        "choose_backend",
+        lambda *_: Backend(cross_attention=FeatureCrossAttention, attention_context=within),
+    )
+    parts = {(ModelRunner, "encode"), (Decoder, "prefill"), (Decoder, "step"), (Decoder, "forward")}
     for owner, name in parts:
         watched(owner, name)
     told_language = options(GREEDY | {"word_timestamps": True})

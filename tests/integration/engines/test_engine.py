@@ -18,7 +18,7 @@ from transcription_api.spec import (
     QualityPolicy,
     UncertainLanguage,
 )
-from transcription_worker.engines.batched.engine import OPENED_AHEAD, BatchedEngine
+from transcription_worker.engines.batched.engine import PREFETCH_DEPTH, BatchedEngine
 from transcription_worker.engines.batched.scheduling.scheduler import Scheduler
 from transcription_worker.engines.protocol import InMemory, Input, Options, Samples
 from transcription_worker.errors import WorkerError
@@ -63,15 +63,15 @@ def failing(error: Exception) -> Callable[[], Any]:
 
 
 def test_one_inputs_failure_is_that_inputs_outcome_and_all_audio_is_closed(model: Any) -> None:
-    good, asked = spoken("en", 960, SHORT), options(GREEDY, language="en")
+    good, requested = spoken("en", 960, SHORT), options(GREEDY, language="en")
     unreadable = WorkerError(reasons.UNSUPPORTED_MEDIA, "cannot decode the source")
     audios = {"good": Watched(good), "breaks": Watched(good, fails_after=0), "also good": Watched(good)}
     # Long enough to be read window by window after the first pass.
     audios["breaks later"] = Watched(np.tile(good, 40), fails_after=9)
     inputs = [
-        Input("missing", failing(unreadable), asked),
-        Input("defect", failing(ZeroDivisionError("canary")), asked),
-        *(Input(name, lambda audio=audio: audio, asked) for name, audio in audios.items()),  # type: ignore[misc]
+        Input("missing", failing(unreadable), requested),
+        Input("defect", failing(ZeroDivisionError("canary")), requested),
+        *(Input(name, lambda audio=audio: audio, requested) for name, audio in audios.items()),  # type: ignore[misc]
     ]
     found = by_id(BatchedEngine(model, batch=3).transcribe(inputs))
     assert found["missing"].error is unreadable
@@ -101,12 +101,12 @@ def test_inputs_are_taken_as_there_is_room_for_them_and_the_rest_stays_when_nobo
     batch = 2
     outcomes = BatchedEngine(model, batch=batch).transcribe(endless())
     assert next(outcomes).value().text
-    assert len(taken) <= 2 * batch + OPENED_AHEAD + 1
+    assert len(taken) <= 2 * batch + PREFETCH_DEPTH + 1
     outcomes.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("scheduler", "opening"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("scheduler", "prefetch"))]
     opened = [audio for audio in taken if audio.closed.is_set()]  # type: ignore[attr-defined]
     # Those that were still to be opened never were.
-    assert len(opened) >= len(taken) - OPENED_AHEAD
+    assert len(opened) >= len(taken) - PREFETCH_DEPTH
 
 
 def test_a_defect_of_a_scheduler_is_raised_where_outcomes_are_taken_and_all_end(
@@ -115,7 +115,7 @@ def test_a_defect_of_a_scheduler_is_raised_where_outcomes_are_taken_and_all_end(
     def broken(self: Scheduler, wait: bool) -> bool:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(Scheduler, "work", broken)
+    monkeypatch.setattr(Scheduler, "run_once", broken)
     audio = Watched(spoken("en", 960, SHORT))
     before = threading.active_count()
     with pytest.raises(ZeroDivisionError, match="a defect"):
@@ -153,11 +153,11 @@ def test_float16_on_a_cpu_is_refused_by_name(model: Any) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "pt"])
-def test_a_long_file_in_pieces_has_the_words_of_the_whole(model: Any, language: str) -> None:
+def test_a_long_file_in_chunks_has_the_words_of_the_whole(model: Any, language: str) -> None:
     samples, utterances = speak(language, 980, 240)
-    asked = options(GREEDY | {"long_form": LongForm.CHUNKED})
+    requested = options(GREEDY | {"long_form": LongForm.CHUNKED})
     seconds: list[float] = []
-    one = dataclasses.replace(item("a", samples, asked), on_progress=seconds.append)
+    one = dataclasses.replace(item("a", samples, requested), on_progress=seconds.append)
     transcript = next(BatchedEngine(model, batch=8).transcribe([one])).value()
     assert transcript.long_form == "chunked"
     assert transcript.language == language
@@ -170,9 +170,9 @@ def test_a_long_file_in_pieces_has_the_words_of_the_whole(model: Any, language: 
     assert seconds[-1] <= 240
 
 
-def test_one_clip_in_pieces_stays_inside_the_clip(model: Any) -> None:
-    asked = options(GREEDY | {"long_form": LongForm.CHUNKED}, clips=(Clip(20.0, 75.0),))
-    transcript = next(BatchedEngine(model).transcribe([item("a", spoken("en", 981, 120), asked)])).value()
+def test_one_clip_in_chunks_stays_inside_the_clip(model: Any) -> None:
+    requested = options(GREEDY | {"long_form": LongForm.CHUNKED}, clips=(Clip(20.0, 75.0),))
+    transcript = next(BatchedEngine(model).transcribe([item("a", spoken("en", 981, 120), requested)])).value()
     assert transcript.segments[0]["start"] >= 20
     assert transcript.segments[-1]["start"] < 75  # a timestamp may point into what fills the last window up
 
@@ -203,8 +203,8 @@ def test_a_language_below_the_minimum_fails_or_takes_the_default(model: Any) -> 
 
 
 def test_only_candidates_are_languages(model: Any) -> None:
-    asked = languages(candidates=("pt", "es"))
-    transcript = next(BatchedEngine(model).transcribe([item("a", spoken("en", 984, 20), asked)])).value()
+    requested = languages(candidates=("pt", "es"))
+    transcript = next(BatchedEngine(model).transcribe([item("a", spoken("en", 984, 20), requested)])).value()
     assert transcript.language in ("pt", "es")
 
 
@@ -225,7 +225,7 @@ def test_a_flagged_window_is_decoded_again_and_the_better_text_is_kept(model: An
 
 
 def test_unflagged_speech_is_not_decoded_again(model: Any) -> None:
-    asked = dataclasses.replace(options(GREEDY), quality=Quality(QualityPolicy.RETRY))
-    transcript = next(BatchedEngine(model).transcribe([item("a", spoken("en", 985, 60), asked)])).value()
+    requested = dataclasses.replace(options(GREEDY), quality=Quality(QualityPolicy.RETRY))
+    transcript = next(BatchedEngine(model).transcribe([item("a", spoken("en", 985, 60), requested)])).value()
     assert transcript.counters.retried == 0
     assert not any("flags" in segment for segment in transcript.segments)

@@ -70,13 +70,13 @@ def test_neither_order_nor_a_second_scheduler_changes_anything(model: Any, expec
 def test_what_a_gpu_computes_is_openai_whispers_too(
     model: Any, expected: dict[str, Transcript], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys and values instead of features, all logits at once, several steps at once before the streams go on; in float32 on the
+    """Keys and values instead of features, all logits at once, several steps in a launch before tasks resume; in float32 on the
     CPU, where it can be compared.
     """
     for module in (decoder, decode_batch, capacity, backend):
-        monkeypatch.setattr(module, "has_loops", lambda *_: False)
+        monkeypatch.setattr(module, "uses_numba", lambda *_: False)
     for module in (scheduler_pool, engine, scheduler):
-        monkeypatch.setattr(module, "RUN_BY_THEMSELVES", ("cpu",))
+        monkeypatch.setattr(module, "ASYNC_DEVICES", ("cpu",))
     short = [case for case in CASES if "min" not in case.name]
     assert len(short) >= 40
     assert not told(

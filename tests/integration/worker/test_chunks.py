@@ -1,4 +1,4 @@
-"""Pieces transcribed on their own give the text of the whole."""
+"""Chunks transcribed on their own give the text of the whole."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 import whisper
 from transcription_worker.engines.protocol import SAMPLE_RATE, InMemory
-from transcription_worker.engines.speech.chunks import find_pieces
+from transcription_worker.engines.speech.chunks import find_chunks
 
 from tests.support.speech import speak
 from tests.support.testmodel import model_path
@@ -22,11 +22,11 @@ def model() -> Any:
 @pytest.mark.parametrize(
     ("language", "seed", "seconds"), [("en", 11, 180), ("en", 13, 300), ("pt", 11, 180), ("pt", 13, 300)]
 )
-def test_pieces_alone_have_the_words_of_the_recording(model: Any, language: str, seed: int, seconds: int) -> None:
+def test_chunks_alone_have_the_words_of_the_recording(model: Any, language: str, seed: int, seconds: int) -> None:
     samples, utterances = speak(language, seed, seconds)
     audio, heard = InMemory(samples), []
-    for piece in find_pieces(audio):
-        part = audio.read(round(piece.start * SAMPLE_RATE), round((piece.end - piece.start) * SAMPLE_RATE))
+    for chunk in find_chunks(audio):
+        part = audio.read(round(chunk.start * SAMPLE_RATE), round((chunk.end - chunk.start) * SAMPLE_RATE))
         result = model.transcribe(
             part, fp16=False, language=language, temperature=0.0, condition_on_previous_text=False
         )
@@ -35,9 +35,9 @@ def test_pieces_alone_have_the_words_of_the_recording(model: Any, language: str,
 
 
 @pytest.mark.parametrize("language", ["en", "pt"])
-def test_pieces_as_clips_of_the_recording_have_its_words(model: Any, language: str) -> None:
+def test_chunks_as_clips_of_the_recording_have_its_words(model: Any, language: str) -> None:
     samples, utterances = speak(language, 12, 240)
-    clips = [point for piece in find_pieces(InMemory(samples)) for point in (piece.start, piece.end)]
+    clips = [point for chunk in find_chunks(InMemory(samples)) for point in (chunk.start, chunk.end)]
     settings = {"language": language, "temperature": 0.0, "condition_on_previous_text": False}
     result = model.transcribe(samples, fp16=False, clip_timestamps=clips, **settings)
     assert word_error_rate(spoken_text(utterances), result["text"]) <= 0.05

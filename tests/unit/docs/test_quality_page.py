@@ -20,17 +20,17 @@ NUMBERS = {
     REPETITION_LOOP: (
         flags.COMPRESSION_RATIO,
         repetition.LOOP_REPEATS,
-        repetition.LOOP_UNITS,
+        repetition.LOOP_WORDS,
         repetition.LONGEST_PERIOD,
     ),
-    TEXT_OVER_SILENCE: (GATE, flags.SOUND_A_WORD, flags.NO_SPEECH, flags.NO_SPEECH_LOG_PROBABILITY),
+    TEXT_OVER_SILENCE: (GATE, flags.MIN_SOUND_PER_WORD, flags.NO_SPEECH, flags.NO_SPEECH_LOG_PROBABILITY),
     LOW_CONFIDENCE: (
         flags.LOG_PROBABILITY,
         flags.TRANSLATION_LOG_PROBABILITY,
         flags.IMPROBABLE_WORD,
         flags.IMPROBABLE_MIN,
     ),
-    IMPLAUSIBLE_RATE: (flags.FASTEST, flags.FASTEST_SLACK, flags.SLOWEST, flags.SLOWEST_SECONDS),
+    IMPLAUSIBLE_RATE: (flags.MAX_RATE, flags.MAX_RATE_SLACK, flags.MIN_RATE, flags.MIN_RATE_SECONDS),
 }
 
 

@@ -1,11 +1,11 @@
-"""What turns samples into text. torch and whisper are imported here alone (and in device)."""
+"""The engines that turn samples into text. Only this package (and `device`) imports torch and whisper."""
 
 import os
 
-# Before numba is imported, which whisper.timing does. Its alignment of words is compiled as parallel but runs in one thread;
-# the idle others stay on the cores, and where those are few or shared every product of torch then takes many times as long.
+# Set before numba is imported, which whisper.timing does. whisper's dtw is compiled as parallel but runs in one thread; numba's
+# idle threads keep spinning, and on few or shared cores every matrix product of torch then takes many times as long.
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
-# Before Triton is imported, which whisper.timing and the decoder do on a GPU. Products and sums in one instruction, as ever;
-# unset, Triton 3.9 warns at every start that a later one will not.
+# Set before Triton is imported, which whisper.timing and the decoder do on a GPU: fused multiply-add, which is the default.
+# Unset, Triton 3.9 warns at every start that the default will change.
 os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")

@@ -1,4 +1,4 @@
-"""Memory that ran out, on the GPU or the host, as one reason."""
+"""One error for memory that ran out, on the GPU or on the host."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,11 @@ from transcription_worker.gpu_diagnosis import is_out_of_memory
 
 @contextlib.contextmanager
 def host_or_device_memory(doing: str) -> Iterator[None]:
-    """Raises WorkerError (OutOfMemory) in place of torch's and Python's own errors for it."""
+    """Translate torch's and Python's errors for exhausted memory. doing: what was being done, for the message.
+
+    Raises:
+        WorkerError: OutOfMemory.
+    """
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -20,7 +24,7 @@ def host_or_device_memory(doing: str) -> Iterator[None]:
     except MemoryError as error:
         raise WorkerError(reasons.OUT_OF_MEMORY, f"{doing}: the pod's memory is not enough") from error
     except RuntimeError as error:
-        # The host's allocator has no type of its own; cuBLAS and cuDNN neither.
+        # Errors of torch's host allocator, of cuBLAS and of cuDNN have no type of their own.
         words = str(error)
         if is_out_of_memory(words) or "CUBLAS_STATUS_ALLOC_FAILED" in words:
             raise WorkerError(reasons.OUT_OF_MEMORY, f"{doing}: {words.splitlines()[0][:200]}") from error
@@ -28,5 +32,5 @@ def host_or_device_memory(doing: str) -> Iterator[None]:
 
 
 def _device_words(error: torch.OutOfMemoryError) -> str:
-    """torch's first sentences have the sizes: tried, total, free."""
+    """The first sentences of torch's message, which state the sizes: requested, total, free."""
     return str(error).split(" If reserved", 1)[0][:300]

@@ -1,4 +1,4 @@
-"""What every engine is: many inputs in, one outcome for each as it is done."""
+"""The interface of every engine: inputs go in, and an outcome comes out for each as soon as it is done."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,25 +15,25 @@ SAMPLE_RATE = 16_000  # Hz
 
 
 class Audio(Protocol):
-    """Mono audio at 16 kHz that is read in pieces and in any order, so that no length of it fills the memory."""
+    """Mono audio at 16 kHz, read in blocks and in any order, so that a file of any length fits into memory."""
 
     @property
     def count(self) -> int:
-        """Samples in all."""
+        """The number of samples."""
         ...
 
     def read(self, start: int, count: int) -> Samples:
-        """Samples [start, start + count) in [-1, 1), fewer at the end. Safe to call from several threads."""
+        """Samples [start, start + count), each in [-1, 1); fewer at the end. Thread-safe."""
         ...
 
     def close(self) -> None:
-        """Gives up what holds the samples."""
+        """Release the samples."""
         ...
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """Samples that are there already, as an Audio."""
+    """An Audio of samples in memory."""
 
     samples: Samples
 
@@ -42,24 +42,27 @@ class InMemory:
         return int(self.samples.size)
 
     def read(self, start: int, count: int) -> Samples:
-        """As Audio.read."""
+        """Implement Audio.read."""
         return self.samples[start : start + count]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Implement Audio.close: there is nothing to release."""
 
 
 def ignore_progress(seconds_done: float) -> None:
-    """For who does not watch."""
+    """No-op progress callback."""
 
 
 def ignore_language(language: str) -> None:
-    """For who does not watch."""
+    """No-op language callback."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """`language` is None for auto. No clips: all of the audio. `seed` is of the sampling above temperature 0."""
+    """The options of one input.
+
+    language: None for auto. clips: empty for all of the audio. seed: of the sampling at temperatures above 0.
+    """
 
     task: TaskKind
     language: str | None
@@ -72,9 +75,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Input:
-    """`open` may take long and raise WorkerError; the engine calls it when it is the input's turn, in any thread, and closes the audio.
+    """A file to transcribe.
 
-    The other two are called with the seconds of audio done, and with the language once it is known.
+    open: called by the engine when it is the input's turn, in any thread; it may take long and raise WorkerError. The engine
+    closes the audio. on_progress: called with the seconds of audio done. on_language: called once the language is known.
     """
 
     id: str
@@ -86,19 +90,20 @@ class Input:
 
 @dataclass(frozen=True)
 class Counters:
-    """What the work was, of one input."""
+    """How much work one input took."""
 
     windows: int = 0  # of 30 s, decoded
-    steps: int = 0  # tokens that the decoder gave, of all attempts; 0 where the engine does not tell
+    steps: int = 0  # decode steps of all attempts; 0 if the engine does not count them
     fallbacks: int = 0  # decodings above the first temperature
     retried: int = 0  # windows decoded again for their quality
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """`segments` are openai-whisper's own dictionaries: id, seek, start, end, text, tokens, avg_logprob and so on, words when asked.
+    """The text of one input.
 
-    `language_probability` is None where the language was given. `long_form` and `precision` are the ones used.
+    segments: dictionaries with openai-whisper's keys: id, seek, start, end, text, tokens, avg_logprob and so on, and words if
+    requested. language_probability: None if the language was given. long_form, precision: those that were used.
     """
 
     text: str
@@ -113,14 +118,18 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One of the two is set: what fails for one input is that input's outcome."""
+    """The transcript of an input, or the error that it failed with."""
 
     id: str
     transcript: Transcript | None = None
     error: WorkerError | None = None
 
     def value(self) -> Transcript:
-        """The transcript, or the error raised."""
+        """Return the transcript.
+
+        Raises:
+            WorkerError: the input failed.
+        """
         if self.transcript is None:
             raise self.error or ValueError(f"outcome of {self.id!r} has neither transcript nor error")
         return self.transcript
@@ -132,5 +141,5 @@ class Engine(Protocol):
     name: str
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """Outcomes in any order, each as soon as it is there. Inputs are taken as there is room for them."""
+        """Yield an outcome for each input, in any order, as soon as it is done. Inputs are consumed as capacity allows."""
         ...

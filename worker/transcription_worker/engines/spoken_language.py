@@ -1,4 +1,4 @@
-"""Which language is spoken: where windows are looked at, and what is chosen from what the model says of them."""
+"""Language detection: which windows are examined, and which language is chosen from the model's probabilities."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,21 @@ from transcription_worker.errors import WorkerError
 
 @dataclass(frozen=True, eq=False)
 class LanguageProbabilities:
-    """The probability of each language code, and that nobody speaks."""
+    """The probability of each language code in a window, and that nobody speaks in it."""
 
     languages: dict[str, float]
     no_speech: float
 
 
-# A window in which surely nobody speaks still says a little, so that a file of silence has a language too.
-LEAST_WEIGHT = 1e-3
+# A window without speech still has a small weight, so that a file of silence has a language too.
+MIN_WEIGHT = 1e-3
 
 
 def window_starts(clips: list[tuple[int, int]], count: int) -> list[int]:
-    """Frames where windows begin, evenly spread over the clips; one alone is the file's first, as in openai-whisper."""
+    """Frames where `count` windows begin, evenly spread over the clips. A single one begins the file, as in openai-whisper.
+
+    clips: frames [start, end). There are fewer windows if the clips are shorter.
+    """
     total = sum(end - start for start, end in clips)
     count = min(count, -(-total // N_FRAMES))
     if count <= 1:
@@ -39,32 +42,40 @@ def _in_clips(place: int, clips: list[tuple[int, int]]) -> int:
     return clips[-1][1]
 
 
-def average_probabilities(heard: list[LanguageProbabilities]) -> dict[str, float]:
-    """The mean over windows, weighted by the probability that somebody speaks in them."""
-    weights = [max(LEAST_WEIGHT, 1.0 - one.no_speech) for one in heard]
+def average_probabilities(windows: list[LanguageProbabilities]) -> dict[str, float]:
+    """The mean probability of each language code, with windows weighted by their probability of speech."""
+    weights = [max(MIN_WEIGHT, 1.0 - one.no_speech) for one in windows]
     total = sum(weights)
     return {
-        code: sum(weight * one.languages[code] for weight, one in zip(weights, heard, strict=True)) / total
-        for code in heard[0].languages
+        code: sum(weight * one.languages[code] for weight, one in zip(weights, windows, strict=True)) / total
+        for code in windows[0].languages
     }
 
 
-def choose_language(probabilities: dict[str, float], asked: LanguageDetection) -> tuple[str, float]:
-    """The likeliest candidate, or what the policy says where it is not likely enough. Raises WorkerError."""
-    known = {code: chance for code, chance in probabilities.items() if not asked.candidates or code in asked.candidates}
+def choose_language(probabilities: dict[str, float], detection: LanguageDetection) -> tuple[str, float]:
+    """The most probable candidate with its probability, or the policy's default if it is not probable enough.
+
+    Raises:
+        WorkerError: LanguageUncertain if the policy is to fail; ModelInvalid if the model knows none of the candidates.
+    """
+    known = {
+        code: probability
+        for code, probability in probabilities.items()
+        if not detection.candidates or code in detection.candidates
+    }
     if not known:
         message = (
-            f"spec.languageDetection.candidates: got {', '.join(asked.candidates)}, expected languages of the model"
+            f"spec.languageDetection.candidates: got {', '.join(detection.candidates)}, expected languages of the model"
         )
         raise WorkerError(reasons.MODEL_INVALID, message)
     total = sum(known.values())
     best = max(known, key=lambda code: known[code])
-    chance = known[best] / total if total > 0 else 0.0
-    if not asked.candidates:
-        chance = known[best]
-    if chance >= asked.min_probability or asked.below is UncertainLanguage.ALLOW:
-        return best, chance
-    if asked.below is UncertainLanguage.DEFAULT and asked.default is not None:
-        return asked.default, probabilities.get(asked.default, 0.0)
-    message = f"spec.languageDetection.minProbability: got {best!r} with {chance:.2f}, expected at least {asked.min_probability:g}"
+    probability = known[best] / total if total > 0 else 0.0
+    if not detection.candidates:
+        probability = known[best]
+    if probability >= detection.min_probability or detection.below is UncertainLanguage.ALLOW:
+        return best, probability
+    if detection.below is UncertainLanguage.DEFAULT and detection.default is not None:
+        return detection.default, probabilities.get(detection.default, 0.0)
+    message = f"spec.languageDetection.minProbability: got {best!r} with {probability:.2f}, expected at least {detection.min_probability:g}"
     raise WorkerError(reasons.LANGUAGE_UNCERTAIN, message)

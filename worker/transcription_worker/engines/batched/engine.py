@@ -1,4 +1,4 @@
-"""The engine: many files side by side, each by openai-whisper's own algorithm."""
+"""The batched engine: many files side by side, each by openai-whisper's own algorithm."""
 
 import importlib.metadata
 import queue
@@ -14,32 +14,36 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from transcription_worker.engines.batched.algorithm.language_detection import detect_language
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
-from transcription_worker.engines.batched.algorithm.transcriber import Stream
-from transcription_worker.engines.batched.model.model_runner import Compute
-from transcription_worker.engines.batched.requests import Ask, Together
+from transcription_worker.engines.batched.algorithm.transcriber import Transcriber
+from transcription_worker.engines.batched.model.model_runner import ModelRunner
+from transcription_worker.engines.batched.requests import GatherRequest, Request
 from transcription_worker.engines.batched.scheduling.capacity import window_count
-from transcription_worker.engines.batched.scheduling.prefetch import Opened, Opening, Source
-from transcription_worker.engines.batched.scheduling.scheduler import RUN_BY_THEMSELVES
-from transcription_worker.engines.batched.scheduling.scheduler_pool import Crew
-from transcription_worker.engines.batched.scheduling.task_queue import Ended, Tasks
+from transcription_worker.engines.batched.scheduling.prefetch import AudioSource, PrefetchedInput, Prefetcher
+from transcription_worker.engines.batched.scheduling.scheduler import ASYNC_DEVICES
+from transcription_worker.engines.batched.scheduling.scheduler_pool import SchedulerPool
+from transcription_worker.engines.batched.scheduling.task_queue import TaskQueue, TaskResult
 from transcription_worker.engines.checkpoints.precision import dtype_of, store
-from transcription_worker.engines.clips import frame_clips, within
+from transcription_worker.engines.clips import clip_progress, frame_clips
 from transcription_worker.engines.protocol import Counters, Input, Options, Outcome, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
-from transcription_worker.engines.speech.chunks import find_pieces
+from transcription_worker.engines.speech.chunks import find_chunks
 from transcription_worker.engines.speech.loudness import Loudness
 from transcription_worker.engines.whisper_arguments import refuse_language, transcribe_arguments
 
 E = TypeVar("E")
 
-Clip = tuple[int, int]  # frames of 10 ms, start and end
+FrameRange = tuple[int, int]  # start and end, in frames of 10 ms
 
-# Files that are opened before their turn; on a GPU as many as the encoder takes at once, since they are looked at once a round.
-OPENED_AHEAD = 4
+# Files that are opened before their turn on a CPU. On a GPU it is the encoder's batch, since finished prefetches are taken only
+# once a round.
+PREFETCH_DEPTH = 4
 
 
 class BatchedEngine:
-    """`batch`: windows that are decoded together; None: as many as there is memory for."""
+    """Transcribes many files at a time with one model.
+
+    batch: how many windows are decoded together; None for as many as fit into memory.
+    """
 
     name = f"batched (openai-whisper {importlib.metadata.version('openai-whisper')})"
 
@@ -48,51 +52,53 @@ class BatchedEngine:
         self._device = torch.device(model.device)
         self._dtype = dtype_of(precision, self._device)
         store(model, self._dtype)
-        self._compute = Compute(model, self._dtype)
+        self._runner = ModelRunner(model, self._dtype)
         self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """As protocol.Engine."""
-        running, events = set[Opened](), queue.SimpleQueue[Ended | Exception | None]()
-        ahead = self._compute.encoded_at_once if self._device.type in RUN_BY_THEMSELVES else OPENED_AHEAD
-        opening = Opening(inputs, self._open, ahead, lambda: events.put(None), self._device)
+        """Implement protocol.Engine."""
+        running, events = set[PrefetchedInput](), queue.SimpleQueue[TaskResult | Exception | None]()
+        depth = self._runner.encoder_batch if self._device.type in ASYNC_DEVICES else PREFETCH_DEPTH
+        prefetcher = Prefetcher(inputs, self._open, depth, lambda: events.put(None), self._device)
         try:
-            with opening, Crew(self._compute, self.batch, events.put) as crew:
+            with prefetcher, SchedulerPool(self._runner, self.batch, events.put) as pool:
                 while True:
-                    yield from self._admit(opening, crew.tasks, running)
-                    if opening.exhausted and not running:
+                    yield from self._submit_ready(prefetcher, pool.tasks, running)
+                    if prefetcher.exhausted and not running:
                         return
-                    idle = not crew.work()
-                    for event in taken(events, wait=idle):
+                    idle = not pool.run_once()
+                    for event in drain(events, wait=idle):
                         yield from self._outcomes(event, running)
         finally:
-            # Some are left where nobody takes the other outcomes.
-            for opened in running:
-                opened.close()
+            # Some are still open if the caller stops iterating.
+            for prefetched in running:
+                prefetched.close()
 
-    def _admit(self, opening: Opening, tasks: Tasks, running: set[Opened]) -> Iterator[Outcome]:
-        """Files that are ready, while there is room."""
-        while tasks.room > 0 and (opened := opening.take()) is not None:
-            if opened.source is None:
-                yield Outcome(opened.item.id, error=opened.error)
+    def _submit_ready(
+        self, prefetcher: Prefetcher, tasks: TaskQueue, running: set[PrefetchedInput]
+    ) -> Iterator[Outcome]:
+        """Submit files that are ready, while the task queue has spare capacity. Yields the outcomes of those that failed."""
+        while tasks.spare_capacity > 0 and (prefetched := prefetcher.take()) is not None:
+            if prefetched.source is None:
+                yield Outcome(prefetched.item.id, error=prefetched.error)
             else:
-                running.add(opened)
-                tasks.add(self._file(opened.item, opened.source), opened)
+                running.add(prefetched)
+                tasks.submit(self._transcribe_file(prefetched.item, prefetched.source), prefetched)
 
-    def _outcomes(self, event: Ended | Exception | None, running: set[Opened]) -> Iterator[Outcome]:
-        """Of a file that has ended; nothing where there is only room for others."""
+    def _outcomes(self, event: TaskResult | Exception | None, running: set[PrefetchedInput]) -> Iterator[Outcome]:
+        """Yield the outcome of a file; nothing if the event only says that there is spare capacity."""
         if isinstance(event, Exception):
             raise event
         if event is not None:
             yield self._outcome(event, running)
 
-    def _outcome(self, ended: Ended, running: set[Opened]) -> Outcome:
-        opened: Opened = ended.key
-        opened.close()
-        running.discard(opened)
-        return Outcome(opened.item.id, transcript=ended.value, error=ended.error)
+    def _outcome(self, result: TaskResult, running: set[PrefetchedInput]) -> Outcome:
+        prefetched: PrefetchedInput = result.owner
+        prefetched.close()
+        running.discard(prefetched)
+        return Outcome(prefetched.item.id, transcript=result.value, error=result.error)
 
-    def _open(self, item: Input) -> Source:
+    def _open(self, item: Input) -> AudioSource:
         refuse_language(self._model.is_multilingual, item.options.language)
         audio = item.open()
         try:
@@ -102,8 +108,8 @@ class BatchedEngine:
             audio.close()
             raise
 
-    def _file(self, item: Input, source: Source) -> Generator[Ask, Any, Transcript]:
-        """The stream of one file."""
+    def _transcribe_file(self, item: Input, source: AudioSource) -> Generator[Request, Any, Transcript]:
+        """Detect the language of a file if need be, run its transcribers and join their segments."""
         mel = source.mel
         language, probability, encoded = item.options.language, None, dict[int, Tensor]()
         if language is None and not self._model.is_multilingual:
@@ -111,26 +117,28 @@ class BatchedEngine:
         if language is None:
             language, probability = yield from detect_language(mel, source.clips, item.options.detection, encoded)
             item.on_language(language)
-        streams = self._streams(item, source, language, encoded)
-        done: list[Stream] = yield Together([stream.run() for stream in streams])
-        segments = [segment for stream in done for segment in stream.segments]
+        transcribers = self._transcribers(item, source, language, encoded)
+        done: list[Transcriber] = yield GatherRequest([transcriber.run() for transcriber in transcribers])
+        segments = [segment for transcriber in done for segment in transcriber.segments]
         for number, segment in enumerate(segments):
             segment["id"] = number
         flag_segments(segments, source.loudness, item.options)
         return Transcript(
-            text="".join(stream.text for stream in done),
+            text="".join(transcriber.text for transcriber in done),
             segments=segments,
             language=language,
             language_probability=probability,
             audio_seconds=mel.audio.count / SAMPLE_RATE,
-            counters=sum_counters([stream.counters for stream in done]),
+            counters=sum_counters([transcriber.counters for transcriber in done]),
             long_form=item.options.decoding.long_form.value,
             precision=str(self._dtype).removeprefix("torch."),
         )
 
-    def _streams(self, item: Input, source: Source, language: str, encoded: dict[int, Tensor]) -> list[Stream]:
-        """One for the whole file, or one for each piece that is cut at silences."""
-        whole = Stream(
+    def _transcribers(
+        self, item: Input, source: AudioSource, language: str, encoded: dict[int, Tensor]
+    ) -> list[Transcriber]:
+        """One transcriber for the whole file, or one for each chunk with longForm chunked."""
+        whole = Transcriber(
             options=item.options,
             mel=source.mel,
             loudness=source.loudness,
@@ -141,13 +149,13 @@ class BatchedEngine:
             stride=N_FRAMES // self._model.dims.n_audio_ctx,
             context=self._model.dims.n_text_ctx,
             dtype=self._dtype,
-            on_progress=within(source.clips, item.on_progress),
+            on_progress=clip_progress(source.clips, item.on_progress),
             encoded=encoded,
         )
         if item.options.decoding.long_form is not LongForm.CHUNKED:
             return [whole]
-        progress = Progress(item.on_progress)
-        return [whole.of(part, progress.of(part[0])) for part in source.parts]
+        progress = ChunkProgress(item.on_progress)
+        return [whole.for_clips(part, progress.callback(part[0])) for part in source.parts]
 
     def _tokenizer(self, language: str, task: TaskKind) -> Tokenizer:
         model = self._model
@@ -156,52 +164,55 @@ class BatchedEngine:
         )
 
 
-def taken(events: "queue.SimpleQueue[E]", wait: bool) -> Iterator[E]:
-    """All that are there; with `wait` at least one."""
+def drain(events: "queue.SimpleQueue[E]", wait: bool) -> Iterator[E]:
+    """Yield all events in the queue. wait: block until there is at least one."""
     if wait:
         yield events.get()
     while not events.empty():
         yield events.get()
 
 
-def make_source(options: Options, mel: LogMel) -> Source:
-    """The file with what is looked for in its audio before the model sees it."""
+def make_source(options: Options, mel: LogMel) -> AudioSource:
+    """Describe a file before the model sees it: its clips, and its chunks with longForm chunked."""
     clips = frame_clips(options, mel.frames)
     chunked = options.decoding.long_form is LongForm.CHUNKED
-    parts = [[piece] for piece in frame_pieces(mel, clips)] if chunked else [clips]
-    return Source(mel, Loudness(mel.audio), clips, parts)
+    parts = [[chunk] for chunk in frame_chunks(mel, clips)] if chunked else [clips]
+    return AudioSource(mel, Loudness(mel.audio), clips, parts)
 
 
-def frame_pieces(mel: LogMel, clips: list[Clip]) -> list[Clip]:
-    """Pieces of at most 30 s, in frames."""
-    pieces = find_pieces(mel.audio, [(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND) for start, end in clips])
-    return [(round(one.start * FRAMES_PER_SECOND), round(one.end * FRAMES_PER_SECOND)) for one in pieces]
+def frame_chunks(mel: LogMel, clips: list[FrameRange]) -> list[FrameRange]:
+    """Chunks of at most 30 s of the clips, in frames."""
+    chunks = find_chunks(mel.audio, [(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND) for start, end in clips])
+    return [(round(one.start * FRAMES_PER_SECOND), round(one.end * FRAMES_PER_SECOND)) for one in chunks]
 
 
-def sum_counters(all_counters: list[Counters]) -> Counters:
-    """Of a file's streams."""
+def sum_counters(counters: list[Counters]) -> Counters:
+    """Add up the counters of a file's transcribers."""
     return Counters(
-        windows=sum(one.windows for one in all_counters),
-        steps=sum(one.steps for one in all_counters),
-        fallbacks=sum(one.fallbacks for one in all_counters),
-        retried=sum(one.retried for one in all_counters),
+        windows=sum(one.windows for one in counters),
+        steps=sum(one.steps for one in counters),
+        fallbacks=sum(one.fallbacks for one in counters),
+        retried=sum(one.retried for one in counters),
     )
 
 
-class Progress:
-    """Seconds done of pieces that are transcribed in no order, by several threads."""
+class ChunkProgress:
+    """Seconds done of a file whose chunks are transcribed in any order, by several threads.
 
-    def __init__(self, tell: Callable[[float], None]) -> None:
-        self._tell = tell
-        self._done: dict[Clip, float] = {}
+    on_progress: called with the sum of the chunks' seconds.
+    """
+
+    def __init__(self, on_progress: Callable[[float], None]) -> None:
+        self._on_progress = on_progress
+        self._done: dict[FrameRange, float] = {}
         self._lock = threading.Lock()
 
-    def of(self, piece: Clip) -> Callable[[float], None]:
-        """To be told how far this piece is, in seconds of the file."""
+    def callback(self, chunk: FrameRange) -> Callable[[float], None]:
+        """Return the progress callback of a chunk; it takes a place in the file, in seconds."""
 
         def advance(seconds: float) -> None:
             with self._lock:
-                self._done[piece] = seconds - piece[0] / FRAMES_PER_SECOND
-                self._tell(sum(self._done.values()))
+                self._done[chunk] = seconds - chunk[0] / FRAMES_PER_SECOND
+                self._on_progress(sum(self._done.values()))
 
         return advance

@@ -1,4 +1,4 @@
-"""What a stream asks of the engine, and what it gets."""
+"""What a transcription asks of its scheduler, and the responses."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -10,22 +10,25 @@ from whisper.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
-class Encode:
-    """A window of log-mel, shape (n_mels, 3000); answered with its features, shape (1500, width)."""
+class EncodeRequest:
+    """A log-mel window, shape (n_mels, 3000). The response is its audio features, shape (1500, width)."""
 
     mel: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Languages:
-    """Features; answered with LanguageProbabilities."""
+class DetectLanguageRequest:
+    """Audio features, shape (1500, width). The response is a LanguageProbabilities."""
 
     features: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Decode:
-    """Features and openai-whisper's own options; answered with Decoded. `seed` is of the sampling above temperature 0."""
+class DecodeRequest:
+    """Audio features and openai-whisper's decoding options. The response is a DecodeResponse.
+
+    seed: seeds the sampling at temperatures above 0.
+    """
 
     features: Tensor
     options: DecodingOptions
@@ -33,16 +36,16 @@ class Decode:
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
-    """`steps`: tokens that the decoder was asked for."""
+class DecodeResponse:
+    """The decoded text of a window, and how many decode steps it took."""
 
     result: DecodingResult
     steps: int
 
 
 @dataclass(frozen=True, eq=False)
-class Align:
-    """Text tokens of a window of `frames` frames; answered with a list of whisper.timing.WordTiming."""
+class AlignRequest:
+    """Text tokens of a window of `frames` frames of 10 ms. The response is a list of whisper.timing.WordTiming."""
 
     features: Tensor
     tokens: list[int]
@@ -51,11 +54,12 @@ class Align:
 
 
 @dataclass(frozen=True, eq=False)
-class Together:
-    """Streams to run side by side; answered with the list of what they return."""
+class GatherRequest:
+    """Run these generators side by side, as asyncio.gather does. The response is the list of their return values, in order."""
 
-    streams: list["Stream"]
+    generators: list["RequestGenerator"]
 
 
-Ask = Encode | Languages | Decode | Align | Together
-Stream = Generator[Ask, Any, Any]
+Request = EncodeRequest | DetectLanguageRequest | DecodeRequest | AlignRequest | GatherRequest
+# Yields requests, is sent their responses, and returns its result.
+RequestGenerator = Generator[Request, Any, Any]

@@ -1,4 +1,4 @@
-"""What a checkpoint's file holds: the model's dimensions and its tensors, mapped into memory."""
+"""A checkpoint: the model's dimensions and its tensors, mapped into memory."""
 
 import errno
 from dataclasses import dataclass
@@ -12,14 +12,17 @@ from whisper.model import ModelDimensions
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`dims`: whisper.model.ModelDimensions. `tensors` under openai-whisper's names, in the type that the file has."""
+    """The contents of a checkpoint file.
+
+    dims: whisper.model.ModelDimensions. tensors: under openai-whisper's names, in the file's type.
+    """
 
     dims: Any
     tensors: dict[str, Tensor]
 
 
 def read_pickled(path: Path) -> Checkpoint:
-    """openai-whisper's .pt. Nothing of it but tensors and plain values is ever unpickled.
+    """Read openai-whisper's .pt format. Only tensors and plain values are ever unpickled.
 
     Raises:
         pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, AssertionError: the file holds no Whisper model.
@@ -34,6 +37,6 @@ def read_pickled(path: Path) -> Checkpoint:
 
 
 def _is_zip(path: Path) -> bool:
-    """Files of torch before 1.6 are none, and cannot be mapped."""
+    """Whether the file is a zip archive. Files of torch before 1.6 are not, and cannot be mapped."""
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04"

@@ -1,4 +1,4 @@
-"""openai-whisper's model from a checkpoint's tensors, without filling it with random numbers first."""
+"""Build openai-whisper's model from a checkpoint, without initializing it with random numbers first."""
 
 from typing import Any
 
@@ -11,8 +11,12 @@ from transcription_worker.engines.checkpoints.checkpoint import Checkpoint
 
 
 def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> Any:
-    """A whisper.model.Whisper with the checkpoint's weights. Raises RuntimeError for tensors of another model."""
-    with _NoRandomStart():
+    """Build a whisper.model.Whisper with the checkpoint's weights.
+
+    Raises:
+        RuntimeError: the tensors do not fit the dimensions.
+    """
+    with _NoRandomInit():
         model = Whisper(checkpoint.dims)
     products = {
         f"{name}.{kind}"
@@ -29,16 +33,18 @@ def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> A
 
 
 def stored_type(name: str, tensor: torch.Tensor, products: set[str], dtype: torch.dtype) -> torch.dtype:
-    """Weights of products and convolutions in the precision that computes them: openai-whisper casts them at every use.
+    """The type that a tensor is stored in.
 
-    So is the embedding where that loses nothing: it is added to the positions in float32 first. The rest is float32.
+    Weights of linear and convolutional layers have the type that computes them, which openai-whisper casts them to at every
+    use. The token embedding has it only if the file has it too, since it is added to the positions in float32. The rest is
+    float32. products: names of the weights of linear and convolutional layers.
     """
     exact = name == "decoder.token_embedding.weight" and tensor.dtype is dtype
     return dtype if exact or name in products else torch.float32
 
 
-class _NoRandomStart(TorchFunctionMode):  # type: ignore[misc]
-    """Weights that a checkpoint replaces are not drawn first: for large-v3 that takes 20 s and 6 GB."""
+class _NoRandomInit(TorchFunctionMode):  # type: ignore[misc]
+    """Skips the random initialization of weights that a checkpoint replaces: for large-v3 it takes 20 s and 6 GB."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (init.kaiming_uniform_, init.uniform_, init.normal_):

@@ -1,4 +1,4 @@
-"""Numbers of the model: which type, and weights stored in it."""
+"""The floating-point type that a model computes in and stores its weights in."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ _DTYPES = {
 
 
 def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
-    """auto is float32 on the CPU and float16 on a GPU, as openai-whisper's.
+    """torch's type for a precision. As in openai-whisper, auto is float32 on a CPU and float16 on a GPU.
 
     Raises:
-        WorkerError: EngineUnsuitable for float16 on a CPU, which computes it in a detour.
+        WorkerError: EngineUnsuitable for float16 on a CPU, which has no instructions for it.
     """
     if precision is Precision.AUTO:
         return torch.float16 if device.type == "cuda" else torch.float32
@@ -30,9 +30,9 @@ def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def store(model: Any, dtype: torch.dtype) -> None:
-    """Weights of products and convolutions in `dtype`: what openai-whisper casts at every use is cast once.
+    """Cast the weights of linear and convolutional layers once; openai-whisper casts them at every use.
 
-    Norms stay in float32, as they are computed; so do positions, which are added before the cast.
+    Norms stay in float32, in which they are computed, and so do positional embeddings, which are added before the cast.
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv1d):

@@ -1,6 +1,6 @@
-"""Checkpoints in safetensors: under openai-whisper's names, or under those of Hugging Face's transformers.
+"""Checkpoints in safetensors, with openai-whisper's tensor names or those of Hugging Face's transformers.
 
-A file of transformers is its model.safetensors, whole (larger ones are split into several files: those must be joined first).
+For transformers this is model.safetensors. Larger models are split into several files, which must be joined first.
 """
 
 import json
@@ -14,9 +14,9 @@ from whisper.model import ModelDimensions
 
 from transcription_worker.engines.checkpoints.checkpoint import Checkpoint
 
-# Key of the file's metadata: openai-whisper's `dims` as JSON. Without it they are told from the tensors' shapes.
+# Key of the file's metadata: openai-whisper's `dims` as JSON. Without it they are derived from the tensors' shapes.
 DIMS_KEY = "dims"
-# Width of a head in every Whisper model; no shape tells it.
+# Width of a head in every Whisper model; it cannot be derived from a shape.
 HEAD_WIDTH = 64
 
 # transformers' names to openai-whisper's, in this order.
@@ -39,18 +39,18 @@ _RENAMED = (
     (r"\.fc1\.", ".mlp.0."),
     (r"\.fc2\.", ".mlp.2."),
 )
-# The output's projection, which is the embedding's weight again.
+# The output projection, which is tied to the token embedding.
 _TIED = "proj_out.weight"
 
 
 def is_safetensors(path: Path) -> bool:
-    """By its first bytes: the header's length, eight bytes, and the header, which is JSON."""
+    """Whether a file is in safetensors, by its first bytes: eight of the header's length, then the header as JSON."""
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
 
 
 def read_safetensors(path: Path) -> Checkpoint:
-    """Tensors mapped into memory, not read.
+    """Read a checkpoint. Its tensors are mapped into memory.
 
     Raises:
         SafetensorError, KeyError, TypeError, ValueError: the file holds no Whisper model.
@@ -63,14 +63,18 @@ def read_safetensors(path: Path) -> Checkpoint:
 
 
 def openai_name(name: str) -> str:
-    """A name of openai-whisper's stays as it is."""
+    """openai-whisper's name for a tensor of transformers; its own names stay as they are."""
     for pattern, replacement in _RENAMED:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def dims_of(tensors: dict[str, Tensor]) -> Any:
-    """ModelDimensions from the tensors' shapes, with heads of HEAD_WIDTH. Raises KeyError where one is missing."""
+    """ModelDimensions derived from the tensors' shapes, with heads of HEAD_WIDTH.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
     audio_ctx, audio_state = tensors["encoder.positional_embedding"].shape
     text_ctx, text_state = tensors["decoder.positional_embedding"].shape
     return ModelDimensions(

@@ -1,4 +1,4 @@
-"""Checkpoints: openai-whisper's names and downloads, opening one, and its alignment heads."""
+"""Weights of models: openai-whisper's downloads, loading a checkpoint, and which official model it is."""
 
 import contextlib
 import logging
@@ -25,7 +25,7 @@ from transcription_worker.retry import call_with_retries
 
 log = logging.getLogger(__name__)
 
-# What reading and the model's constructor raise for a file that is no checkpoint.
+# Raised by reading a file or building its model if it is not a checkpoint.
 _NO_CHECKPOINT = (
     SafetensorError,
     AssertionError,
@@ -39,8 +39,8 @@ _NO_CHECKPOINT = (
     IndexError,
 )
 
-# (mels, vocabulary, audio layers, audio width, text layers) of the official models. large-v1 and -v2 share theirs
-# and are told apart by digest alone.
+# (mels, vocabulary, audio layers, audio width, text layers) of the official models. large-v1 and large-v2 have the same and are
+# told apart by their digests.
 _BY_SHAPE = {
     (80, 51864, 4, 384, 4): "tiny.en",
     (80, 51865, 4, 384, 4): "tiny",
@@ -57,7 +57,7 @@ _BY_SHAPE = {
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """One of openai-whisper's downloads; the digest is part of its URL."""
+    """A file that openai-whisper downloads; its digest is part of the URL."""
 
     url: str
 
@@ -71,7 +71,11 @@ class OfficialFile:
 
 
 def file_of(name: str) -> OfficialFile:
-    """Raises WorkerError (ModelNotFound) for a name that openai-whisper does not know."""
+    """The file of an official model.
+
+    Raises:
+        WorkerError: ModelNotFound, if openai-whisper does not know the name.
+    """
     url = whisper._MODELS.get(name)
     if url is None:
         expected = ", ".join(whisper.available_models())
@@ -80,7 +84,7 @@ def file_of(name: str) -> OfficialFile:
 
 
 def download(name: str, folder: Path) -> Path:
-    """openai-whisper's own download, with its check of the digest.
+    """Download an official model with openai-whisper's own function, which checks the digest.
 
     Raises:
         WorkerError: EndpointUnreachable without a network, ModelNotFound where the server has no such file.
@@ -109,9 +113,10 @@ def _transient(error: Exception) -> str | None:
 
 
 def load(path: Path, sha256: str, device: str, name: str, precision: Precision | None = None) -> Any:
-    """The model on its device: whisper.load_model's, without its random start, and of a safetensors file too.
+    """Load a model onto its device, as whisper.load_model does, from openai-whisper's format or from safetensors.
 
-    `precision`: what the weights are stored in, see building.stored_type; None: float32, as load_model stores them.
+    name: for error messages. precision: what the weights are stored in, see model_builder.stored_type; None for float32, as
+    load_model stores them.
 
     Raises:
         WorkerError: ModelInvalid, OutOfMemory, EngineUnsuitable.
@@ -122,14 +127,18 @@ def load(path: Path, sha256: str, device: str, name: str, precision: Precision |
         model = build(read_checkpoint(path), where, dtype)
     heads = whisper._ALIGNMENT_HEADS.get(official_name(model.dims, sha256) or "")
     if heads is not None:
-        # Without them words are timed worse.
+        # Without alignment heads the word timestamps are worse.
         model.set_alignment_heads(heads)
     return model.to(where)
 
 
 @contextlib.contextmanager
 def checkpoint_errors(name: str) -> Iterator[None]:
-    """Raises WorkerError (ModelInvalid) in place of what reading a checkpoint raises. `name`: the model's, for people."""
+    """Translate the errors of reading a checkpoint. name: the model's, for the message.
+
+    Raises:
+        WorkerError: ModelInvalid.
+    """
     try:
         yield
     except _NO_CHECKPOINT as error:
@@ -138,12 +147,16 @@ def checkpoint_errors(name: str) -> Iterator[None]:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """By what the file is, whatever its name. Raises what read_pickled and read_safetensors raise."""
+    """Read a checkpoint in either format, whatever the file's name.
+
+    Raises:
+        See read_pickled and read_safetensors.
+    """
     return read_safetensors(path) if is_safetensors(path) else read_pickled(path)
 
 
 def official_name(dims: Any, sha256: str) -> str | None:
-    """Which official model a file is: by its digest, else (fine-tuned ones) by its shape."""
+    """The official model with this digest or else, for fine-tuned models, with these dimensions; None if there is none."""
     for name, url in whisper._MODELS.items():
         if OfficialFile(url).sha256 == sha256:
             return str(name)
@@ -152,5 +165,5 @@ def official_name(dims: Any, sha256: str) -> str | None:
 
 
 def set_threads(count: int) -> None:
-    """CPU threads of torch's operators."""
+    """Set the number of CPU threads that torch's operators use."""
     torch.set_num_threads(count)

@@ -1,7 +1,7 @@
-"""openai-whisper's checkpoint as a CTranslate2 model that faster-whisper opens.
+"""Convert a checkpoint of openai-whisper to the CTranslate2 model that faster-whisper opens.
 
-CTranslate2's own converter reads a model of Hugging Face's transformers. The layers are the same; the tensors are named and
-joined here as its WhisperLoader (ctranslate2.converters.transformers) does it. Imported only where CTranslate2 is installed.
+CTranslate2's own converter reads models of Hugging Face's transformers. The layers are the same; tensors are named and fused
+here as in its WhisperLoader (ctranslate2.converters.transformers). Import this only where CTranslate2 is installed.
 """
 
 import base64
@@ -23,17 +23,20 @@ from whisper.tokenizer import LANGUAGES, get_tokenizer
 from transcription_worker.engines.checkpoints.checkpoint import Checkpoint
 from transcription_worker.engines.faster_whisper.tokenizer import build_tokenizer, token_texts
 
-# Of the layout written here; another one gets another folder.
+# Increase it when the files written here change: conversions of each revision have a folder of their own.
 REVISION = 1
-MULTILINGUAL_VOCABULARY = 51865  # as whisper.model.Whisper.is_multilingual
-MAX_LENGTH = 448  # tokens that faster-whisper may ask for in a window: WhisperModel.max_length
+MULTILINGUAL_VOCABULARY = 51865  # see whisper.model.Whisper.is_multilingual
+MAX_LENGTH = 448  # tokens that faster-whisper may generate for a window: WhisperModel.max_length
 
 
 def ensure_converted(checkpoint: Checkpoint, official: str | None, folder: Path) -> None:
-    """Writes the folder unless it is there, in one step: two pods may do so at once, and one of them stays.
+    """Write the converted model to a folder unless it exists.
 
-    `official`: the openai-whisper model whose alignment heads it has. Raises ValueError or KeyError for tensors or
-    dimensions that CTranslate2 has no place for.
+    The folder appears in one step, since two pods may convert at once: one of the results stays. official: the openai-whisper
+    model whose alignment heads are used.
+
+    Raises:
+        ValueError, KeyError: CTranslate2 does not support the tensors or dimensions.
     """
     if folder.is_dir():
         return
@@ -45,19 +48,19 @@ def ensure_converted(checkpoint: Checkpoint, official: str | None, folder: Path)
         try:
             done.rename(folder)
         except OSError:
-            # Another one was faster: a folder that holds something is not replaced.
+            # Another pod was faster: rename does not replace a folder that is not empty.
             if not folder.is_dir():
                 raise
 
 
 def write_model(checkpoint: Checkpoint, official: str | None, folder: Path) -> None:
-    """model.bin in the checkpoint's own precision, and what faster-whisper reads beside it."""
+    """Write model.bin in the checkpoint's precision, and the other files that faster-whisper reads."""
     spec = build_spec(checkpoint)
     tokenizer = get_tokenizer(_multilingual(checkpoint), num_languages=_language_count(checkpoint))
     set_config(spec.config, checkpoint, official, tokenizer)
     spec.register_vocabulary(token_texts(tokenizer.encoding))
     spec.validate()
-    # Told instead of found by comparing all with all, as CTranslate2's optimize would.
+    # Set explicitly: CTranslate2's optimize would find tied weights by comparing all of them.
     spec.decoder.projection.weight = "decoder/embeddings/weight"
     spec.save(str(folder))
     build_tokenizer(tokenizer.encoding).save(str(folder / "tokenizer.json"))
@@ -65,7 +68,12 @@ def write_model(checkpoint: Checkpoint, official: str | None, folder: Path) -> N
 
 
 def build_spec(checkpoint: Checkpoint) -> Any:
-    """A ctranslate2.specs.WhisperSpec with the checkpoint's weights. Raises KeyError for a tensor that is missing."""
+    """Build a ctranslate2.specs.WhisperSpec with the checkpoint's weights.
+
+    Raises:
+        KeyError: a tensor is missing.
+        ValueError: the text context is shorter than MAX_LENGTH.
+    """
     dims, weights = checkpoint.dims, checkpoint.tensors
     if dims.n_text_ctx < MAX_LENGTH:
         raise ValueError(f"n_text_ctx: got {dims.n_text_ctx}, expected at least {MAX_LENGTH}")
@@ -89,13 +97,13 @@ def _set_stack(spec: Any, weights: dict[str, Tensor], part: str, norm: str) -> N
         _set_linear(layer.self_attention.linear[1], weights, [f"{block}.attn.out"])
         _set_norm(layer.self_attention.layer_norm, weights, f"{block}.attn_ln")
         if part == "decoder":
-            _set_audio_attention(layer.attention, weights, block)
+            _set_cross_attention(layer.attention, weights, block)
         _set_linear(layer.ffn.linear_0, weights, [f"{block}.mlp.0"])
         _set_linear(layer.ffn.linear_1, weights, [f"{block}.mlp.2"])
         _set_norm(layer.ffn.layer_norm, weights, f"{block}.mlp_ln")
 
 
-def _set_audio_attention(spec: Any, weights: dict[str, Tensor], block: str) -> None:
+def _set_cross_attention(spec: Any, weights: dict[str, Tensor], block: str) -> None:
     _set_linear(spec.linear[0], weights, [f"{block}.cross_attn.query"])
     _set_linear(spec.linear[1], weights, [f"{block}.cross_attn.{name}" for name in ("key", "value")])
     _set_linear(spec.linear[2], weights, [f"{block}.cross_attn.out"])
@@ -103,7 +111,7 @@ def _set_audio_attention(spec: Any, weights: dict[str, Tensor], block: str) -> N
 
 
 def _set_linear(spec: Any, weights: dict[str, Tensor], names: Sequence[str]) -> None:
-    """Several as one, below each other. The key's projection alone has no bias."""
+    """Set several projections as one, their rows concatenated. Only the key projection has no bias."""
     parts = [weights[f"{name}.weight"] for name in names]
     biases = [
         weights.get(f"{name}.bias", torch.zeros(part.shape[0], dtype=part.dtype))
@@ -117,7 +125,7 @@ def _set_norm(spec: Any, weights: dict[str, Tensor], name: str) -> None:
 
 
 def set_config(config: Any, checkpoint: Checkpoint, official: str | None, tokenizer: Any) -> None:
-    """Ids of config.json. openai-whisper suppresses the same, in whisper.decoding."""
+    """Set the token ids of config.json. They suppress the same tokens as whisper.decoding does."""
     config.suppress_ids = sorted(tokenizer.non_speech_tokens)
     config.suppress_ids_begin = [*tokenizer.encode(" "), tokenizer.eot]
     config.lang_ids = sorted(tokenizer.all_language_tokens) if _multilingual(checkpoint) else []
@@ -125,7 +133,7 @@ def set_config(config: Any, checkpoint: Checkpoint, official: str | None, tokeni
 
 
 def alignment_heads(dims: Any, official: str | None) -> list[tuple[int, int]]:
-    """(layer, head) of those that follow the sound; without an official model all of the last half of the layers."""
+    """(layer, head) of the official model's alignment heads; without one, all heads in the second half of the layers."""
     dump = whisper._ALIGNMENT_HEADS.get(official or "")
     if dump is None:
         return list(itertools.product(range(dims.n_text_layer // 2, dims.n_text_layer), range(dims.n_text_head)))
@@ -139,6 +147,6 @@ def _multilingual(checkpoint: Checkpoint) -> bool:
 
 
 def _language_count(checkpoint: Checkpoint) -> int:
-    """As whisper.model.Whisper.num_languages."""
+    """See whisper.model.Whisper.num_languages."""
     count = checkpoint.dims.n_vocab - MULTILINGUAL_VOCABULARY + len(LANGUAGES) - 1
     return int(count) if _multilingual(checkpoint) else len(LANGUAGES) - 1

@@ -1,4 +1,4 @@
-"""cuBLAS of CUDA 12 for CTranslate2, which loads it by name: torch brings that of CUDA 13 alone."""
+"""Load cuBLAS of CUDA 12 for CTranslate2, which opens it by name; torch brings cuBLAS of CUDA 13 only."""
 
 import ctypes
 import importlib.util
@@ -9,12 +9,12 @@ from transcription_api import reasons
 from transcription_worker.errors import WorkerError
 
 LIBRARY = "libcublas.so.12"
-# In the order of their need, below the folder of the package nvidia-cublas-cu12.
+# In load order, relative to the folder of the package nvidia-cublas-cu12.
 IN_PACKAGE = ("lib/libcublasLt.so.12", f"lib/{LIBRARY}")
 
 
 def load_cublas() -> None:
-    """Into this process, from the loader's path or from the package; later loads by name then find it.
+    """Load cuBLAS into this process, from the loader's path or from the package, so that CTranslate2 finds it by name.
 
     Raises:
         WorkerError: EngineNotInstalled.

@@ -1,7 +1,8 @@
-"""faster-whisper: CTranslate2's Whisper on openai-whisper's checkpoints, an optional extra of the worker.
+"""The faster-whisper engine: CTranslate2's Whisper on openai-whisper's checkpoints, an optional extra of the worker.
 
-One file after the other, each held in memory as a whole: faster-whisper takes an array of samples. Its text is near to
-openai-whisper's, not equal to it. What is drawn above temperature 0 depends on the files before: CTranslate2 takes a seed once.
+It transcribes one file after the other. Each is in memory as a whole, since faster-whisper takes an array of samples. The
+text is close to openai-whisper's, but not equal. Samples above temperature 0 depend on the files before, since CTranslate2 is
+seeded once.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES
 
 from transcription_worker.engines.checkpoints import weights
 from transcription_worker.engines.checkpoints.precision import dtype_of
-from transcription_worker.engines.clips import frame_clips, within
+from transcription_worker.engines.clips import clip_progress, frame_clips
 from transcription_worker.engines.faster_whisper.cublas import load_cublas
 from transcription_worker.engines.faster_whisper.options import batched_arguments, refuse_options, sequential_arguments
 from transcription_worker.engines.memory import host_or_device_memory
@@ -42,19 +43,27 @@ from transcription_worker.threads import observed_thread_count
 Segment = dict[str, Any]
 
 PACKAGES = ("faster_whisper", "ctranslate2", "tokenizers")
-# Pieces of one file decoded together with longForm chunked; the library's own default.
-BATCH = 8
+# Chunks of one file that are decoded together with longForm chunked; the library's own default.
+BATCH_SIZE = 8
 SEED = 0
 
 
 def refuse(options: Options) -> None:
-    """Before anything is fetched. Raises WorkerError: EngineNotInstalled; EngineUnsuitable, with the field."""
+    """Refuse options before anything is fetched.
+
+    Raises:
+        WorkerError: EngineNotInstalled; EngineUnsuitable, with the field.
+    """
     refuse_missing()
     refuse_options(options)
 
 
 def refuse_missing() -> None:
-    """Raises WorkerError (EngineNotInstalled)."""
+    """Check that the optional packages are installed.
+
+    Raises:
+        WorkerError: EngineNotInstalled.
+    """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         packages = ", ".join(missing)
@@ -63,7 +72,7 @@ def refuse_missing() -> None:
 
 
 def load(model: ModelFile, device: DeviceUsed, precision: Precision) -> "FasterWhisper":
-    """Converts the checkpoint, unless a folder of its digest is there, and opens it.
+    """Open the checkpoint, converted for CTranslate2 unless the cache holds a conversion of its digest.
 
     Raises:
         WorkerError: EngineNotInstalled, EngineUnsuitable, ModelInvalid, OutOfMemory.
@@ -75,7 +84,7 @@ def load(model: ModelFile, device: DeviceUsed, precision: Precision) -> "FasterW
     compute = compute_type(precision, kind)
     if kind == "cuda":
         load_cublas()
-    folder = converted(model)
+    folder = converted_model(model)
     with host_or_device_memory(f"loading model {model.used.name!r} on {kind}"):
         opened = faster_whisper.WhisperModel(
             str(folder), device=kind, compute_type=compute, cpu_threads=observed_thread_count()
@@ -84,7 +93,11 @@ def load(model: ModelFile, device: DeviceUsed, precision: Precision) -> "FasterW
 
 
 def compute_type(precision: Precision, device: str) -> str:
-    """CTranslate2's name for it. Raises WorkerError (EngineUnsuitable) for one that the device does not compute in."""
+    """CTranslate2's name of the precision.
+
+    Raises:
+        WorkerError: EngineUnsuitable, if the device does not compute in it.
+    """
     import ctranslate2
 
     wanted = str(dtype_of(precision, torch.device(device))).removeprefix("torch.")
@@ -96,8 +109,12 @@ def compute_type(precision: Precision, device: str) -> str:
     return wanted
 
 
-def converted(model: ModelFile) -> Path:
-    """The folder of CTranslate2's files. Raises WorkerError (ModelInvalid, OutOfMemory)."""
+def converted_model(model: ModelFile) -> Path:
+    """The folder with the model as CTranslate2 reads it, written if need be.
+
+    Raises:
+        WorkerError: ModelInvalid, OutOfMemory.
+    """
     from transcription_worker.engines.faster_whisper.conversion import REVISION, ensure_converted
 
     folder = conversion_cache(model.path) / "ctranslate2" / f"{model.sha256}-{REVISION}"
@@ -108,16 +125,19 @@ def converted(model: ModelFile) -> Path:
 
 
 def conversion_cache(model: Path) -> Path:
-    """The first folder that can be written of: the models' cache, the model's own folder, the user's cache."""
+    """The first of these folders that is writable: the model cache, the model's own folder, the user's cache."""
     own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transcription-operator"
     choices = (container_paths().model_cache, model.parent)
     return next((folder for folder in choices if folder.is_dir() and os.access(folder, os.W_OK)), own)
 
 
 class FasterWhisper:
-    """`model`: a faster_whisper.WhisperModel. `precision`: what it computes in. `batch`: pieces of one file at a time."""
+    """Transcribes one file after the other.
 
-    def __init__(self, model: Any, precision: str, batch: int = BATCH) -> None:
+    model: a faster_whisper.WhisperModel. precision: what it computes in. batch: chunks of one file decoded together.
+    """
+
+    def __init__(self, model: Any, precision: str, batch: int = BATCH_SIZE) -> None:
         import ctranslate2
         import faster_whisper
 
@@ -126,19 +146,19 @@ class FasterWhisper:
         self._model = model
         self._pipeline = faster_whisper.BatchedInferencePipeline(model)
         self._precision, self._batch = precision, batch
-        # Words of a prompt are words, those that look like a special token too.
+        # Text of a prompt that looks like a special token is encoded as text.
         model.hf_tokenizer.encode_special_tokens = True
         ctranslate2.set_random_seed(SEED)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """As protocol.Engine."""
+        """Implement protocol.Engine."""
         for item in inputs:
             try:
-                yield Outcome(item.id, transcript=self._one(item))
+                yield Outcome(item.id, transcript=self._transcribe_file(item))
             except WorkerError as error:
                 yield Outcome(item.id, error=error)
 
-    def _one(self, item: Input) -> Transcript:
+    def _transcribe_file(self, item: Input) -> Transcript:
         refuse_options(item.options)
         refuse_language(self._model.model.is_multilingual, item.options.language)
         audio = item.open()
@@ -164,15 +184,18 @@ class FasterWhisper:
         )
 
     def _language(self, item: Input, samples: Samples) -> tuple[str, float | None]:
-        """Given, or detected by the rules of the batched engine; faster-whisper's own look at the file's beginning alone."""
+        """The given language, or the one detected by the same rules as in the batched engine.
+
+        faster-whisper's own detection reads the beginning of the file only.
+        """
         if item.options.language is not None:
             return item.options.language, None
         if not self._model.model.is_multilingual:
             return "en", None
         clips = frame_clips(item.options, samples.size // HOP_LENGTH)
         starts = window_starts(clips, item.options.detection.windows)
-        heard = [self._heard(samples[start * HOP_LENGTH :][:N_SAMPLES]) for start in starts]
-        language, probability = choose_language(average_probabilities(heard), item.options.detection)
+        probabilities = [self._language_probabilities(samples[start * HOP_LENGTH :][:N_SAMPLES]) for start in starts]
+        language, probability = choose_language(average_probabilities(probabilities), item.options.detection)
         item.on_language(language)
         return language, probability
 
@@ -181,7 +204,7 @@ class FasterWhisper:
             message = f"spec.language: got {language!r}, expected a language that the model knows"
             raise WorkerError(reasons.MODEL_INVALID, message)
 
-    def _heard(self, samples: Samples) -> LanguageProbabilities:
+    def _language_probabilities(self, samples: Samples) -> LanguageProbabilities:
         from faster_whisper.audio import pad_or_trim
 
         model = self._model.model
@@ -196,7 +219,7 @@ class FasterWhisper:
 
     def _segments(self, item: Input, samples: Samples, language: str) -> tuple[list[Segment], Counters]:
         start, chunked = self._token("<|startoftranscript|>"), item.options.decoding.long_form is LongForm.CHUNKED
-        with counted(self._model, self._pipeline, item.options.decoding.temperatures) as tally:
+        with count_work(self._model, self._pipeline, item.options.decoding.temperatures) as tally:
             if chunked:
                 arguments = batched_arguments(item.options, start, self._batch)
                 found, _ = self._pipeline.transcribe(samples, language=language, **arguments)
@@ -204,24 +227,24 @@ class FasterWhisper:
                 found, _ = self._model.transcribe(
                     samples, language=language, **sequential_arguments(item.options, start)
                 )
-            told = list(_told(found, _progress(item, samples.size)))
-            return told, Counters(tally.windows, tally.steps, tally.fallbacks)
+            segments = list(_consume(found, _progress(item, samples.size)))
+            return segments, Counters(tally.windows, tally.steps, tally.fallbacks)
 
 
 def _progress(item: Input, samples: int) -> Callable[[float], None]:
-    """To be told a place in the file, in seconds."""
-    return within(frame_clips(item.options, samples // HOP_LENGTH), item.on_progress)
+    """The progress callback of an input; it takes a place in the file, in seconds."""
+    return clip_progress(frame_clips(item.options, samples // HOP_LENGTH), item.on_progress)
 
 
-def _told(found: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Segment]:
-    """faster-whisper decodes while its segments are taken."""
+def _consume(found: Iterable[Any], advance: Callable[[float], None]) -> Iterator[Segment]:
+    """Convert segments as they come: faster-whisper decodes while its segments are iterated over."""
     for number, segment in enumerate(found):
         yield openai_segment(number, segment)
         advance(float(segment.end))
 
 
 def openai_segment(number: int, segment: Any) -> Segment:
-    """A faster_whisper.transcribe.Segment with openai-whisper's keys in their order, and numbers that JSON takes."""
+    """Convert a faster_whisper.transcribe.Segment: openai-whisper's keys in their order, and numbers that JSON can hold."""
     made: Segment = {
         "id": number,
         "seek": int(segment.seek),
@@ -249,7 +272,7 @@ def openai_segment(number: int, segment: Any) -> Segment:
 
 @dataclasses.dataclass
 class Tally:
-    """As protocol.Counters, while it is counted."""
+    """protocol.Counters while they are counted."""
 
     windows: int = 0
     steps: int = 0
@@ -257,8 +280,8 @@ class Tally:
 
 
 @contextlib.contextmanager
-def counted(model: Any, pipeline: Any, temperatures: tuple[float, ...]) -> Iterator[Tally]:
-    """Listens where each window's text is decoded; nothing of it is changed. One transcription at a time."""
+def count_work(model: Any, pipeline: Any, temperatures: tuple[float, ...]) -> Iterator[Tally]:
+    """Count windows, steps and fallbacks by wrapping the methods that decode. One transcription at a time."""
     tally = Tally()
     decode_one, decode_many = model.generate_with_fallback, pipeline.generate_segment_batched
 

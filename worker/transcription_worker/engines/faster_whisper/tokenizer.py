@@ -1,4 +1,4 @@
-"""openai-whisper's tokenizer as one of Hugging Face's tokenizers, which faster-whisper needs; no file of it is downloaded."""
+"""Build the Hugging Face tokenizer that faster-whisper needs from openai-whisper's, so that nothing is downloaded."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ Ranks = dict[bytes, int]
 
 
 def build_tokenizer(encoding: tiktoken.Encoding) -> Tokenizer:
-    """The same texts to the same tokens, and back.
+    """Build a tokenizer that encodes and decodes as the tiktoken encoding does.
 
-    tiktoken joins the two neighbours whose join has the lowest rank; tokenizers joins by a list of pairs. So the list has
-    every pair that can become a token, in the order of the tokens.
+    tiktoken merges the two neighbours whose merged token has the lowest rank; Hugging Face's tokenizers take a list of pairs
+    to merge. The list therefore has every pair that makes a token, ordered by token.
     """
     ranks: Ranks = encoding._mergeable_ranks
     vocabulary = {_visible(token): rank for token, rank in ranks.items()}
@@ -28,7 +28,7 @@ def build_tokenizer(encoding: tiktoken.Encoding) -> Tokenizer:
 
 
 def token_texts(encoding: tiktoken.Encoding) -> list[str]:
-    """Every token in the order of the ids, in the letters that stand for bytes."""
+    """All tokens in the order of their ids, in GPT-2's letters for bytes."""
     texts = {rank: _visible(token) for token, rank in encoding._mergeable_ranks.items()}
     texts |= {rank: text for text, rank in encoding._special_tokens.items()}
     return [texts[rank] for rank in range(len(texts))]
@@ -44,7 +44,7 @@ def _merges(ranks: Ranks) -> Iterator[tuple[str, str]]:
 
 
 def _letters() -> dict[int, str]:
-    """GPT-2's table (bytes_to_unicode of its encoder.py): printable bytes stand for themselves, others for letters from U+0100 on."""
+    """GPT-2's letters for bytes (bytes_to_unicode in its encoder.py): printable bytes are themselves, others U+0100 and on."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + place) for place, byte in enumerate(others)}

@@ -1,1 +1,1 @@
-"""openai-whisper itself, the reference."""
+"""The openai-whisper engine, the reference for the others."""

@@ -1,4 +1,4 @@
-"""openai-whisper itself: its `transcribe`, called as its command calls it."""
+"""The openai-whisper engine: whisper.transcribe, called as its command calls it."""
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from transcription_api.spec import EngineKind, LanguageDetection, Precision
 
 from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.memory import host_or_device_memory
-from transcription_worker.engines.openai_whisper.window_observer import Watch, watched
+from transcription_worker.engines.openai_whisper.window_observer import WindowObserver, observe
 from transcription_worker.engines.protocol import SAMPLE_RATE, Counters, Input, Options, Outcome, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
 from transcription_worker.engines.unsupported_options import Accepted, refuse_unsupported
@@ -19,7 +19,7 @@ from transcription_worker.errors import WorkerError
 
 
 class OpenAIWhisper:
-    """One file after the other, one window after the other."""
+    """Transcribes one file after the other, one window after the other."""
 
     name = f"openai-whisper {importlib.metadata.version('openai-whisper')}"
 
@@ -28,20 +28,20 @@ class OpenAIWhisper:
         self._dtype = dtype_of(precision, model.device)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """As protocol.Engine."""
+        """Implement protocol.Engine."""
         for item in inputs:
             try:
-                yield Outcome(item.id, transcript=self._one(item))
+                yield Outcome(item.id, transcript=self._transcribe_file(item))
             except WorkerError as error:
                 yield Outcome(item.id, error=error)
 
-    def _one(self, item: Input) -> Transcript:
+    def _transcribe_file(self, item: Input) -> Transcript:
         refuse_language(self._model.is_multilingual, item.options.language)
-        watch = Watch(item)
+        observer = WindowObserver(item)
         arguments = transcribe_arguments(item.options, half=self._dtype is torch.float16)
         audio = item.open()
         try:
-            with watched(self._model, watch), host_or_device_memory("transcribing"):
+            with observe(self._model, observer), host_or_device_memory("transcribing"):
                 result = whisper.transcribe(self._model, audio.read(0, audio.count), **arguments)
             flag_segments(result["segments"], audio, item.options)
         finally:
@@ -50,19 +50,19 @@ class OpenAIWhisper:
             text=result["text"],
             segments=result["segments"],
             language=result["language"],
-            language_probability=watch.language_probability,
+            language_probability=observer.language_probability,
             audio_seconds=audio.count / SAMPLE_RATE,
-            counters=Counters(windows=watch.windows, fallbacks=watch.fallbacks),
+            counters=Counters(windows=observer.windows, fallbacks=observer.fallbacks),
             precision=str(self._dtype).removeprefix("torch."),
         )
 
 
-# The default is taken for the one window that transcribe looks at.
+# whisper.transcribe detects the language in one window; the default number of windows is accepted as that.
 ACCEPTED = {"languageDetection.windows": Accepted((1, LanguageDetection().windows), "1")}
 
 
 def refuse(options: Options) -> None:
-    """Refuses what whisper.transcribe does not have.
+    """Refuse options that whisper.transcribe does not have.
 
     Raises:
         WorkerError: EngineUnsuitable, which names the field.

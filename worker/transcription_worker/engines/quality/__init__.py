@@ -1,1 +1,1 @@
-"""Flags on segments whose text looks wrong."""
+"""Flags on segments whose text is likely wrong."""

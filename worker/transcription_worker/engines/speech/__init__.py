@@ -1,1 +1,1 @@
-"""Where somebody speaks: loudness, voice activity, and the chunks that long audio is cut into."""
+"""Speech in audio: loudness, voice activity, and the chunks that long audio is cut into."""

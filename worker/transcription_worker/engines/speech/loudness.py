@@ -1,6 +1,6 @@
-"""How loud audio is: RMS levels of short frames, read in blocks, and what counts as silence in one file.
+"""Loudness of audio: RMS levels of short frames, and what counts as silence in a file.
 
-Levels are in dBFS: 0 is the RMS of a full-scale square wave, a full-scale sine has -3.
+Levels are in dBFS: 0 is the RMS of a full-scale square wave; a full-scale sine has -3. Audio is read in blocks.
 """
 
 from collections.abc import Iterator
@@ -16,42 +16,44 @@ Levels = np.ndarray[Any, np.dtype[np.float32]]
 
 FRAME = SAMPLE_RATE // 50  # samples: 20 ms, two or three periods of a low voice
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME
-BLOCK_SECONDS = 30  # read at a time
-LOWEST = -120.0  # dBFS; where nothing but zeros is. One step of 16 bits is at -90
-SAMPLED_SECONDS = 1800  # of a longer file so many seconds are measured, spread evenly
-# dBFS. Below it nothing is heard: the absolute gate of ITU-R BS.1770-5 (loudness of programmes).
+BLOCK_SECONDS = 30  # of audio that are read at a time
+LOWEST = -120.0  # dBFS, for nothing but zeros. One quantization step of 16 bits is at -90
+SAMPLED_SECONDS = 1800  # of a longer file this many seconds are measured, spread evenly
+# dBFS. What is below it is inaudible: the absolute gate of ITU-R BS.1770-5 (loudness of programmes).
 GATE = -70.0
-FLOOR_PERCENTILE = 10  # of the levels. Speech without pauses to breathe is quieter than that for a tenth of its time
+FLOOR_PERCENTILE = (
+    10  # of the levels. Even speech without pauses to breathe is quieter than this floor for a tenth of its time
+)
 LOUD_PERCENTILE = 99
-# dB over the floor. Frames of steady white noise lie within 1 dB of each other, those of a room's noise within 6.
+# dB above the floor. Levels of steady white noise lie within 1 dB of each other, those of room noise within 6 dB.
 ABOVE_FLOOR = 6.0
-# dB below the loud parts. A frame that is not so far below them is never called silent, whatever the floor: in speech over
-# steady noise, over music or without pauses the floor says little.
+# dB below the loud parts. Frames closer to them are never silent, whatever the floor, which says little in speech over steady
+# noise, over music or without pauses.
 BELOW_LOUD = 20.0
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """In dBFS. A frame below `silent` has nothing to hear; one above `sounding` has something; between them nobody knows."""
+    """Levels in dBFS: frames below `silent` are silence, frames above `sounding` are sound, those between are uncertain."""
 
     silent: float
     sounding: float
 
 
 class Loudness:
-    """Levels of an Audio. The file's bounds are measured when they are first needed, then kept."""
+    """Levels of an Audio. The bounds of silence and sound are measured when they are first needed."""
 
     def __init__(self, audio: Audio) -> None:
         self._audio = audio
 
     @classmethod
     def of(cls, audio: "Audio | Loudness") -> "Loudness":
-        """A Loudness that is there already, or the audio's."""
+        """Return a Loudness as it is, or that of an Audio."""
         return audio if isinstance(audio, Loudness) else cls(audio)
 
     @cached_property
     def bounds(self) -> Bounds:
-        """Of this file. Reads at most SAMPLED_SECONDS of it."""
+        """The bounds of this file. Reads at most SAMPLED_SECONDS of it."""
         levels = sampled_levels(self._audio)
         if not levels.size:
             return Bounds(GATE, GATE)
@@ -60,14 +62,14 @@ class Loudness:
         return Bounds(max(GATE, min(above, float(loud) - BELOW_LOUD)), max(GATE, above))
 
     def levels(self, start: float, end: float) -> Iterator[Levels]:
-        """Of the frames in [start, end) seconds, in blocks; nothing outside of the audio."""
+        """Yield the levels of the frames in [start, end) seconds, block by block, as far as there is audio."""
         first, last = max(0, round(start * SAMPLE_RATE)), min(self._audio.count, round(end * SAMPLE_RATE))
         step = BLOCK_SECONDS * SAMPLE_RATE
         for at in range(first, last, step):
             yield frame_levels(self._audio.read(at, min(step, last - at)))
 
     def seconds_above(self, start: float, end: float, *bounds: float) -> tuple[float, ...]:
-        """For each of `bounds`, dBFS: how many of the seconds [start, end) are as loud or louder."""
+        """How many of the seconds [start, end) are at least as loud as each of `bounds`, in dBFS."""
         counts = [0] * len(bounds)
         for levels in self.levels(start, end):
             counts = [count + int((levels >= bound).sum()) for count, bound in zip(counts, bounds, strict=True)]
@@ -75,7 +77,7 @@ class Loudness:
 
 
 def frame_levels(samples: Samples) -> Levels:
-    """RMS of each whole frame of FRAME samples, shape (frames,), in dBFS. Less than a frame is one too."""
+    """RMS level of each whole frame of FRAME samples, in dBFS, shape (frames,). Fewer samples make one frame."""
     if samples.size < FRAME:
         samples = np.pad(samples, (0, FRAME - samples.size)) if samples.size else samples
     frames = samples[: samples.size // FRAME * FRAME].reshape(-1, FRAME)
@@ -85,7 +87,7 @@ def frame_levels(samples: Samples) -> Levels:
 
 
 def sampled_levels(audio: Audio) -> Levels:
-    """Of the whole audio where it has at most SAMPLED_SECONDS, else of so many seconds, spread evenly; shape (frames,)."""
+    """Levels of the audio, or of SAMPLED_SECONDS spread evenly over it if it is longer; in dBFS, shape (frames,)."""
     seconds = audio.count // SAMPLE_RATE
     if seconds <= SAMPLED_SECONDS:
         step = BLOCK_SECONDS * SAMPLE_RATE
@@ -97,7 +99,7 @@ def sampled_levels(audio: Audio) -> Levels:
 
 
 def quietest_frame(levels: Levels, width: int) -> int:
-    """The middle of the `width` frames that are the quietest together; the first of equals."""
+    """The middle of the `width` consecutive frames with the least power; the first of equals."""
     power = 10 ** (levels.astype(np.float64) / 10)
     width = min(width, levels.size)
     together = np.convolve(power, np.ones(width), mode="valid")

@@ -316,7 +316,7 @@ def test_heads_that_follow_the_sound_are_those_of_the_official_model(tmp_path: P
     dims = ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)
     path = tmp_path / "model.pt"
     torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": Whisper(dims).half().state_dict()}, path)
-    folder = engine_module.converted(ModelFile(path, ModelUsed("own.pt", "sha256:3")))
+    folder = engine_module.converted_model(ModelFile(path, ModelUsed("own.pt", "sha256:3")))
     model = weights.load(path, "0" * 64, "cpu", "own.pt")
     expected = model.alignment_heads.to_dense().nonzero().tolist()
     assert json.loads((folder / "config.json").read_text())["alignment_heads"] == expected

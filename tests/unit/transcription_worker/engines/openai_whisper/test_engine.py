@@ -11,7 +11,7 @@ from transcription_api import reasons
 from transcription_api.spec import Decoding, TaskKind
 from transcription_worker.engines.checkpoints import weights
 from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
-from transcription_worker.engines.openai_whisper.window_observer import Watch, watched
+from transcription_worker.engines.openai_whisper.window_observer import WindowObserver, observe
 from transcription_worker.engines.protocol import InMemory, Input, Options
 from transcription_worker.engines.whisper_arguments import COMMAND_TEMPERATURES, refuse_language, transcribe_arguments
 from transcription_worker.errors import WorkerError
@@ -99,21 +99,21 @@ def test_every_option_of_the_spec_reaches_whisper() -> None:
     assert {name: arguments[name] for name in expected} == expected
 
 
-def test_watching_changes_nothing_and_sees_every_window(model: Any) -> None:
+def test_observing_changes_nothing_and_sees_every_window(model: Any) -> None:
     samples = speak("en", 601, 65)[0]
     done: list[float] = []
     languages: list[str] = []
     item = Input("a", lambda: InMemory(samples), SHORT, on_progress=done.append, on_language=languages.append)
-    watch = Watch(item)
+    observer = WindowObserver(item)
     arguments = transcribe_arguments(SHORT, half=False) | {"no_speech_threshold": None}
-    with watched(model, watch):
+    with observe(model, observer):
         seen = whisper.transcribe(model, samples, **arguments)
     plain = whisper.transcribe(model, samples, **arguments)
     assert str(seen) == str(plain)
     assert languages == [plain["language"]]
-    assert watch.language_probability is not None
-    assert 0 < watch.language_probability <= 1
-    assert watch.windows >= 3
+    assert observer.language_probability is not None
+    assert 0 < observer.language_probability <= 1
+    assert observer.windows >= 3
     assert done == sorted(done)
     assert done[-1] == 65
 
@@ -121,12 +121,12 @@ def test_watching_changes_nothing_and_sees_every_window(model: Any) -> None:
 def test_windows_skipped_as_silent_count_as_done(model: Any) -> None:
     samples = np.zeros(16_000 * 90, dtype=np.float32)
     done: list[float] = []
-    watch = Watch(Input("a", lambda: InMemory(samples), SHORT, on_progress=done.append))
+    observer = WindowObserver(Input("a", lambda: InMemory(samples), SHORT, on_progress=done.append))
     # A threshold that every window is above, and a log probability that none is.
     arguments = transcribe_arguments(SHORT, half=False) | {"no_speech_threshold": -1.0, "logprob_threshold": 1.0}
-    with watched(model, watch):
+    with observe(model, observer):
         whisper.transcribe(model, samples, **arguments)
-    assert watch.windows == 3
+    assert observer.windows == 3
     assert done == [30.0, 60.0]  # the last one's end is the transcription's
 
 

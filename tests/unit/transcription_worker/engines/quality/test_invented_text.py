@@ -40,7 +40,7 @@ GERMAN = "Der schnelle braune Fuchs springt über den faulen Hund und läuft dan
 
 def words_of(segments: list[dict[str, Any]]) -> float:
     """In all of them."""
-    return sum(repetition.count_words(repetition.units(one["text"])) for one in segments)
+    return sum(repetition.count_words(repetition.split_words(one["text"])) for one in segments)
 
 
 PROVOKED: dict[str, Callable[[], Samples]] = {
@@ -56,8 +56,8 @@ PROVOKED: dict[str, Callable[[], Samples]] = {
 @pytest.mark.parametrize("sound", PROVOKED)
 def test_loops_that_sound_provokes_are_flagged(model: Any, sound: str) -> None:
     segments = invented(model, PROVOKED[sound]())
-    looped = [one for one in segments if REPETITION_LOOP in one.get("flags", ())]
-    assert words_of(looped) > 0.8 * words_of(segments) > 15
+    find_loops = [one for one in segments if REPETITION_LOOP in one.get("flags", ())]
+    assert words_of(find_loops) > 0.8 * words_of(segments) > 15
     assert count_flags(segments).verdict == "bad"
 
 

@@ -3,15 +3,15 @@
 import random
 
 import pytest
-from transcription_worker.engines.quality.repetition import LONGEST_PERIOD, count_words, units
-from transcription_worker.engines.quality.repetition import looped as looped_units
+from transcription_worker.engines.quality.repetition import LONGEST_PERIOD, count_words, split_words
+from transcription_worker.engines.quality.repetition import find_loops as looped_units
 
 from tests.support.sentences import LANGUAGES, sentence
 
 
-def looped(texts: list[str]) -> set[int]:
+def find_loops(texts: list[str]) -> set[int]:
     """Which of the texts are part of a loop."""
-    return looped_units([units(text) for text in texts])
+    return looped_units([split_words(text) for text in texts])
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def looped(texts: list[str]) -> set[int]:
     ],
 )
 def test_words_are_counted_as_speakers_of_the_language_would(text: str, words: float) -> None:
-    assert count_words(units(text)) == pytest.approx(words)
+    assert count_words(split_words(text)) == pytest.approx(words)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_words_are_counted_as_speakers_of_the_language_would(text: str, words: f
     ],
 )
 def test_a_loop_is_found_in_all_of_its_texts(texts: list[str]) -> None:
-    assert looped(texts) == set(range(len(texts)))
+    assert find_loops(texts) == set(range(len(texts)))
 
 
 @pytest.mark.parametrize(
@@ -71,23 +71,23 @@ def test_a_loop_is_found_in_all_of_its_texts(texts: list[str]) -> None:
     ],
 )
 def test_what_people_say_is_no_loop(texts: list[str]) -> None:
-    assert looped(texts) == set()
+    assert find_loops(texts) == set()
 
 
 def test_case_and_punctuation_do_not_hide_a_loop() -> None:
-    assert looped(["So it goes.", "so it goes", "SO IT GOES!", "- So it goes,"]) == {0, 1, 2, 3}
+    assert find_loops(["So it goes.", "so it goes", "SO IT GOES!", "- So it goes,"]) == {0, 1, 2, 3}
 
 
 def test_the_text_around_a_loop_is_no_part_of_it() -> None:
-    assert looped(["The green dog finds the train.", *["I see."] * 6, "Four seven eight."]) == {1, 2, 3, 4, 5, 6}
+    assert find_loops(["The green dog finds the train.", *["I see."] * 6, "Four seven eight."]) == {1, 2, 3, 4, 5, 6}
 
 
 def test_a_long_text_that_ends_in_a_loop_is_part_of_it() -> None:
     text = "After the meeting we all walked along the river for an hour or two and then went home. " + "So we did. " * 5
-    assert looped([text]) == {0}
+    assert find_loops([text]) == {0}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_ten_hours_of_a_small_grammar_have_no_loop(language: str) -> None:
     draw = random.Random(1)
-    assert looped([sentence(language, draw) for _ in range(12_000)]) == set()
+    assert find_loops([sentence(language, draw) for _ in range(12_000)]) == set()

@@ -1,1 +1,1 @@
-"""openai-whisper's algorithm around its model, one file at a time: windows, fallback, language, words."""
+"""openai-whisper's algorithm around its model, one file at a time: windows, temperature fallback, language, words."""

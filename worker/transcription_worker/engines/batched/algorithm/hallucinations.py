@@ -1,64 +1,69 @@
-"""Silence around words that look made up is skipped: hallucination_silence_threshold of whisper.transcribe."""
+"""Skip silence around words that are likely hallucinated: hallucination_silence_threshold of whisper.transcribe."""
 
 from whisper.audio import FRAMES_PER_SECOND
 from whisper.utils import get_end
 
-from transcription_worker.engines.batched.algorithm.segmentation import Cut, Segment, Window
+from transcription_worker.engines.batched.algorithm.segmentation import Segment, SegmentedWindow, Window
 
 PUNCTUATION = "\"'“¿([{-\"'.。,，!！?？:：”)]}、"
 
-# Of whisper.transcribe: what makes a word odd, and how many odd ones make a segment odd.
+# All from whisper.transcribe: what makes a word an anomaly, and how much anomaly makes a segment one.
 LOW_PROBABILITY = 0.15
 SHORT_WORD = 0.133  # seconds
-SHORT_WEIGHT = 15.0
+SHORT_WORD_WEIGHT = 15.0
 LONG_WORD = 2.0  # seconds
-WORDS_LOOKED_AT = 8
-ODD_SCORE = 3.0
-EDGE_SECONDS = 2.0  # a segment so near to the window's edge counts as beside silence
+SCORED_WORDS = 8
+ANOMALY_SCORE = 3.0
+EDGE_SECONDS = 2.0  # a segment this near to the window's edge counts as surrounded by silence there
 
 
-def seek_after_words(cut: Cut, window: Window) -> int:
-    """The next window begins where the last word ended, unless a timestamp closed the speech."""
-    end: float | None = get_end(cut.segments)
-    if cut.closed or end is None or end <= window.start:
-        return cut.seek
+def seek_after_words(segmented: SegmentedWindow, window: Window) -> int:
+    """The frame where the next window begins: the end of the last word, unless a timestamp closed the speech."""
+    end: float | None = get_end(segmented.segments)
+    if segmented.single_timestamp_ending or end is None or end <= window.start:
+        return segmented.seek
     frame: int = round(end * FRAMES_PER_SECOND)
     return frame
 
 
-def skip_silence(cut: Cut, window: Window, threshold: float, last_speech: float, frames: int) -> bool:
-    """Changes where the next window begins, and drops odd segments. True: the whole window is read again from there.
+def skip_silence(segmented: SegmentedWindow, window: Window, threshold: float, last_speech: float, frames: int) -> bool:
+    """Move `segmented.seek` past silence, and drop hallucinated segments.
 
-    `threshold`: seconds of silence; `last_speech`: end of the words before, seconds; `frames`: of the file.
+    threshold: seconds of silence. last_speech: end of the words before, in seconds. frames: length of the file.
+
+    Returns:
+        True if the whole window is to be decoded again from `segmented.seek`.
     """
-    _skip_end(cut, window, threshold)
-    first = _next_with_words(cut.segments)
-    if first is not None and is_odd(first) and (gap := first["start"] - window.start) > threshold:
-        cut.seek = window.seek + round(gap * FRAMES_PER_SECOND)
+    _skip_end(segmented, window, threshold)
+    first = _next_with_words(segmented.segments)
+    if first is not None and is_segment_anomaly(first) and (gap := first["start"] - window.start) > threshold:
+        segmented.seek = window.seek + round(gap * FRAMES_PER_SECOND)
         return True
-    _drop_surrounded(cut, window, threshold, last_speech, frames)
+    _drop_surrounded(segmented, window, threshold, last_speech, frames)
     return False
 
 
-def _skip_end(cut: Cut, window: Window, threshold: float) -> None:
-    end = get_end(cut.segments)
-    if cut.closed or end is None or end <= window.start:
+def _skip_end(segmented: SegmentedWindow, window: Window, threshold: float) -> None:
+    end = get_end(segmented.segments)
+    if segmented.single_timestamp_ending or end is None or end <= window.start:
         return
     enough = window.end - end > threshold
-    cut.seek = round(end * FRAMES_PER_SECOND) if enough else window.seek + window.size
+    segmented.seek = round(end * FRAMES_PER_SECOND) if enough else window.seek + window.size
 
 
-def _drop_surrounded(cut: Cut, window: Window, threshold: float, last_end: float, frames: int) -> None:
-    """From the first odd segment on that has silence, or another odd one, on both sides."""
-    for index, segment in enumerate(cut.segments):
+def _drop_surrounded(
+    segmented: SegmentedWindow, window: Window, threshold: float, last_end: float, frames: int
+) -> None:
+    """Drop all segments from the first anomaly on that has silence or another anomaly on both sides."""
+    for index, segment in enumerate(segmented.segments):
         if not segment["words"]:
             continue
-        following = _next_with_words(cut.segments[index + 1 :])
-        if is_odd(segment) and _is_surrounded(segment, following, window, threshold, last_end):
-            cut.seek = round(max(window.start + 1, segment["start"]) * FRAMES_PER_SECOND)
+        following = _next_with_words(segmented.segments[index + 1 :])
+        if is_segment_anomaly(segment) and _is_surrounded(segment, following, window, threshold, last_end):
+            segmented.seek = round(max(window.start + 1, segment["start"]) * FRAMES_PER_SECOND)
             if frames / FRAMES_PER_SECOND - segment["end"] < threshold:
-                cut.seek = frames
-            del cut.segments[index:]
+                segmented.seek = frames
+            del segmented.segments[index:]
             return
         last_end = segment["end"]
 
@@ -72,23 +77,27 @@ def _is_surrounded(
         or segment["start"] < threshold
         or segment["start"] - window.start < EDGE_SECONDS
     )
-    after = next_start - segment["end"] > threshold or is_odd(following) or window.end - segment["end"] < EDGE_SECONDS
+    after = (
+        next_start - segment["end"] > threshold
+        or is_segment_anomaly(following)
+        or window.end - segment["end"] < EDGE_SECONDS
+    )
     return before and after
 
 
-def is_odd(segment: Segment | None) -> bool:
-    """Its first words are very long, very short or improbable."""
+def is_segment_anomaly(segment: Segment | None) -> bool:
+    """Whether the first words of a segment are very long, very short or improbable."""
     if segment is None or not segment["words"]:
         return False
-    words = [word for word in segment["words"] if word["word"] not in PUNCTUATION][:WORDS_LOOKED_AT]
-    score = sum(_oddness(word["probability"], word["end"] - word["start"]) for word in words)
-    return score >= ODD_SCORE or score + 0.01 >= len(words)
+    words = [word for word in segment["words"] if word["word"] not in PUNCTUATION][:SCORED_WORDS]
+    score = sum(_word_anomaly_score(word["probability"], word["end"] - word["start"]) for word in words)
+    return score >= ANOMALY_SCORE or score + 0.01 >= len(words)
 
 
-def _oddness(probability: float, duration: float) -> float:
+def _word_anomaly_score(probability: float, duration: float) -> float:
     score = 1.0 if probability < LOW_PROBABILITY else 0.0
     if duration < SHORT_WORD:
-        score += (SHORT_WORD - duration) * SHORT_WEIGHT
+        score += (SHORT_WORD - duration) * SHORT_WORD_WEIGHT
     if duration > LONG_WORD:
         score += duration - LONG_WORD
     return score

@@ -1,4 +1,4 @@
-"""The spoken language, from up to N windows spread over what is transcribed."""
+"""Detect the spoken language from several windows spread over the clips."""
 
 from collections.abc import Generator
 from typing import Any
@@ -8,7 +8,7 @@ from transcription_api.spec import LanguageDetection
 from whisper.audio import N_FRAMES
 
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
-from transcription_worker.engines.batched.requests import Ask, Encode, Languages
+from transcription_worker.engines.batched.requests import DetectLanguageRequest, EncodeRequest, Request
 from transcription_worker.engines.spoken_language import (
     LanguageProbabilities,
     average_probabilities,
@@ -18,20 +18,21 @@ from transcription_worker.engines.spoken_language import (
 
 
 def detect_language(
-    mel: LogMel, clips: list[tuple[int, int]], asked: LanguageDetection, encoded: dict[int, Tensor]
-) -> Generator[Ask, Any, tuple[str, float]]:
-    """The language's code and its probability among the candidates. clips: frames that are transcribed.
+    mel: LogMel, clips: list[tuple[int, int]], detection: LanguageDetection, encoded: dict[int, Tensor]
+) -> Generator[Request, Any, tuple[str, float]]:
+    """Return the language's code and its probability among the candidates.
 
-    `encoded` takes the features of whole windows by their first frame, which the transcription may need again.
+    clips: frames [start, end) that are transcribed. encoded: receives the features of whole windows by their first frame,
+    since the transcription may need them again.
 
     Raises:
-        WorkerError: LanguageUncertain, where the policy says so.
+        WorkerError: LanguageUncertain, if the policy says so.
     """
-    heard: list[LanguageProbabilities] = []
-    for start in window_starts(clips, asked.windows):
-        features = yield Encode(mel.window(start, N_FRAMES))
-        found: LanguageProbabilities = yield Languages(features)
-        heard.append(found)
+    probabilities: list[LanguageProbabilities] = []
+    for start in window_starts(clips, detection.windows):
+        features = yield EncodeRequest(mel.window(start, N_FRAMES))
+        found: LanguageProbabilities = yield DetectLanguageRequest(features)
+        probabilities.append(found)
         if start + N_FRAMES <= mel.frames:
             encoded[start] = features
-    return choose_language(average_probabilities(heard), asked)
+    return choose_language(average_probabilities(probabilities), detection)

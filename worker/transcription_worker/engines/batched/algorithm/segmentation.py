@@ -1,4 +1,4 @@
-"""A window's tokens cut into segments, and where the next window begins: whisper.transcribe after its decoding."""
+"""Split a window's tokens into segments and find where the next window begins: whisper.transcribe after its decoding."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ Segment = dict[str, Any]
 
 @dataclass(frozen=True)
 class Window:
-    """Frames [seek, seek + size), 10 ms each. `stride`: frames for one timestamp token."""
+    """Frames [seek, seek + size) of a file, 10 ms each. stride: frames for one timestamp token."""
 
     seek: int
     size: int
@@ -25,12 +25,12 @@ class Window:
 
     @property
     def end(self) -> float:
-        """Seconds, of a whole window."""
+        """Seconds at which a window of full length would end."""
         return float((self.seek + N_FRAMES) * HOP_LENGTH / SAMPLE_RATE)
 
     @property
     def duration(self) -> float:
-        """Seconds of its own."""
+        """Seconds of the file in this window."""
         return float(self.size * HOP_LENGTH / SAMPLE_RATE)
 
     @property
@@ -40,23 +40,26 @@ class Window:
 
 
 @dataclass
-class Cut:
-    """`seek`: of the next window. `closed`: the last token is a timestamp that ends the speech."""
+class SegmentedWindow:
+    """The segments of a window. seek: the frame where the next window begins.
+
+    single_timestamp_ending: the last token is a single timestamp, so that no speech follows it (whisper.transcribe's name).
+    """
 
     segments: list[Segment] = field(default_factory=list)
     seek: int = 0
-    closed: bool = False
+    single_timestamp_ending: bool = False
 
 
-def cut_window(window: Window, result: DecodingResult, tokenizer: Tokenizer) -> Cut:
-    """Segments between pairs of timestamps; without a pair one segment for the whole window."""
+def segment_window(window: Window, result: DecodingResult, tokenizer: Tokenizer) -> SegmentedWindow:
+    """Split at pairs of consecutive timestamps; without a pair the whole window is one segment."""
     tokens, begin = result.tokens, tokenizer.timestamp_begin
-    stamps = [token >= begin for token in tokens]
-    closed = stamps[-2:] == [False, True]
-    ends = [place + 1 for place in range(len(tokens) - 1) if stamps[place] and stamps[place + 1]]
+    timestamps = [token >= begin for token in tokens]
+    single_ending = timestamps[-2:] == [False, True]
+    ends = [place + 1 for place in range(len(tokens) - 1) if timestamps[place] and timestamps[place + 1]]
     if not ends:
-        return Cut([_whole(window, result, tokenizer)], window.seek + window.size, closed)
-    if closed:
+        return SegmentedWindow([_whole(window, result, tokenizer)], window.seek + window.size, single_ending)
+    if single_ending:
         ends.append(len(tokens))
     segments = []
     for first, last in zip([0, *ends], ends, strict=False):
@@ -65,22 +68,22 @@ def cut_window(window: Window, result: DecodingResult, tokenizer: Tokenizer) -> 
         end = window.start + (part[-1] - begin) * window.precision
         segments.append(_segment(window, start, end, part, result, tokenizer))
     # What follows the last pair is unfinished: the next window begins there.
-    ahead = window.size if closed else (tokens[ends[-1] - 1] - begin) * window.stride
-    return Cut(segments, window.seek + ahead, closed)
+    ahead = window.size if single_ending else (tokens[ends[-1] - 1] - begin) * window.stride
+    return SegmentedWindow(segments, window.seek + ahead, single_ending)
 
 
 def _whole(window: Window, result: DecodingResult, tokenizer: Tokenizer) -> Segment:
-    stamps = [token for token in result.tokens if token >= tokenizer.timestamp_begin]
+    timestamps = [token for token in result.tokens if token >= tokenizer.timestamp_begin]
     duration = window.duration
-    if stamps and stamps[-1] != tokenizer.timestamp_begin:
-        duration = (stamps[-1] - tokenizer.timestamp_begin) * window.precision
+    if timestamps and timestamps[-1] != tokenizer.timestamp_begin:
+        duration = (timestamps[-1] - tokenizer.timestamp_begin) * window.precision
     return _segment(window, window.start, window.start + duration, result.tokens, result, tokenizer)
 
 
 def _segment(
     window: Window, start: float, end: float, tokens: list[int], result: DecodingResult, tokenizer: Tokenizer
 ) -> Segment:
-    """With the keys of openai-whisper's segments in their order."""
+    """A segment with the keys of openai-whisper's, in their order."""
     return {
         "seek": window.seek,
         "start": start,
@@ -95,7 +98,7 @@ def _segment(
 
 
 def clear_empty(segments: list[Segment]) -> None:
-    """Segments that take no time or hold no text keep their place and lose their content."""
+    """Empty the segments that take no time or hold no text; they keep their place, as in whisper.transcribe."""
     for segment in segments:
         if segment["start"] == segment["end"] or segment["text"].strip() == "":
             segment.update(text="", tokens=[], words=[])

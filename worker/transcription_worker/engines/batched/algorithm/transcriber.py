@@ -1,4 +1,4 @@
-"""One file as a stream: whisper.transcribe's loop over its windows, which asks the engine for what the model computes."""
+"""The sequential algorithm of one file: whisper.transcribe's loop over windows, as a generator of requests."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -14,21 +14,27 @@ from whisper.utils import get_end
 
 from transcription_worker.engines.batched.algorithm.hallucinations import seek_after_words, skip_silence
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
-from transcription_worker.engines.batched.algorithm.segmentation import Cut, Segment, Window, clear_empty, cut_window
+from transcription_worker.engines.batched.algorithm.segmentation import (
+    Segment,
+    SegmentedWindow,
+    Window,
+    clear_empty,
+    segment_window,
+)
 from transcription_worker.engines.batched.algorithm.temperature_fallback import (
-    Attempts,
+    FallbackResult,
     Thresholds,
     decode_with_fallback,
 )
 from transcription_worker.engines.batched.algorithm.word_timestamps import add_words, text_tokens
-from transcription_worker.engines.batched.requests import Align, Ask, Encode
+from transcription_worker.engines.batched.requests import AlignRequest, EncodeRequest, Request
 from transcription_worker.engines.protocol import Counters, Options
 from transcription_worker.engines.quality.flags import window_flags
 from transcription_worker.engines.speech.loudness import Loudness
 
-# Above this temperature a window's text is no prompt for the next: whisper.transcribe.
+# Text decoded above this temperature does not become the prompt of the next window: whisper.transcribe.
 PROMPT_TEMPERATURE = 0.5
-# What of whisper.transcribe's arguments goes to each window's decoding as it is.
+# Arguments of whisper.transcribe that each window's DecodingOptions take as they are.
 DECODING_OPTIONS = (
     "task",
     "beam_size",
@@ -39,30 +45,34 @@ DECODING_OPTIONS = (
     "without_timestamps",
 )
 
-# Seeds: a frame's own, one for each attempt, and others for a window that is decoded again.
-SEEDS_A_FRAME = 64
+# Every frame has a range of seeds of its own: one for each attempt, and further ones for a retry of the window.
+SEEDS_PER_FRAME = 64
 RETRY_SEED = 32
 
-# Segments before a window that a repetition may have begun in: one that counts has ten words.
-SEGMENTS_BEFORE = 16
+# Earlier segments in which a repetition loop may have begun: one that counts has ten words.
+LOOP_SEGMENTS = 16
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a window was found to say. `seek`: where the next one begins; not `kept`: silence, or to be read again from there."""
+class DecodedWindow:
+    """What was decoded of a window. seek: the frame where the next window begins.
+
+    keep: False if the window is silent, or is to be decoded again from `seek`.
+    """
 
     result: DecodingResult
     segments: list[Segment]
     seek: int
-    kept: bool
+    keep: bool
 
 
 @dataclass
-class Stream:
+class Transcriber:
     """The state that whisper.transcribe keeps from window to window.
 
-    arguments: those of whisper.transcribe; clips: frames [start, end); context: tokens that the decoder takes; encoded:
-    features of whole windows that are there already, by their first frame.
+    arguments: keyword arguments of whisper.transcribe. clips: frames [start, end). stride: frames for one timestamp token.
+    context: tokens that the text decoder takes. encoded: features of whole windows that are known already, by their first
+    frame.
     """
 
     options: Options
@@ -84,8 +94,8 @@ class Stream:
     _reset_since: int = 0
     _last_speech: float = 0.0
 
-    def run(self) -> Generator[Ask, Any, "Stream"]:
-        """All windows of all clips; returns itself."""
+    def run(self) -> Generator[Request, Any, "Transcriber"]:
+        """Transcribe all windows of all clips. Returns itself, with the segments and counters filled in."""
         if (prompt := self.arguments["initial_prompt"]) is not None:
             self._prompt = self.tokenizer.encode(" " + prompt.strip())
             self.tokens.extend(self._prompt)
@@ -93,40 +103,40 @@ class Stream:
             seek = start
             while seek < end:
                 window = Window(seek, min(N_FRAMES, self.mel.frames - seek, end - seek), self.stride)
-                seek = yield from self._window(window)
+                seek = yield from self._transcribe_window(window)
                 self.on_progress(min(seek, self.mel.frames) / FRAMES_PER_SECOND)
         return self
 
-    def of(self, clips: list[tuple[int, int]], on_progress: Callable[[float], None]) -> "Stream":
-        """A stream of the same file and options that has nothing of this one's state."""
+    def for_clips(self, clips: list[tuple[int, int]], on_progress: Callable[[float], None]) -> "Transcriber":
+        """A fresh transcriber for other clips of the same file."""
         return replace(
             self, clips=clips, on_progress=on_progress, segments=[], tokens=[], counters=Counters(), _prompt=[]
         )
 
     @property
     def text(self) -> str:
-        """Of all windows, without the initial prompt."""
+        """The text of all windows, without the initial prompt."""
         return str(self.tokenizer.decode(self.tokens[len(self._prompt) :]))
 
-    def _window(self, window: Window) -> Generator[Ask, Any, int]:
-        """Decodes one window; returns where the next one begins."""
+    def _transcribe_window(self, window: Window) -> Generator[Request, Any, int]:
+        """Decode a window and keep its segments. Returns the frame where the next window begins."""
         features = yield from self._encode(window)
         temperatures = self.arguments["temperature"]
-        reading = yield from self._read(features, window, self._next_prompt(), temperatures, seed=0)
-        if self.options.quality.policy is QualityPolicy.RETRY and (flags := self._flags(reading)):
-            later = temperatures[temperatures.index(reading.result.temperature) + 1 :]
-            other = yield from self._read(features, window, [], later or temperatures, seed=RETRY_SEED)
+        decoded = yield from self._decode(features, window, self._next_prompt(), temperatures, seed=0)
+        if self.options.quality.policy is QualityPolicy.RETRY and (flags := self._flags(decoded)):
+            later = temperatures[temperatures.index(decoded.result.temperature) + 1 :]
+            other = yield from self._decode(features, window, [], later or temperatures, seed=RETRY_SEED)
             self.counters = replace(self.counters, retried=self.counters.retried + 1)
-            reading = _better(reading, flags, other, self._flags(other))
-        if reading.kept:
-            self._keep(reading)
-        return reading.seek
+            decoded = _better(decoded, flags, other, self._flags(other))
+        if decoded.keep:
+            self._keep(decoded)
+        return decoded.seek
 
-    def _encode(self, window: Window) -> Generator[Ask, Any, Tensor]:
+    def _encode(self, window: Window) -> Generator[Request, Any, Tensor]:
         known = self.encoded.pop(window.seek, None) if window.size == N_FRAMES else None
         if known is not None:
             return known
-        features: Tensor = yield Encode(self.mel.window(window.seek, window.size, self.dtype))
+        features: Tensor = yield EncodeRequest(self.mel.window(window.seek, window.size, self.dtype))
         return features
 
     def _next_prompt(self) -> list[int]:
@@ -136,64 +146,66 @@ class Stream:
         room = self.context // 2 - 1 - len(self._prompt)
         return self._prompt + self.tokens[since:][-room:]
 
-    def _read(
+    def _decode(
         self, features: Tensor, window: Window, prompt: list[int], temperatures: tuple[float, ...], seed: int
-    ) -> Generator[Ask, Any, Reading]:
+    ) -> Generator[Request, Any, DecodedWindow]:
         options = {name: self.arguments[name] for name in DECODING_OPTIONS} | {"prompt": prompt}
         options |= {"language": self.language, "fp16": self.dtype is torch.float16}
-        seed += self.options.seed + window.seek * SEEDS_A_FRAME
-        attempts: Attempts = yield from decode_with_fallback(features, options, temperatures, self._thresholds, seed)
-        self._count(attempts)
-        if self._thresholds.silent(attempts.result):
-            return Reading(attempts.result, [], window.seek + window.size, kept=False)
-        cut = cut_window(window, attempts.result, self.tokenizer)
-        again = self.arguments["word_timestamps"] and (yield from self._time_words(features, window, cut))
-        return Reading(attempts.result, cut.segments, cut.seek, kept=not again)
+        seed += self.options.seed + window.seek * SEEDS_PER_FRAME
+        fallback: FallbackResult = yield from decode_with_fallback(
+            features, options, temperatures, self._thresholds, seed
+        )
+        self._count(fallback)
+        if self._thresholds.should_skip(fallback.result):
+            return DecodedWindow(fallback.result, [], window.seek + window.size, keep=False)
+        segmented = segment_window(window, fallback.result, self.tokenizer)
+        again = self.arguments["word_timestamps"] and (yield from self._add_words(features, window, segmented))
+        return DecodedWindow(fallback.result, segmented.segments, segmented.seek, keep=not again)
 
-    def _count(self, attempts: Attempts) -> None:
+    def _count(self, fallback: FallbackResult) -> None:
         counters = self.counters
         self.counters = replace(
             counters,
             windows=counters.windows + 1,
-            steps=counters.steps + attempts.steps,
-            fallbacks=counters.fallbacks + attempts.count - 1,
+            steps=counters.steps + fallback.steps,
+            fallbacks=counters.fallbacks + fallback.attempts - 1,
         )
 
     @property
     def _thresholds(self) -> Thresholds:
-        of = self.arguments
-        return Thresholds(of["compression_ratio_threshold"], of["logprob_threshold"], of["no_speech_threshold"])
+        names = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")
+        return Thresholds(*(self.arguments[name] for name in names))
 
-    def _time_words(self, features: Tensor, window: Window, cut: Cut) -> Generator[Ask, Any, bool]:
-        """Words of the segments. True: the window is read again from another place."""
-        tokens = text_tokens(cut.segments, self.tokenizer)
-        alignment = (yield Align(features, tokens, window.size, self.tokenizer)) if tokens else []
-        add_words(cut.segments, self.tokenizer, alignment, self._last_speech)
-        cut.seek = seek_after_words(cut, window)
+    def _add_words(self, features: Tensor, window: Window, segmented: SegmentedWindow) -> Generator[Request, Any, bool]:
+        """Add words to the segments. Returns True if the window is to be decoded again from `segmented.seek`."""
+        tokens = text_tokens(segmented.segments, self.tokenizer)
+        alignment = (yield AlignRequest(features, tokens, window.size, self.tokenizer)) if tokens else []
+        add_words(segmented.segments, self.tokenizer, alignment, self._last_speech)
+        segmented.seek = seek_after_words(segmented, window)
         threshold = self.arguments["hallucination_silence_threshold"]
-        return threshold is not None and skip_silence(cut, window, threshold, self._last_speech, self.mel.frames)
+        return threshold is not None and skip_silence(segmented, window, threshold, self._last_speech, self.mel.frames)
 
-    def _keep(self, reading: Reading) -> None:
-        segments = reading.segments
+    def _keep(self, decoded: DecodedWindow) -> None:
+        segments = decoded.segments
         if self.arguments["word_timestamps"] and (end := get_end(segments)) is not None:
             self._last_speech = end
         clear_empty(segments)
         self.segments += [{"id": number, **one} for number, one in enumerate(segments, start=len(self.segments))]
         self.tokens += [token for segment in segments for token in segment["tokens"]]
-        if not self.arguments["condition_on_previous_text"] or reading.result.temperature > PROMPT_TEMPERATURE:
+        if not self.arguments["condition_on_previous_text"] or decoded.result.temperature > PROMPT_TEMPERATURE:
             self._reset_since = len(self.tokens)
 
-    def _flags(self, reading: Reading) -> frozenset[str]:
-        earlier = [segment["text"] for segment in self.segments[-SEGMENTS_BEFORE:]]
-        return (
-            window_flags(reading.segments, self.loudness, earlier, task=self.options.task)
-            if reading.kept
-            else frozenset()
-        )
+    def _flags(self, decoded: DecodedWindow) -> frozenset[str]:
+        if not decoded.keep:
+            return frozenset()
+        earlier = [segment["text"] for segment in self.segments[-LOOP_SEGMENTS:]]
+        return window_flags(decoded.segments, self.loudness, earlier, task=self.options.task)
 
 
-def _better(first: Reading, its_flags: frozenset[str], second: Reading, other_flags: frozenset[str]) -> Reading:
-    """Fewer flags, then the higher log probability: a loop is flagged, and always probable."""
-    if len(its_flags) != len(other_flags):
-        return first if len(its_flags) < len(other_flags) else second
+def _better(
+    first: DecodedWindow, first_flags: frozenset[str], second: DecodedWindow, second_flags: frozenset[str]
+) -> DecodedWindow:
+    """The one with fewer flags, then with the higher log probability: a loop is always probable, but it is flagged."""
+    if len(first_flags) != len(second_flags):
+        return first if len(first_flags) < len(second_flags) else second
     return first if first.result.avg_logprob >= second.result.avg_logprob else second

@@ -1,4 +1,4 @@
-"""Times of words: whisper.timing, with the alignment of many windows computed together."""
+"""Word timestamps: whisper.timing, with alignments that were computed for many windows together."""
 
 import importlib
 import types
@@ -10,19 +10,22 @@ from whisper.tokenizer import Tokenizer
 
 from transcription_worker.engines.batched.algorithm.segmentation import Segment
 
-# `whisper.timing` is a module; its function looks the alignment up among its own globals.
+# The module, not the function: add_word_timestamps looks find_alignment up among the module's globals.
 _timing: Any = importlib.import_module("whisper.timing")
 
 
 def text_tokens(segments: list[Segment], tokenizer: Tokenizer) -> list[int]:
-    """Those of all segments, without timestamps."""
+    """The tokens of all segments without timestamps and special tokens."""
     return [token for segment in segments for token in segment["tokens"] if token < tokenizer.eot]
 
 
 def add_words(
     segments: list[Segment], tokenizer: Tokenizer, alignment: list[WordTiming], last_speech_timestamp: float
 ) -> None:
-    """whisper.timing.add_word_timestamps, its own code, over an alignment that is there already."""
+    """Run whisper.timing.add_word_timestamps, its own code, on an alignment that has been computed before.
+
+    last_speech_timestamp: end of the words before, in seconds.
+    """
     _with_alignment(lambda *_args, **_kwargs: alignment)(
         segments=segments,
         model=None,
@@ -34,6 +37,7 @@ def add_words(
 
 
 def _with_alignment(find_alignment: Callable[..., list[WordTiming]]) -> Callable[..., None]:
+    """A copy of add_word_timestamps that calls this find_alignment."""
     original = _timing.add_word_timestamps
     names = {**vars(_timing), "find_alignment": find_alignment}
     bound = types.FunctionType(original.__code__, names, closure=original.__closure__)

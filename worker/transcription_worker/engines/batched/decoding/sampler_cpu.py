@@ -1,7 +1,7 @@
-"""The likeliest tokens on a CPU: logits are computed a block at a time and never kept.
+"""The sampler for a CPU: logits are computed a block at a time and never stored.
 
-All logits of a step take 3 MB for 16 rows, and whisper's rules and the softmax go over them several times. Those of a block
-lie in the core's own cache, and one pass takes from them what is wanted.
+All logits of a step take 3 MB for 16 rows, and whisper's rules and the softmax go over them several times. A block of logits
+stays in the core's own cache, and a single pass takes from it what the sampler needs.
 """
 
 from typing import Any
@@ -10,127 +10,151 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transcription_worker.engines.batched.decoding.logit_rules import Rules, Trace
-from transcription_worker.engines.batched.kernels.numba_jit import compiled
-from transcription_worker.engines.batched.kernels.vocabulary_cpu import FEW, LEAST, NEVER, ROWS, look, padded, scan
+from transcription_worker.engines.batched.decoding.logit_rules import LogitRules, RuleState
+from transcription_worker.engines.batched.kernels.numba_jit import jit
+from transcription_worker.engines.batched.kernels.vocabulary_cpu import (
+    MAX_NUMBA_ROWS,
+    MIN_ALLOWED,
+    ROW_TILE,
+    SUPPRESSED,
+    pad_rows,
+    scan_block,
+    scan_vocabulary,
+)
 from transcription_worker.engines.batched.model.decoder import Decoder
 
 Array = np.ndarray[Any, Any]
 
-# Logits in a block of torch's products: 256 KiB of them.
-BLOCK = 65_536
-# Ranges of the vocabulary, as in rules.
-TEXT, SPECIAL, STAMPS = range(3)
+# Logits of a block that torch computes: 256 KiB.
+LOGITS_PER_BLOCK = 65_536
+# Indices of the vocabulary's ranges, see logit_rules.
+TEXT, SPECIAL, TIMESTAMP = range(3)
 
 
-class BlockedVocabulary:
-    """As choose.Vocabulary, in float32, without noise. `highest`: tokens wanted of each row."""
+class NumbaSampler:
+    """Implements Sampler in float32, without noise. top_k: tokens to return for each row."""
 
-    def __init__(self, decoder: Decoder, rules: Rules, highest: int) -> None:
-        self._decoder, self._rules, self._highest = decoder, rules, highest
+    def __init__(self, decoder: Decoder, rules: LogitRules, top_k: int) -> None:
+        self._decoder, self._rules, self._top_k = decoder, rules, top_k
         if decoder.packed_embedding is None:
-            raise ValueError("the decoder has no loops on this device and in this precision")
+            raise ValueError("the decoder is not in float32 on a CPU")
         self._weight = decoder.packed_embedding
         self._ranges = (rules.eot, rules.timestamp_begin, decoder.embedding.shape[0])
         self._penalties = _penalties(rules, decoder.embedding.shape[0])
 
-    def pick(
+    def sample(
         self,
         hidden: Tensor,
-        trace: Trace,
+        state: RuleState,
         temperatures: Tensor,  # noqa: ARG002
         noise: Tensor | None,  # noqa: ARG002
     ) -> tuple[Tensor, Tensor]:
-        """As Vocabulary."""
+        """Implement Sampler."""
         rows, rules = hidden.shape[0], self._rules
-        ends, sums = np.empty((3, rows, 3), dtype=np.int64), np.zeros((3, rows, 2))
-        best = np.full((3, rows, self._highest), NEVER)
+        bounds, sums = np.empty((3, rows, 3), dtype=np.int64), np.zeros((3, rows, 2))
+        best = np.full((3, rows, self._top_k), SUPPRESSED)
         tokens = np.zeros(best.shape, dtype=np.int64)
-        sums[:, :, 0] = NEVER
-        sampled, after, two, latest = (one[:rows].numpy() for one in trace.tensors())
-        last_initial = -1 if rules.last_initial is None else rules.last_initial
-        bound(sampled, after, two, latest, self._ranges, rules.timestamps, last_initial, ends)
-        self._look(self._decoder.normed(hidden), ends, best, tokens, sums)
-        picked, chances = np.empty_like(tokens[0]), np.empty_like(best[0])
-        conclude(best, tokens, sums, rules.timestamps, picked, chances)
-        return torch.from_numpy(picked), torch.from_numpy(chances)
+        sums[:, :, 0] = SUPPRESSED
+        num_sampled, last, penultimate, last_timestamp = (one[:rows].numpy() for one in state.tensors())
+        max_initial = -1 if rules.max_initial_timestamp_index is None else rules.max_initial_timestamp_index
+        range_bounds(
+            num_sampled, last, penultimate, last_timestamp, self._ranges, rules.timestamps, max_initial, bounds
+        )
+        self._scan(self._decoder.final_norm(hidden), bounds, best, tokens, sums)
+        top, logprobs = np.empty_like(tokens[0]), np.empty_like(best[0])
+        merge_ranges(best, tokens, sums, rules.timestamps, top, logprobs)
+        return torch.from_numpy(top), torch.from_numpy(logprobs)
 
-    def _look(self, normed: Tensor, ends: Array, best: Array, tokens: Array, sums: Array) -> None:
-        """As vocabulary_kernel.look, with products of the quicker kind."""
+    def _scan(self, normed: Tensor, bounds: Array, best: Array, tokens: Array, sums: Array) -> None:
+        """Scan all logits as scan_vocabulary does, with torch's matrix product for many rows, where it is faster."""
         rows = normed.shape[0]
-        if rows <= FEW:
-            look(padded(normed.numpy(), ROWS), self._weight, ends, self._penalties, best, tokens, sums)
+        if rows <= MAX_NUMBA_ROWS:
+            scan_vocabulary(
+                pad_rows(normed.numpy(), ROW_TILE), self._weight, bounds, self._penalties, best, tokens, sums
+            )
             return
-        embedding, columns = self._decoder.embedding, BLOCK // rows
+        embedding, columns = self._decoder.embedding, LOGITS_PER_BLOCK // rows
         for start in range(0, embedding.shape[0], columns):
             logits = torch.mm(normed, embedding[start : start + columns].T).numpy()
-            for of in range(3):
-                scan(logits, start, ends[of], self._penalties, best[of], tokens[of], sums[of])
+            for part in range(3):
+                scan_block(logits, start, bounds[part], self._penalties, best[part], tokens[part], sums[part])
 
 
-def _penalties(rules: Rules, vocabulary: int) -> Array:
-    """What is added to logits after the first token, and of the first one."""
+def _penalties(rules: LogitRules, vocabulary: int) -> Array:
+    """What is added to the logits of later tokens and of the first token, shape (2, vocabulary)."""
     penalties = np.zeros((2, vocabulary), dtype=np.float32)
-    penalties[:, list(rules.suppressed)] = NEVER
-    penalties[1, list(rules.blank)] = NEVER
+    penalties[:, list(rules.suppressed)] = SUPPRESSED
+    penalties[1, list(rules.blank)] = SUPPRESSED
     return penalties
 
 
-@compiled
-def bound(
-    sampled: Array,
-    after_timestamp: Array,
-    after_two: Array,
+@jit
+def range_bounds(
+    num_sampled: Array,
+    last_was_timestamp: Array,
+    penultimate_was_timestamp: Array,
     last_timestamp: Array,
     ranges: tuple[int, int, int],
     timestamps: bool,
-    last_initial: int,
-    ends: Array,
+    max_initial: int,
+    bounds: Array,
 ) -> None:
-    """To `ends` what `scan` wants to know of each row in each range: rules.apply_rules in short."""
+    """Write which tokens of each range each row may take to `bounds`, (3, rows, 3), as scan_block reads them.
+
+    The same rules as in logit_rules.apply_rules. max_initial: -1 for none.
+    """
     eot, begin, vocabulary = ranges
-    for row in range(sampled.shape[0]):
-        first, after, two = sampled[row] == 0, after_timestamp[row], after_two[row]
-        ends[TEXT, row, 2] = ends[SPECIAL, row, 2] = ends[STAMPS, row, 2] = first
-        ends[TEXT, row, 0], ends[TEXT, row, 1] = 0, eot
-        ends[SPECIAL, row, 0], ends[SPECIAL, row, 1] = eot, begin
-        ends[STAMPS, row, 0], ends[STAMPS, row, 1] = begin, vocabulary
+    for row in range(num_sampled.shape[0]):
+        first, last, penultimate = num_sampled[row] == 0, last_was_timestamp[row], penultimate_was_timestamp[row]
+        bounds[TEXT, row, 2] = bounds[SPECIAL, row, 2] = bounds[TIMESTAMP, row, 2] = first
+        bounds[TEXT, row, 0], bounds[TEXT, row, 1] = 0, eot
+        bounds[SPECIAL, row, 0], bounds[SPECIAL, row, 1] = eot, begin
+        bounds[TIMESTAMP, row, 0], bounds[TIMESTAMP, row, 1] = begin, vocabulary
         if not timestamps:
             continue
-        closing = after and not two
+        closing = last and not penultimate
         if first or closing:
-            ends[TEXT, row, 1] = 0
+            bounds[TEXT, row, 1] = 0
         if first:
-            ends[SPECIAL, row, 1] = eot
-        ends[STAMPS, row, 0] = last_timestamp[row] + 1 - closing
-        if first and last_initial >= 0:
-            ends[STAMPS, row, 1] = begin + last_initial + 1
-        if after and two:
-            ends[STAMPS, row, 1] = begin
+            bounds[SPECIAL, row, 1] = eot
+        bounds[TIMESTAMP, row, 0] = last_timestamp[row] + 1 - closing
+        if first and max_initial >= 0:
+            bounds[TIMESTAMP, row, 1] = begin + max_initial + 1
+        if last and penultimate:
+            bounds[TIMESTAMP, row, 1] = begin
 
 
-@compiled
-def conclude(best: Array, tokens: Array, sums: Array, timestamps: bool, picked: Array, chances: Array) -> None:
-    """The highest of all ranges, with their log probabilities; minus infinity where there are not so many."""
-    for row in range(picked.shape[0]):
+@jit
+def merge_ranges(best: Array, tokens: Array, sums: Array, timestamps: bool, top: Array, logprobs: Array) -> None:
+    """Write the most probable tokens of all ranges to `top` and `logprobs`, each (rows, top_k).
+
+    Where fewer tokens are allowed than wanted, the log probability is minus infinity.
+    """
+    for row in range(top.shape[0]):
         logs = np.empty(3, dtype=np.float64)
-        for of in range(3):
-            logs[of] = sums[of, row, 0] + np.log(sums[of, row, 1]) if sums[of, row, 0] > LEAST else NEVER
-        # If timestamps together are likelier than any other token, one of them is next.
-        if timestamps and logs[STAMPS] > max(best[TEXT, row, 0], best[SPECIAL, row, 0]):
-            logs[TEXT], logs[SPECIAL] = NEVER, NEVER
+        for part in range(3):
+            logs[part] = (
+                sums[part, row, 0] + np.log(sums[part, row, 1]) if sums[part, row, 0] > MIN_ALLOWED else SUPPRESSED
+            )
+        # If all timestamps together are likelier than any other token, a timestamp comes next.
+        if timestamps and logs[TIMESTAMP] > max(best[TEXT, row, 0], best[SPECIAL, row, 0]):
+            logs[TEXT], logs[SPECIAL] = SUPPRESSED, SUPPRESSED
         highest = max(logs[0], logs[1], logs[2])
         total = highest + np.log(np.exp(logs[0] - highest) + np.exp(logs[1] - highest) + np.exp(logs[2] - highest))
         place = np.zeros(3, dtype=np.int64)
-        for number in range(picked.shape[1]):
-            taken = -1
-            for of in range(3):
-                here = place[of] < best.shape[2] and logs[of] > LEAST and best[of, row, place[of]] > LEAST
-                if here and (taken < 0 or best[of, row, place[of]] > best[taken, row, place[taken]]):
-                    taken = of
-            if taken < 0:
-                picked[row, number], chances[row, number] = 0, -np.inf
+        for number in range(top.shape[1]):
+            winner = -1
+            for part in range(3):
+                left = (
+                    place[part] < best.shape[2]
+                    and logs[part] > MIN_ALLOWED
+                    and best[part, row, place[part]] > MIN_ALLOWED
+                )
+                if left and (winner < 0 or best[part, row, place[part]] > best[winner, row, place[winner]]):
+                    winner = part
+            if winner < 0:
+                top[row, number], logprobs[row, number] = 0, -np.inf
                 continue
-            picked[row, number] = tokens[taken, row, place[taken]]
-            chances[row, number] = best[taken, row, place[taken]] - total
-            place[taken] += 1
+            top[row, number] = tokens[winner, row, place[winner]]
+            logprobs[row, number] = best[winner, row, place[winner]] - total
+            place[winner] += 1

@@ -1,6 +1,7 @@
-"""How a lane takes the next tokens: greedily or by sampling (a row at a time) or by beams (a slot's rows together).
+"""How a batch chooses its next tokens: greedily or by sampling, row by row, or by beam search over a slot's rows.
 
-All of it is on tensors of fixed shape without a look at their values, so that a GPU can replay a step as one graph.
+Everything is done on tensors of fixed shape without reading their values on the host, so that a GPU can replay a decode
+step as one CUDA graph. The classes have the names of their counterparts in whisper.decoding.
 """
 
 from dataclasses import dataclass
@@ -9,185 +10,197 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from transcription_worker.engines.batched.decoding.logit_rules import MINUS_INFINITY, Rules, Trace
+from transcription_worker.engines.batched.decoding.logit_rules import MINUS_INFINITY, LogitRules, RuleState
 
 
 @dataclass
-class Rows:
-    """State of every row of a lane.
+class DecodeState:
+    """The state of every row of a decode batch; all tensors but `tokens` have the shape (rows,).
 
-    `history`: (rows, longest), tokens sampled; `score`: sum of their log probabilities; `limit`: tokens that may be
-    sampled; `finished`: nothing more comes.
+    tokens: tokens sampled so far, (rows, max_length + 1); its last column takes writes that are to be ignored. token: the
+    last one. position: of that token in the context.
     """
 
-    trace: Trace
-    history: Tensor
-    score: Tensor
-    limit: Tensor
+    rule_state: RuleState
+    tokens: Tensor
+    sum_logprobs: Tensor
+    max_tokens: Tensor
     token: Tensor
     position: Tensor
     finished: Tensor
     temperature: Tensor
 
     @staticmethod
-    def empty(rows: int, longest: int, rules: Rules, device: torch.device) -> "Rows":
-        """All of them finished."""
+    def empty(rows: int, max_length: int, rules: LogitRules, device: torch.device) -> "DecodeState":
+        """The state of rows that are all finished."""
 
-        def whole(fill: int, dtype: torch.dtype = torch.int64) -> Tensor:
+        def full(fill: int, dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.full((rows,), fill, dtype=dtype, device=device)
 
-        history = torch.full((rows, longest + 1), rules.eot, dtype=torch.int64, device=device)
-        return Rows(
-            Trace.empty(rows, rules, device), history, whole(0, torch.float32), whole(0), whole(rules.eot), whole(0),
-            whole(1, torch.bool), whole(1, torch.float32),
+        tokens = torch.full((rows, max_length + 1), rules.eot, dtype=torch.int64, device=device)
+        return DecodeState(
+            RuleState.empty(rows, rules, device), tokens, full(0, torch.float32), full(0), full(rules.eot), full(0),
+            full(1, torch.bool), full(1, torch.float32),
         )  # fmt: skip
 
     def tensors(self) -> tuple[Tensor, ...]:
         return (
-            *self.trace.tensors(), self.history, self.score, self.limit, self.token, self.position, self.finished,
-            self.temperature,
+            *self.rule_state.tensors(), self.tokens, self.sum_logprobs, self.max_tokens, self.token, self.position,
+            self.finished, self.temperature,
         )  # fmt: skip
 
-    def take(self, tokens: Tensor, logprobs: Tensor, active: Tensor, rules: Rules) -> None:
-        """One more token for the active ones of the first rows; scores are added to."""
+    def append(self, tokens: Tensor, logprobs: Tensor, active: Tensor, rules: LogitRules) -> None:
+        """Append one token to each active row. tokens, logprobs, active: of the first rows, each (rows,)."""
         rows = tokens.shape[0]
-        column = torch.where(active, self.trace.sampled[:rows], self.history.shape[1] - 1)
-        self.history[:rows].scatter_(1, column[:, None], tokens[:, None])
-        self.score[:rows] += torch.where(active, logprobs, 0.0)
+        column = torch.where(active, self.rule_state.num_sampled[:rows], self.tokens.shape[1] - 1)
+        self.tokens[:rows].scatter_(1, column[:, None], tokens[:, None])
+        self.sum_logprobs[:rows] += torch.where(active, logprobs, 0.0)
         self.token[:rows] = torch.where(active, tokens, self.token[:rows])
-        self.trace.advance(tokens, active, rules, rows)
+        self.rule_state.update(tokens, active, rules, rows)
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """A candidate: sampled tokens up to the end of text, and the sum of their log probabilities."""
+class Candidate:
+    """A decoded text: its tokens up to the end of text, and the sum of their log probabilities."""
 
     tokens: list[int]
-    score: float
+    sum_logprob: float
 
 
-class Search(Protocol):
-    """One way to take tokens; `group` rows make a slot. `wanted`: of how many tokens it takes a row's next one."""
+class TokenDecoder(Protocol):
+    """A way to choose tokens, for slots of `group` rows. top_k: how many tokens of each row the sampler offers."""
 
     group: int
-    wanted: int
+    top_k: int
 
-    def advance(self, rows: Rows, tokens: Tensor, logprobs: Tensor, rules: Rules) -> Tensor | None:
-        """Takes one of the tokens for each of the first rows; returns the rows that each goes on from, if they change places.
+    def update(self, state: DecodeState, tokens: Tensor, logprobs: Tensor, rules: LogitRules) -> Tensor | None:
+        """Append one of the offered tokens to each of the first rows.
 
-        tokens, logprobs: (rows, wanted), best first.
+        tokens, logprobs: (rows, top_k), best first.
+
+        Returns:
+            The row that each row continues, (rows,), if rows change places; else None.
         """
         ...
 
-    def candidates(self, rows: Rows, slot: int, rules: Rules) -> list[Sequence]:
-        """Of a slot that is finished."""
+    def finalize(self, state: DecodeState, slot: int, rules: LogitRules) -> list[Candidate]:
+        """Return the candidates of a finished slot."""
         ...
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """State of the search itself, by slot."""
+        """The decoder's own state; the first dimension of each tensor is the slots."""
         ...
 
-    def clear(self, slot: int) -> None:
-        """Before a new window."""
+    def reset(self, slot: int) -> None:
+        """Clear the state of a slot before a new window."""
         ...
 
 
-class Sampling:
-    """Each row on its own, with the token that was picked for it."""
+class GreedyDecoder:
+    """Appends the one token that the sampler offers for each row: the most probable one, or a sampled one."""
 
-    wanted = 1
+    top_k = 1
 
     def __init__(self, group: int) -> None:
         self.group = group
 
-    def advance(self, rows: Rows, tokens: Tensor, logprobs: Tensor, rules: Rules) -> Tensor | None:
-        """As Search."""
-        count, picked = tokens.shape[0], tokens[:, 0]
-        active = ~rows.finished[:count]
-        rows.take(picked, logprobs[:, 0], active, rules)
-        ended = (picked == rules.eot) | (rows.trace.sampled[:count] >= rows.limit[:count])
-        rows.finished[:count] |= ended & active
+    def update(self, state: DecodeState, tokens: Tensor, logprobs: Tensor, rules: LogitRules) -> Tensor | None:
+        """Implement TokenDecoder."""
+        rows, chosen = tokens.shape[0], tokens[:, 0]
+        active = ~state.finished[:rows]
+        state.append(chosen, logprobs[:, 0], active, rules)
+        ended = (chosen == rules.eot) | (state.rule_state.num_sampled[:rows] >= state.max_tokens[:rows])
+        state.finished[:rows] |= ended & active
         return None
 
-    def candidates(self, rows: Rows, slot: int, rules: Rules) -> list[Sequence]:
-        """As Search."""
-        of = slice(slot * self.group, (slot + 1) * self.group)
-        histories, counts = rows.history[of].tolist(), rows.trace.sampled[of].tolist()
-        scores = rows.score[of].tolist()
+    def finalize(self, state: DecodeState, slot: int, rules: LogitRules) -> list[Candidate]:
+        """Implement TokenDecoder: one candidate for each row."""
+        rows = slice(slot * self.group, (slot + 1) * self.group)
+        tokens, counts = state.tokens[rows].tolist(), state.rule_state.num_sampled[rows].tolist()
+        sums = state.sum_logprobs[rows].tolist()
         return [
-            Sequence(_until_end(history[:count], rules.eot), score)
-            for history, count, score in zip(histories, counts, scores, strict=True)
+            Candidate(_until_eot(row[:count], rules.eot), sum_logprob)
+            for row, count, sum_logprob in zip(tokens, counts, sums, strict=True)
         ]
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """None of its own."""
+        """Implement TokenDecoder: there is no state."""
         return ()
 
-    def clear(self, slot: int) -> None:
-        """Nothing is kept."""
+    def reset(self, slot: int) -> None:
+        """Implement TokenDecoder: there is no state."""
 
 
-class Beams:
-    """whisper.decoding.BeamSearchDecoder. `enough`: finished candidates after which a slot is done."""
+class BeamSearchDecoder:
+    """Beam search as in whisper.decoding.BeamSearchDecoder, for all slots at once.
 
-    def __init__(self, group: int, enough: int, slots: int, longest: int, device: torch.device) -> None:
-        self.group, self.wanted = group, group + 1
-        self._enough = enough
-        # One column more than enough: what is not to be kept is written there.
-        shape = (slots, enough + 1)
+    group: beams of a slot. max_candidates: finished candidates after which a slot is done (beams x patience).
+    """
+
+    def __init__(self, group: int, max_candidates: int, slots: int, max_length: int, device: torch.device) -> None:
+        self.group, self.top_k = group, group + 1
+        self._max_candidates = max_candidates
+        # The additional column takes writes that are to be ignored.
+        shape = (slots, max_candidates + 1)
         self._count = torch.zeros(slots, dtype=torch.int64, device=device)
-        self._scores = torch.zeros(shape, device=device)
+        self._sum_logprobs = torch.zeros(shape, device=device)
         self._lengths = torch.zeros(shape, dtype=torch.int64, device=device)
-        self._tokens = torch.zeros((*shape, longest + 1), dtype=torch.int64, device=device)
+        self._tokens = torch.zeros((*shape, max_length + 1), dtype=torch.int64, device=device)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """As Search."""
-        return self._count, self._scores, self._lengths, self._tokens
+        """Implement TokenDecoder: the finished candidates of each slot."""
+        return self._count, self._sum_logprobs, self._lengths, self._tokens
 
-    def clear(self, slot: int) -> None:
-        """As Search."""
+    def reset(self, slot: int) -> None:
+        """Implement TokenDecoder."""
         self._count[slot] = 0
 
-    def advance(self, rows: Rows, tokens: Tensor, logprobs: Tensor, rules: Rules) -> Tensor | None:
-        """As Search: each slot's best `group` sequences that go on; those that end before them are kept as finished."""
+    def update(self, state: DecodeState, tokens: Tensor, logprobs: Tensor, rules: LogitRules) -> Tensor | None:
+        """Implement TokenDecoder: continue each slot's best `group` sequences that do not end here.
+
+        Sequences that end and rank before those become finished candidates.
+        """
         count, group = tokens.shape[0], self.group
         slots = count // group
-        scores = (rows.score[:count, None] + logprobs).view(slots, group, group + 1)
-        # All rows of a new slot are the same: the first speaks for them.
-        new = (rows.trace.sampled[:count].view(slots, group) == 0).clone()
+        sums = (state.sum_logprobs[:count, None] + logprobs).view(slots, group, group + 1)
+        # All rows of a new slot are equal: only the first is considered.
+        new = (state.rule_state.num_sampled[:count].view(slots, group) == 0).clone()
         new[:, 0] = False
-        ranked = (
-            scores.masked_fill(new[:, :, None], MINUS_INFINITY).flatten(1).sort(dim=1, descending=True, stable=True)
-        )
+        ranked = sums.masked_fill(new[:, :, None], MINUS_INFINITY).flatten(1).sort(dim=1, descending=True, stable=True)
         ends = tokens.view(slots, -1).gather(1, ranked.indices) == rules.eot
-        going_on = (~ends).cumsum(dim=1)
-        active = ~rows.finished[:count]
-        self._finish(rows, ranked, ends & (going_on < group), active.view(slots, group)[:, 0])
-        place = torch.where(~ends & (going_on <= group), going_on - 1, group)
+        continued = (~ends).cumsum(dim=1)
+        active = ~state.finished[:count]
+        self._add_candidates(state, ranked, ends & (continued < group), active.view(slots, group)[:, 0])
+        place = torch.where(~ends & (continued <= group), continued - 1, group)
         chosen = torch.zeros((slots, group + 1), dtype=torch.int64, device=place.device).scatter_(
             1, place, ranked.indices
         )
-        return self._go_on(rows, rules, chosen[:, :group], tokens, logprobs, active)
+        return self._continue(state, rules, chosen[:, :group], tokens, logprobs, active)
 
-    def _finish(self, rows: Rows, ranked: "torch.return_types.sort", ended: Tensor, active: Tensor) -> None:
-        """ended: (slots, candidates), which of the ranked ones end here."""
+    def _add_candidates(
+        self, state: DecodeState, ranked: "torch.return_types.sort", ended: Tensor, active: Tensor
+    ) -> None:
+        """Store finished candidates. ended: (slots, offers), which of the ranked offers end here. active: (slots,)."""
         slots, group = ended.shape[0], self.group
         index = self._count[:slots, None] + ended.cumsum(dim=1) - 1
-        kept = ended & active[:, None] & (index < self._enough)
-        index = torch.where(kept, index, self._enough)
-        self._scores[:slots].scatter_(1, index, ranked.values)
+        kept = ended & active[:, None] & (index < self._max_candidates)
+        index = torch.where(kept, index, self._max_candidates)
+        self._sum_logprobs[:slots].scatter_(1, index, ranked.values)
         self._count[:slots] += kept.sum(dim=1)
-        # A beam ends at most once a step: its row and the place of what it gave.
-        place = torch.full((slots, group), self._enough, dtype=torch.int64, device=index.device)
+        # A beam ends at most once in a step: where the tokens of each beam are stored.
+        place = torch.full((slots, group), self._max_candidates, dtype=torch.int64, device=index.device)
         place.scatter_reduce_(1, ranked.indices // (group + 1), index, "amin", include_self=True)
-        history = rows.history[: slots * group].view(slots, group, -1)
-        self._tokens[:slots].scatter_(1, place[:, :, None].expand_as(history), history)
-        self._lengths[:slots].scatter_(1, place, rows.trace.sampled[: slots * group].view(slots, group))
+        tokens = state.tokens[: slots * group].view(slots, group, -1)
+        self._tokens[:slots].scatter_(1, place[:, :, None].expand_as(tokens), tokens)
+        self._lengths[:slots].scatter_(1, place, state.rule_state.num_sampled[: slots * group].view(slots, group))
 
-    def _go_on(
-        self, rows: Rows, rules: Rules, chosen: Tensor, tokens: Tensor, logprobs: Tensor, active: Tensor
+    def _continue(
+        self, state: DecodeState, rules: LogitRules, chosen: Tensor, tokens: Tensor, logprobs: Tensor, active: Tensor
     ) -> Tensor | None:
-        """chosen: (slots, group), indices among a slot's candidates. Returns the source rows, (rows,); None where all stay."""
+        """Append the chosen tokens. chosen: (slots, group), indices among a slot's offers.
+
+        Returns the rows that are continued, (rows,); None if no row can change its place.
+        """
         slots, group = chosen.shape
         count = slots * group
         source = None
@@ -196,31 +209,31 @@ class Beams:
             source = (chosen // (group + 1) + torch.arange(slots, device=chosen.device)[:, None] * group).flatten()
             source = torch.where(active, source, own)
             tokens, logprobs = tokens[source], logprobs[source]
-            for state in (*rows.trace.tensors(), rows.history, rows.score):
-                state[:count] = state[source]
+            for tensor in (*state.rule_state.tensors(), state.tokens, state.sum_logprobs):
+                tensor[:count] = tensor[source]
         column = (chosen % (group + 1)).flatten()[:, None]
-        rows.take(tokens.gather(1, column)[:, 0], logprobs.gather(1, column)[:, 0], active, rules)
-        full = (self._count[:slots] >= self._enough).repeat_interleave(group)
-        rows.finished[:count] |= full | (rows.trace.sampled[:count] >= rows.limit[:count])
+        state.append(tokens.gather(1, column)[:, 0], logprobs.gather(1, column)[:, 0], active, rules)
+        full = (self._count[:slots] >= self._max_candidates).repeat_interleave(group)
+        state.finished[:count] |= full | (state.rule_state.num_sampled[:count] >= state.max_tokens[:count])
         return source
 
-    def candidates(self, rows: Rows, slot: int, rules: Rules) -> list[Sequence]:  # noqa: ARG002
-        """As Search; the best unfinished ones too, where fewer than `group` are finished."""
+    def finalize(self, state: DecodeState, slot: int, rules: LogitRules) -> list[Candidate]:  # noqa: ARG002
+        """Implement TokenDecoder: the finished candidates, and the best unfinished ones if there are fewer than `group`."""
         count = int(self._count[slot])
         tokens, lengths = self._tokens[slot, :count].tolist(), self._lengths[slot, :count].tolist()
-        scores = self._scores[slot, :count].tolist()
-        done = [Sequence(t[:n], s) for t, n, s in zip(tokens, lengths, scores, strict=True)]
+        sums = self._sum_logprobs[slot, :count].tolist()
+        done = [Candidate(t[:n], s) for t, n, s in zip(tokens, lengths, sums, strict=True)]
         if len(done) >= self.group:
             return done
-        of = slice(slot * self.group, (slot + 1) * self.group)
-        sampled = int(rows.trace.sampled[of][0])
+        rows = slice(slot * self.group, (slot + 1) * self.group)
+        sampled = int(state.rule_state.num_sampled[rows][0])
         unfinished = [
-            Sequence(history[:sampled], score)
-            for history, score in zip(rows.history[of].tolist(), rows.score[of].tolist(), strict=True)
+            Candidate(row[:sampled], sum_logprob)
+            for row, sum_logprob in zip(state.tokens[rows].tolist(), state.sum_logprobs[rows].tolist(), strict=True)
         ]
-        unfinished.sort(key=lambda one: one.score, reverse=True)
+        unfinished.sort(key=lambda one: one.sum_logprob, reverse=True)
         return done + unfinished[: self.group - len(done)]
 
 
-def _until_end(tokens: list[int], eot: int) -> list[int]:
+def _until_eot(tokens: list[int], eot: int) -> list[int]:
     return tokens[: tokens.index(eot)] if eot in tokens else tokens

@@ -1,1 +1,1 @@
-"""Loops for CPUs by numba, kernels for GPUs by Triton, and the trial that admits them."""
+"""Kernels: numba for CPUs, Triton for GPUs, and the trial that decides whether a kernel is used."""

@@ -1,96 +1,96 @@
-"""Attention of few queries over many places, in one pass over memory: scores, softmax and sum of a block at a time.
+"""Cross-attention of few queries over audio features on a CPU, in one pass over memory.
 
-The softmax of blocks that are not there yet is done as in FlashAttention (arXiv:2205.14135): sums so far are scaled
-whenever a higher score comes.
+Scores, softmax and weighted sum are computed a block of features at a time, with the online softmax of FlashAttention
+(arXiv:2205.14135): sums so far are rescaled whenever a higher score occurs.
 """
 
 from typing import Any
 
 import numpy as np
 
-from transcription_worker.engines.batched.kernels.numba_jit import compiled
+from transcription_worker.engines.batched.kernels.numba_jit import jit
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-# Places in a block: with 128 numbers each they fill 30 of the 32 KiB of a core's first cache.
-BLOCK = 60
-# Below this exponent a term is nothing beside the highest one, whose exponent is 0; and no product with it is so small that a
-# core takes its slow way for denormal numbers.
-LEAST = np.float32(-50.0)
+# Features in a block: with 128 numbers each they fill 30 of the 32 KiB of a core's L1 cache.
+FEATURE_BLOCK = 60
+# Smaller exponents are raised to this one: such a term is negligible beside the highest, whose exponent is 0, and no product
+# with it becomes a denormal number, which CPUs compute slowly.
+MIN_EXPONENT = np.float32(-50.0)
 
 
-@compiled
-def attend(queries: Array, places: Array, seen: Array) -> None:
-    """softmax(queries @ places.T) @ places of each slot, to `seen`.
+@jit
+def attend_features(queries: Array, features: Array, out: Array) -> None:
+    """Write softmax(queries @ features.T) @ features of each slot to `out`.
 
-    queries, seen: (slots, queries, width), an even number of queries; places: (slots, places, width).
+    queries, out: (slots, queries, width), with an even number of queries. features: (slots, n_audio_ctx, width).
     """
     slots, count, _ = queries.shape
-    # A row of scores for each query; then one of highest scores and sums so far, and one for `exponentials`.
-    room = np.empty((count + 2, max(BLOCK, 2 * count)), dtype=np.float32)
-    total = places.shape[1]
+    # A row of scores for each query, a row with the highest scores and sums so far, and a row for `exponentials`.
+    scratch = np.empty((count + 2, max(FEATURE_BLOCK, 2 * count)), dtype=np.float32)
+    total = features.shape[1]
     for slot in range(slots):
         for query in range(count):
-            room[count, query], room[count, count + query] = -np.inf, 0
-            for column in range(seen.shape[2]):
-                seen[slot, query, column] = 0
-        for start in range(0, total, BLOCK):
-            block = places[slot, start : start + BLOCK]
-            _score(queries[slot], block, room)
+            scratch[count, query], scratch[count, count + query] = -np.inf, 0
+            for column in range(out.shape[2]):
+                out[slot, query, column] = 0
+        for start in range(0, total, FEATURE_BLOCK):
+            block = features[slot, start : start + FEATURE_BLOCK]
+            _score(queries[slot], block, scratch)
             for query in range(count):
-                _weigh(query, count, block.shape[0], seen[slot], room)
-            _sum(block, seen[slot], room)
+                _exponentiate(query, count, block.shape[0], out[slot], scratch)
+            _add_weighted(block, out[slot], scratch)
         for query in range(count):
-            _scale(seen[slot, query], 1 / room[count, count + query])
+            _scale(out[slot, query], 1 / scratch[count, count + query])
 
 
-@compiled
+@jit
 def _scale(values: Array, factor: np.float32) -> None:
     for at in range(values.shape[0]):
         values[at] *= factor
 
 
-@compiled
-def _score(queries: Array, block: Array, room: Array) -> None:
-    """Products of all queries, two at a time, with the block's places."""
+@jit
+def _score(queries: Array, block: Array, scratch: Array) -> None:
+    """Compute the scores of all queries, two at a time, for the block's features."""
     width = block.shape[1]
-    for place in range(block.shape[0]):
+    for position in range(block.shape[0]):
         for query in range(0, queries.shape[0], 2):
             first, second = np.float32(0), np.float32(0)
             for at in range(width):
-                first += queries[query, at] * block[place, at]
-                second += queries[query + 1, at] * block[place, at]
-            room[query, place], room[query + 1, place] = first, second
+                first += queries[query, at] * block[position, at]
+                second += queries[query + 1, at] * block[position, at]
+            scratch[query, position], scratch[query + 1, position] = first, second
 
 
-@compiled
-def _weigh(query: int, count: int, size: int, seen: Array, room: Array) -> None:
-    """The scores of a query to exponentials, relative to its highest score so far; what was summed before is scaled to it."""
-    highest = room[query, 0]
-    for place in range(size):
-        highest = max(highest, room[query, place])
-    before = room[count, query]
+@jit
+def _exponentiate(query: int, count: int, size: int, out: Array, scratch: Array) -> None:
+    """Turn a query's scores into exponentials relative to its highest score so far, and rescale its earlier sums."""
+    highest = scratch[query, 0]
+    for position in range(size):
+        highest = max(highest, scratch[query, position])
+    before = scratch[count, query]
     if highest > before:
         scale = np.exp(before - highest)
-        room[count, query] = highest
-        room[count, count + query] *= scale
-        _scale(seen[query], scale)
+        scratch[count, query] = highest
+        scratch[count, count + query] *= scale
+        _scale(out[query], scale)
     else:
         highest = before
-    total = exponentials(room[query], size, highest, room[count + 1])
-    room[count, count + query] += total
+    total = exponentials(scratch[query], size, highest, scratch[count + 1])
+    scratch[count, count + query] += total
 
 
-@compiled
-def exponentials(values: Array, size: int, highest: np.float32, room: Array) -> np.float32:
-    """The first `size` values to exp(value - highest), which is 1 at most; their sum. room: (size,) at least.
+@jit
+def exponentials(values: Array, size: int, highest: np.float32, scratch: Array) -> np.float32:
+    """Replace the first `size` values by exp(value - highest), which is at most 1. Returns their sum.
 
-    2 ** whole by the bits of a float's exponent, 2 ** rest by the Taylor series of degree 6: off by 2e-7 at most, the highest
-    one being 1. A compiler turns this into vector instructions, and a call of exp it does not.
+    scratch: at least (size,). The absolute error is at most 2e-7: 2 ** whole is made from the bits of a float's exponent,
+    2 ** rest by a Taylor series of degree 6. Unlike a call of exp, compilers turn this into vector instructions.
     """
-    bits = room.view(np.int32)
+    bits = scratch.view(np.int32)
     for at in range(size):
-        power = max(values[at] - highest, LEAST) * np.float32(1.4426950408889634)
+        power = max(values[at] - highest, MIN_EXPONENT) * np.float32(1.4426950408889634)
         whole = np.floor(power + np.float32(0.5))
         rest = (power - whole) * np.float32(0.6931471805599453)
         series = np.float32(1 / 720)
@@ -104,27 +104,27 @@ def exponentials(values: Array, size: int, highest: np.float32, room: Array) -> 
         bits[at] = (np.int32(whole) + np.int32(127)) << np.int32(23)
     total = np.float32(0)
     for at in range(size):
-        values[at] *= room[at]
+        values[at] *= scratch[at]
         total += values[at]
     return total
 
 
-@compiled
-def _sum(block: Array, seen: Array, room: Array) -> None:
-    """Adds the block's places, weighted, four places and two queries at a time."""
+@jit
+def _add_weighted(block: Array, out: Array, scratch: Array) -> None:
+    """Add the block's weighted features to `out`, four features and two queries at a time."""
     width, size = block.shape[1], block.shape[0]
     whole = size - size % 4
-    for query in range(0, seen.shape[0], 2):
-        mine, other = room[query], room[query + 1]
+    for query in range(0, out.shape[0], 2):
+        mine, other = scratch[query], scratch[query + 1]
         for at in range(0, whole, 4):
             a, b, c, d = mine[at], mine[at + 1], mine[at + 2], mine[at + 3]
             e, f, g, h = other[at], other[at + 1], other[at + 2], other[at + 3]
             for column in range(width):
                 first, second = block[at, column], block[at + 1, column]
                 third, fourth = block[at + 2, column], block[at + 3, column]
-                seen[query, column] += a * first + b * second + c * third + d * fourth
-                seen[query + 1, column] += e * first + f * second + g * third + h * fourth
+                out[query, column] += a * first + b * second + c * third + d * fourth
+                out[query + 1, column] += e * first + f * second + g * third + h * fourth
         for at in range(whole, size):
             for column in range(width):
-                seen[query, column] += mine[at] * block[at, column]
-                seen[query + 1, column] += other[at] * block[at, column]
+                out[query, column] += mine[at] * block[at, column]
+                out[query + 1, column] += other[at] * block[at, column]

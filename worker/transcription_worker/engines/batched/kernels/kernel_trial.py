@@ -1,7 +1,6 @@
-"""A kernel other than torch's is taken where it gives what torch's gives, and sooner: both are run on the GPU at hand, on the same
-numbers.
+"""A kernel is used only if it gives what torch gives, and sooner: both are run on the GPU at hand, on the same numbers.
 
-Compilers, drivers and chips differ more than tests can know; and a kernel that was quick on one GPU need not be on the next.
+Compilers, drivers and GPUs differ more than tests can cover, and a kernel that is fast on one GPU need not be on the next.
 """
 
 import logging
@@ -14,56 +13,59 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-# How far the other may be from torch's, relative to the length of all of it as a vector; both are rounded to half precision.
+# Greatest relative error of a kernel: both results are rounded to half precision.
 TOLERANCE = {torch.float16: 0.004, torch.bfloat16: 0.03}
-# Runs in one recording, and how often that is timed, after so many seconds.
-RUNS, REPLAYS, WARM = 20, 5, 0.05
+# Calls in one CUDA graph, how often its replay is timed, and seconds of warm-up before that.
+CALLS_PER_GRAPH, TIMED_REPLAYS, WARM_UP = 20, 5, 0.05
 
-# Seconds of one run.
+# Returns the seconds that one call takes.
 Clock = Callable[[Callable[[], Tensor]], float]
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Two ways to one result."""
+class KernelTrial:
+    """A kernel and torch's own implementation, called on the same inputs."""
 
-    other: Callable[[], Tensor]
-    torchs: Callable[[], Tensor]
+    kernel: Callable[[], Tensor]
+    torch_kernel: Callable[[], Tensor]
 
 
-def trusted(name: str, prepare: Callable[[], Contest], clock: Clock) -> bool:
-    """Whether the other way is right and quicker; the log says so, or why not."""
+def passes_trial(name: str, prepare: Callable[[], KernelTrial], clock: Clock) -> bool:
+    """Whether the kernel is correct and faster than torch's; the log says so, or why not. It raises no error.
+
+    name: of the kernel, for the log. prepare: makes the trial's inputs.
+    """
     try:
-        contest = prepare()
-        off = distance(contest.other(), wanted := contest.torchs())
-        if not off <= TOLERANCE[wanted.dtype]:  # what is no number is not right either
-            log.warning("%s is off by %.2g: torch's way", name, off)
+        trial = prepare()
+        error = relative_error(trial.kernel(), expected := trial.torch_kernel())
+        if not error <= TOLERANCE[expected.dtype]:  # true for NaN as well
+            log.warning("%s has a relative error of %.2g: using torch's kernel", name, error)
             return False
-        other, torchs = clock(contest.other), clock(contest.torchs)
-    except Exception as error:  # whatever keeps it from running, torch's way is there
-        log.warning("%s does not run here (%s): torch's way", name, type(error).__name__, exc_info=error)
+        ours, theirs = clock(trial.kernel), clock(trial.torch_kernel)
+    except Exception as error:  # whatever the reason, torch's kernel works
+        log.warning("%s does not run here (%s): using torch's kernel", name, type(error).__name__, exc_info=error)
         return False
-    log.info("%s: %.1f µs, torch's way %.1f µs", name, other * 1e6, torchs * 1e6)
-    return other < torchs
+    log.info("%s: %.1f µs, torch's kernel %.1f µs", name, ours * 1e6, theirs * 1e6)
+    return ours < theirs
 
 
-def distance(other: Tensor, wanted: Tensor) -> float:
-    """Relative, between vectors of all numbers."""
-    return float((other.float() - wanted.float()).norm() / wanted.float().norm())
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """The norm of the difference, relative to that of `expected`; each tensor is taken as one vector."""
+    return float((found.float() - expected.float()).norm() / expected.float().norm())
 
 
 def graph_seconds(action: Callable[[], Tensor]) -> float:
-    """On a GPU, without the host's part: recorded as a step is, and replayed."""
+    """Seconds that the GPU takes for one call, without the host's part: replayed from a CUDA graph, as a decode step is."""
     action()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        for _ in range(RUNS):
+        for _ in range(CALLS_PER_GRAPH):
             action()
-    until = time.monotonic() + WARM
-    while time.monotonic() < until:  # the GPU's clocks rise with work
+    until = time.monotonic() + WARM_UP
+    while time.monotonic() < until:  # a GPU raises its clock rate under load
         graph.replay()
         torch.cuda.synchronize()
-    return min(_replay_seconds(graph) for _ in range(REPLAYS)) / RUNS
+    return min(_replay_seconds(graph) for _ in range(TIMED_REPLAYS)) / CALLS_PER_GRAPH
 
 
 def _replay_seconds(graph: torch.cuda.CUDAGraph) -> float:

@@ -1,4 +1,4 @@
-"""Loops compiled by numba for the CPU at hand, where torch would go over memory several times."""
+"""CPU kernels compiled by numba, where torch would go over memory several times."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,56 +13,60 @@ from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# All but the promise that nothing is infinite. Where a model gives what is no number, so do these loops.
+# All of LLVM's fast-math flags but "ninf", since infinities occur. NaNs come from a broken model alone, whose text is of no use.
 MATH = {"reassoc", "contract", "nsz", "arcp", "afn", "nnan"}
 
 
-# What loops are made of. numba looks at one file alone for whether what it kept is still right, and they call each other.
+# All files with compiled functions. numba's cache looks at a function's own file alone, but the functions call each other.
 SOURCES = ("kernels/numba_jit.py", "kernels/attention_cpu.py", "kernels/vocabulary_cpu.py", "decoding/sampler_cpu.py")
 
 
-def edition(folder: Path) -> str:
-    """Another one with every change of one of the sources."""
+def source_digest(folder: Path) -> str:
+    """A digest of all SOURCES below the folder, 16 hexadecimal digits."""
     return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in SOURCES)).hexdigest()[:16]
 
 
-EDITION = edition(Path(__file__).parents[1])
+SOURCE_DIGEST = source_digest(Path(__file__).parents[1])
 
 
-def compiled(function: F) -> F:
-    """Numba's code of it, which runs without the interpreter's lock; kept in NUMBA_CACHE_DIR, or else beside the module.
+def jit(function: F) -> F:
+    """Compile a function with numba; it runs without the GIL.
 
-    Its first call takes a second or two where nothing is kept, as in a pod that is new.
+    The code is cached in NUMBA_CACHE_DIR, or else beside the module, in a folder named after SOURCE_DIGEST. The first call
+    takes a second or two if nothing is cached, as in a new pod.
     """
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(Path(before or Path(__file__).parent / "__pycache__") / f"loops-{EDITION}")
+    numba.config.CACHE_DIR = str(Path(before or Path(__file__).parent / "__pycache__") / f"kernels-{SOURCE_DIGEST}")
     try:
-        made: F = numba.njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")(function)
-    except RuntimeError:  # neither there nor anywhere else is a place that can be written
-        made = numba.njit(nogil=True, fastmath=MATH, error_model="numpy")(function)
+        compiled: F = numba.njit(cache=True, nogil=True, fastmath=MATH, error_model="numpy")(function)
+    except RuntimeError:  # no cache folder can be written to
+        compiled = numba.njit(nogil=True, fastmath=MATH, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = before
-    return made
+    return compiled
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def widened(_: Any, number: Any) -> Any:
-    """In loops: the bits of a number of half precision as a float32; a float32 as it is. numba has no halves on a CPU."""
+def to_float32(_: Any, number: Any) -> Any:
+    """Inside compiled functions: convert a float16, given as its bits (uint16), to float32; a float32 stays as it is.
 
-    def widen(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+    numba has no float16 on a CPU.
+    """
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         if number == numba.types.float32:
-            return given[0]
-        return builder.fpext(builder.bitcast(given[0], ir.HalfType()), ir.FloatType())
+            return arguments[0]
+        return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), ir.FloatType())
 
-    return numba.types.float32(number), widen
+    return numba.types.float32(number), generate
 
 
-def widens() -> bool:
-    """Whether this CPU has an instruction for `widened`; elsewhere it would be a call of a function that is not there."""
+def has_float16_conversion() -> bool:
+    """Whether this CPU has the instruction that `to_float32` needs; without it LLVM calls a function that is missing."""
     features = llvmlite.binding.get_host_cpu_features()
     return bool(features.get("f16c") or features.get("fp-armv8"))
 
 
-def has_loops(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether a decoder has such loops: in float32 on a CPU. A GPU, and a CPU in half precision, compute by torch alone."""
+def uses_numba(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether decoding uses these kernels: in float32 on a CPU. GPUs, and CPUs in half precision, use torch's operators."""
     return device.type == "cpu" and dtype is torch.float32

@@ -1,4 +1,4 @@
-"""What is wanted of a row's 51,865 logits, in one pass over those of a block: the highest ones and the sum of exponentials."""
+"""Top-k and logsumexp of a row's 51,865 logits on a CPU, in one pass over each block of logits as it is computed."""
 
 from typing import Any
 
@@ -6,82 +6,85 @@ import numpy as np
 import torch
 
 from transcription_worker.engines.batched.kernels.attention_cpu import exponentials
-from transcription_worker.engines.batched.kernels.numba_jit import compiled, widened, widens
+from transcription_worker.engines.batched.kernels.numba_jit import has_float16_conversion, jit, to_float32
 
 Array = np.ndarray[Any, Any]
 
-# What is added to the logit of a token that may not come: finite, so that nothing is ever infinity minus infinity.
-NEVER = np.float32(-1e30)
-# A logit below is one of those.
-LEAST = np.float32(-1e29)
-# Up to so many rows these loops are quicker than torch's product.
-FEW = 24
-# Of so many rows and columns the sums are kept in registers.
-ROWS, COLUMNS = 4, 3
-# Columns whose weights lie in the core's first cache, 12 KiB at width 128: a multiple of those.
-CACHED = 24
-# Columns in a block, a multiple again: its logits of 24 rows fill 24 KiB.
-BLOCK = 240
+# Added to the logit of a suppressed token: finite, so that infinity is never subtracted from infinity.
+SUPPRESSED = np.float32(-1e30)
+# A logit below this belongs to a suppressed token.
+MIN_ALLOWED = np.float32(-1e29)
+# Up to this many rows these kernels are faster than torch's matrix product.
+MAX_NUMBA_ROWS = 24
+# Rows and columns whose sums are kept in registers.
+ROW_TILE, COLUMN_TILE = 4, 3
+# Columns whose weights stay in the core's L1 cache, 12 KiB at width 128; a multiple of COLUMN_TILE.
+CACHED_COLUMNS = 24
+# Columns in a block, a multiple of CACHED_COLUMNS: its logits of 24 rows fill 24 KiB.
+VOCABULARY_BLOCK = 240
 
 
-def padded(rows: Array, multiple: int) -> Array:
-    """A copy with rows of zeros up to the next multiple. numpy asks for huge pages, in which many rows are found faster."""
+def pad_rows(rows: Array, multiple: int) -> Array:
+    """A copy with rows of zeros up to the next multiple. numpy allocates huge pages, which saves TLB misses."""
     copy = np.zeros((-(-rows.shape[0] // multiple) * multiple, rows.shape[1]), dtype=rows.dtype)
     copy[: rows.shape[0]] = rows
     return copy
 
 
-def packed(embedding: torch.Tensor) -> Array:
-    """The vocabulary as `look` takes it: the bits of half precision where that changes no number, as with openai's checkpoints.
+def pack_embedding(embedding: torch.Tensor) -> Array:
+    """The token embedding, (vocabulary, width), as `scan_vocabulary` takes it.
 
-    Few rows wait for the memory alone, and half of it is read in half of the time.
+    It is stored as the bits of float16 if that changes no number, as with OpenAI's checkpoints: with few rows the memory's
+    bandwidth is the limit, and half as many bytes take half the time.
     """
     halves = embedding.half()
-    exact = widens() and torch.equal(halves.float(), embedding)
-    return padded(halves.numpy().view(np.uint16) if exact else embedding.numpy(), COLUMNS)
+    exact = has_float16_conversion() and torch.equal(halves.float(), embedding)
+    return pad_rows(halves.numpy().view(np.uint16) if exact else embedding.numpy(), COLUMN_TILE)
 
 
-@compiled
-def look(hidden: Array, weight: Array, ends: Array, penalties: Array, best: Array, tokens: Array, sums: Array) -> None:
-    """Products with the whole vocabulary, and `scan` of each range, a block at a time; shapes as `multiply` and `scan`.
+@jit
+def scan_vocabulary(
+    hidden: Array, weight: Array, bounds: Array, penalties: Array, best: Array, tokens: Array, sums: Array
+) -> None:
+    """Compute the logits of the whole vocabulary a block at a time, with scan_block for each of its ranges.
 
-    ends, best, tokens, sums: of each range.
+    hidden, weight: see multiply. bounds, best, tokens, sums: as in scan_block, with the ranges as first dimension.
     """
-    logits = np.empty((hidden.shape[0], BLOCK), dtype=np.float32)
-    for start in range(0, weight.shape[0], BLOCK):
-        _block(hidden, weight[start : start + BLOCK], logits)
-        for of in range(ends.shape[0]):
-            scan(logits, start, ends[of], penalties, best[of], tokens[of], sums[of])
+    logits = np.empty((hidden.shape[0], VOCABULARY_BLOCK), dtype=np.float32)
+    for start in range(0, weight.shape[0], VOCABULARY_BLOCK):
+        _block_logits(hidden, weight[start : start + VOCABULARY_BLOCK], logits)
+        for part in range(bounds.shape[0]):
+            scan_block(logits, start, bounds[part], penalties, best[part], tokens[part], sums[part])
 
 
-@compiled
-def all_logits(hidden: Array, weight: Array, logits: Array) -> None:
-    """hidden @ weight.T, of all rows and as many columns as `logits` has; shapes as `multiply`."""
-    block = np.empty((hidden.shape[0], BLOCK), dtype=np.float32)
-    for start in range(0, logits.shape[1], BLOCK):
-        _block(hidden, weight[start : start + BLOCK], block)
+@jit
+def compute_logits(hidden: Array, weight: Array, logits: Array) -> None:
+    """Write hidden @ weight.T to `logits`, (rows, columns); shapes as in multiply, without padding in `logits`."""
+    block = np.empty((hidden.shape[0], VOCABULARY_BLOCK), dtype=np.float32)
+    for start in range(0, logits.shape[1], VOCABULARY_BLOCK):
+        _block_logits(hidden, weight[start : start + VOCABULARY_BLOCK], block)
         for row in range(logits.shape[0]):
-            for column in range(start, min(start + BLOCK, logits.shape[1])):
+            for column in range(start, min(start + VOCABULARY_BLOCK, logits.shape[1])):
                 logits[row, column] = block[row, column - start]
 
 
-@compiled
-def _block(hidden: Array, weight: Array, logits: Array) -> None:
-    room = np.empty((CACHED, weight.shape[1]), dtype=np.float32)
-    for start in range(0, weight.shape[0], CACHED):
-        columns = min(CACHED, weight.shape[0] - start)
+@jit
+def _block_logits(hidden: Array, weight: Array, logits: Array) -> None:
+    scratch = np.empty((CACHED_COLUMNS, weight.shape[1]), dtype=np.float32)
+    for start in range(0, weight.shape[0], CACHED_COLUMNS):
+        columns = min(CACHED_COLUMNS, weight.shape[0] - start)
         for column in range(columns):
             for at in range(weight.shape[1]):
-                room[column, at] = widened(weight[start + column, at])
-        multiply(hidden, room[:columns], logits, start)
+                scratch[column, at] = to_float32(weight[start + column, at])
+        multiply(hidden, scratch[:columns], logits, start)
 
 
-@compiled
+@jit
 def multiply(hidden: Array, weight: Array, logits: Array, offset: int) -> None:
-    """hidden @ weight.T to logits: twelve sums at a time, four rows of the first by three of the second.
+    """Write hidden @ weight.T to the columns of `logits` from `offset` on: tiles of four rows by three columns.
 
-    hidden: (rows, width), a multiple of four rows; weight: (columns, width), a multiple of three; logits: (rows, columns),
-    of which those from `offset` on are written.
+    hidden: (rows, width), with a multiple of four rows. weight: (columns, width), with a multiple of three columns. logits:
+    (rows, columns).
     """
     zero = np.float32(0)
     for word in range(0, weight.shape[0], 3):
@@ -102,41 +105,44 @@ def multiply(hidden: Array, weight: Array, logits: Array, offset: int) -> None:
             logits[row + 3, column], logits[row + 3, column + 1], logits[row + 3, column + 2] = d1, d2, d3
 
 
-@compiled
-def scan(logits: Array, start: int, ends: Array, penalties: Array, best: Array, tokens: Array, sums: Array) -> None:
-    """Takes the logits of a block of one range of the vocabulary into account; they are overwritten.
+@jit
+def scan_block(
+    logits: Array, start: int, bounds: Array, penalties: Array, best: Array, tokens: Array, sums: Array
+) -> None:
+    """Update the top-k and logsumexp of one range of the vocabulary with a block of logits, which are overwritten.
 
-    logits: (rows at least, columns), of the tokens from `start` on; ends: (rows, 3), the first token that a row may take, the
-    first one after those, and which of the penalties (2, vocabulary) it is given; best, tokens: (rows, wanted), NEVER at
-    first; sums: (rows, 2), the highest logit so far, NEVER at first, and the sum of exp(logit - highest).
+    logits: (at least rows, columns), of the tokens from `start` on. bounds: (rows, 3), the first token that a row may take,
+    the end of its range, and which row of `penalties`, (2, vocabulary), applies. best, tokens: (rows, top_k), highest
+    logits and their tokens; `best` starts as SUPPRESSED. sums: (rows, 2), the highest logit so far, which starts as
+    SUPPRESSED, and the sum of exp(logit - highest).
     """
-    room = np.empty(logits.shape[1], dtype=np.float32)
+    scratch = np.empty(logits.shape[1], dtype=np.float32)
     for row in range(best.shape[0]):
-        first, last = max(ends[row, 0] - start, 0), min(ends[row, 1] - start, logits.shape[1])
+        first, last = max(bounds[row, 0] - start, 0), min(bounds[row, 1] - start, logits.shape[1])
         if first >= last:
             continue
         values, offset = logits[row, first:last], start + first
-        penalty = penalties[ends[row, 2], offset : start + last]
-        highest = NEVER
+        penalty = penalties[bounds[row, 2], offset : start + last]
+        highest = SUPPRESSED
         for at in range(values.shape[0]):
             values[at] += penalty[at]
             highest = max(highest, values[at])
         if highest > best[row, -1]:
-            _take(values, offset, best[row], tokens[row])
+            _keep_best(values, offset, best[row], tokens[row])
         before, highest = sums[row, 0], max(np.float32(sums[row, 0]), highest)
         sums[row, 0] = highest
-        sums[row, 1] = sums[row, 1] * np.exp(before - highest) + exponentials(values, values.shape[0], highest, room)
+        sums[row, 1] = sums[row, 1] * np.exp(before - highest) + exponentials(values, values.shape[0], highest, scratch)
 
 
-@compiled
-def _take(values: Array, offset: int, best: Array, tokens: Array) -> None:
-    """Those of the values that are among the highest; of equals the lower token is higher."""
+@jit
+def _keep_best(values: Array, offset: int, best: Array, tokens: Array) -> None:
+    """Insert the values that are among the highest; of equal values the lower token ranks first."""
     for at in range(values.shape[0]):
         if values[at] > best[-1]:
             _insert(values[at], offset + at, best, tokens)
 
 
-@compiled
+@jit
 def _insert(value: np.float32, token: int, best: Array, tokens: Array) -> None:
     place = best.shape[0] - 1
     while place > 0 and best[place - 1] < value:

@@ -1,1 +1,1 @@
-"""The Whisper model: audio encoder, text decoder with its KV cache, and what chooses their implementation."""
+"""The Whisper model: audio encoder, text decoder with its KV cache, and the backend that implements them on a device."""

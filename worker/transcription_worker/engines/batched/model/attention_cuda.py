@@ -1,60 +1,60 @@
-"""The steps of a GPU by gpu_kernels, behind the same methods as torch's."""
+"""Cross-attention and self-attention of a decode step on a GPU, by the Triton kernels."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from transcription_worker.engines.batched.kernels.triton_kernels import QUERIES, attend_audio, attend_text
-from transcription_worker.engines.batched.model.cross_attention import Hearing, Kept
-from transcription_worker.engines.batched.model.self_attention import Remembering
+from transcription_worker.engines.batched.kernels.triton_kernels import MAX_QUERIES, cross_attention, self_attention
+from transcription_worker.engines.batched.model.cross_attention import CacheTensors, CrossAttention
+from transcription_worker.engines.batched.model.self_attention import SelfAttention
 
 
-class HearingOnGpu(Hearing):
-    """Reads the audio once for all queries of a slot."""
+class TritonCrossAttention(CrossAttention):
+    """Reads keys and values once for all queries of a slot."""
 
-    def step(self, number: int, hidden: Tensor, kept: Kept, slots: int) -> Tensor:
-        """As Hearing."""
+    def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int) -> Tensor:
+        """See CrossAttention.step."""
         group = hidden.shape[0] // slots
-        if group > QUERIES:
-            return super().step(number, hidden, kept, slots)
-        block = self._blocks[number]
+        if group > MAX_QUERIES:
+            return super().step(layer, hidden, cache, slots)
+        block = self._blocks[layer]
         queries = block.query(hidden).view(slots, group, -1)
-        out: Tensor = block.out(attend_audio(queries, *(one[number, :slots] for one in kept)).flatten(0, 1))
+        out: Tensor = block.out(cross_attention(queries, *(one[layer, :slots] for one in cache)).flatten(0, 1))
         return out
 
 
-class RememberingOnGpu(Remembering):
-    """Reads as far as each row has come, and no row is ever copied: `kept` has a third tensor, where each place of a row is.
+class TritonSelfAttention(SelfAttention):
+    """Reads each row's cache only up to its position, and never copies a row to reorder beams.
 
-    sources: (1, rows, n_text_ctx), in which row of its group a place is kept. A row writes its own places alone, and each
-    once, so what another row goes on from stays there; its prompt is in every row of the group. TensorRT-LLM's cache
-    indirection does the same.
+    The cache has a third tensor, `sources`, of shape (1, rows, n_text_ctx): which row of its group holds each position. A row
+    writes its own positions alone, and each of them once, so that whatever another row continues from stays; the prompt is
+    in every row of the group. TensorRT-LLM calls this cache indirection.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         super().__init__(model, dtype)
-        self.length_step = model.dims.n_text_ctx
+        self.length_multiple = model.dims.n_text_ctx
 
-    def empty(self, rows: int) -> Kept:
-        """As Remembering, and `sources`."""
+    def allocate(self, rows: int) -> CacheTensors:
+        """See SelfAttention.allocate; `sources` comes third."""
         sources = torch.zeros(1, rows, self._dims.n_text_ctx, dtype=torch.int8, device=self._device)
-        return (*super().empty(rows), sources)
+        return (*super().allocate(rows), sources)
 
-    def reach(self, positions: Tensor, length: int) -> Tensor:  # noqa: ARG002
-        """The positions are all that is needed."""
+    def mask(self, positions: Tensor, length: int) -> Tensor:  # noqa: ARG002
+        """See SelfAttention.mask; the kernel needs nothing but the positions."""
         return positions
 
-    def step(self, number: int, projected: Tensor, positions: Tensor, reach: Tensor, kept: Kept, group: int) -> Tensor:  # noqa: ARG002
-        """As Remembering."""
-        keys, values, sources = kept[0][number], kept[1][number], kept[2][0]
-        return attend_text(projected, keys, values, sources, positions, group)
+    def step(self, layer: int, qkv: Tensor, positions: Tensor, mask: Tensor, cache: CacheTensors, group: int) -> Tensor:  # noqa: ARG002
+        """See SelfAttention.step."""
+        keys, values, sources = cache[0][layer], cache[1][layer], cache[2][0]
+        return self_attention(qkv, keys, values, sources, positions, group)
 
-    def follow(self, kept: Kept, source: Tensor, length: int) -> None:  # noqa: ARG002
-        """As Remembering."""
-        kept[2][0, : source.shape[0]] = kept[2][0, source]
+    def reorder(self, cache: CacheTensors, source: Tensor, length: int) -> None:  # noqa: ARG002
+        """See SelfAttention.reorder."""
+        cache[2][0, : source.shape[0]] = cache[2][0, source]
 
-    def move(self, kept: Kept, before: slice, after: slice, length: int) -> None:
-        """As Remembering."""
-        super().move(kept[:2], before, after, length)
-        kept[2][:, after] = kept[2][:, before]
+    def move(self, cache: CacheTensors, source: slice, target: slice, length: int) -> None:
+        """See SelfAttention.move."""
+        super().move(cache[:2], source, target, length)
+        cache[2][:, target] = cache[2][:, source]

@@ -1,4 +1,7 @@
-"""Which ways a decoder takes on the device at hand: loops on a CPU, kernels of ours on a GPU where they are trusted, or torch."""
+"""The backend: which implementations of attention and norms the model uses on the device at hand.
+
+On a CPU in float32 these are numba kernels, on a GPU Triton kernels if they pass their trial, and else torch's operators.
+"""
 
 import contextlib
 import dataclasses
@@ -14,11 +17,16 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from transcription_worker.engines.batched.kernels.kernel_trial import Clock, Contest, graph_seconds, trusted
-from transcription_worker.engines.batched.kernels.numba_jit import has_loops
-from transcription_worker.engines.batched.model.cross_attention import FeaturesOnly, Hearing, Kept, by_head
+from transcription_worker.engines.batched.kernels.kernel_trial import Clock, KernelTrial, graph_seconds, passes_trial
+from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
+from transcription_worker.engines.batched.model.cross_attention import (
+    CacheTensors,
+    CrossAttention,
+    FeatureCrossAttention,
+    split_heads,
+)
 from transcription_worker.engines.batched.model.layer_norm import AddAndNorm, add_and_norm
-from transcription_worker.engines.batched.model.self_attention import Remembering
+from transcription_worker.engines.batched.model.self_attention import SelfAttention
 
 log = logging.getLogger(__name__)
 
@@ -26,128 +34,145 @@ log = logging.getLogger(__name__)
 ENCODER_BATCH_CPU = 4
 ENCODER_BATCH_GPU = 16
 
-# What kernels are tried on: so many windows of one row each, at this position of their text.
+# Kernels are tried with this many slots of one row each, at this position of their text.
 SLOTS, POSITION, LENGTH = 32, 100, 128
 
 
 @dataclass(frozen=True)
-class Ways:
-    """To hear the audio and to remember the text, for a model and a type; to add what a block makes of both; and contexts in which
-    all attention is computed, and the encoder's inside it.
+class Backend:
+    """Implementations for a model and a type.
+
+    attention_context: entered around all attention. encoder_context: entered inside it around the encoder.
     """
 
-    hearing: Callable[[Any, torch.dtype], Hearing] = Hearing
-    remembering: Callable[[Any, torch.dtype], Remembering] = Remembering
+    cross_attention: Callable[[Any, torch.dtype], CrossAttention] = CrossAttention
+    self_attention: Callable[[Any, torch.dtype], SelfAttention] = SelfAttention
     add_and_norm: AddAndNorm = add_and_norm
-    attending: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-    encoding: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    attention_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    encoder_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
 
-def choose_ways(model: Any, dtype: torch.dtype) -> Ways:
-    """For the device that the model is on. On a GPU in half precision this takes some seconds where no kernel is kept."""
+def choose_backend(model: Any, dtype: torch.dtype) -> Backend:
+    """Choose the backend for the model's device.
+
+    On a GPU in half precision this takes some seconds, unless Triton has the compiled kernels in its cache.
+    """
     device = torch.device(model.device)
-    if has_loops(dtype, device):
-        return Ways(hearing=FeaturesOnly)
+    if uses_numba(dtype, device):
+        return Backend(cross_attention=FeatureCrossAttention)
     if device.type != "cuda":
-        return Ways()
-    plain = Ways(attending=without_cudnn)
+        return Backend()
+    plain = Backend(attention_context=without_cudnn)
     if dtype is torch.float32:
         return plain
     try:
         from transcription_worker.engines.batched.kernels import triton_kernels
         from transcription_worker.engines.batched.model import attention_cuda
     except ImportError as error:
-        log.warning("decoding by torch's kernels: %s", error)
+        log.warning("decoding with torch's kernels: %s", error)
         return plain
     with torch.inference_mode(), without_cudnn():
-        ways = try_kernels(model.dims, dtype, device, triton_kernels, attention_cuda, graph_seconds)
-    torch.cuda.empty_cache()  # what the trial took counts as free when the windows are counted
-    return ways
+        backend = choose_kernels(model.dims, dtype, device, triton_kernels, attention_cuda, graph_seconds)
+    torch.cuda.empty_cache()  # so that the trials' memory counts as free when the windows are counted
+    return backend
 
 
-def try_kernels(dims: Any, dtype: torch.dtype, device: torch.device, kernels: Any, steps: Any, clock: Clock) -> Ways:
-    """Each of ours that is right and quicker than torch's."""
+def choose_kernels(
+    dims: Any, dtype: torch.dtype, device: torch.device, kernels: Any, attention: Any, clock: Clock
+) -> Backend:
+    """Try each kernel and use those that are correct and faster than torch's.
 
-    def draw(*shape: int) -> Tensor:
+    kernels, attention: the modules triton_kernels and attention_cuda, which can be imported only where Triton is.
+    """
+
+    def randn(*shape: int) -> Tensor:
         return torch.randn(shape, dtype=dtype, device=device)
 
-    audio = trusted("attention to the audio by our kernel", lambda: audio_contest(dims, draw, kernels), clock)
-    text = trusted("attention to the text by our kernel", lambda: text_contest(dims, dtype, device, draw, steps), clock)
-    norm = trusted("sums and norms by our kernel", lambda: norm_contest(dims, device, draw, kernels), clock)
-    encoder = trusted("attention in the encoder by cuDNN", lambda: encoder_contest(dims, draw), clock)
-    return Ways(
-        steps.HearingOnGpu if audio else Hearing,
-        steps.RememberingOnGpu if text else Remembering,
+    cross = passes_trial(
+        "Triton kernel for cross-attention", lambda: cross_attention_trial(dims, randn, kernels), clock
+    )
+    own = passes_trial(
+        "Triton kernel for self-attention", lambda: self_attention_trial(dims, dtype, device, randn, attention), clock
+    )
+    norm = passes_trial(
+        "Triton kernel for add and norm", lambda: add_and_norm_trial(dims, device, randn, kernels), clock
+    )
+    encoder = passes_trial("cuDNN attention in the encoder", lambda: encoder_attention_trial(dims, randn), clock)
+    return Backend(
+        attention.TritonCrossAttention if cross else CrossAttention,
+        attention.TritonSelfAttention if own else SelfAttention,
         kernels.add_and_norm if norm else add_and_norm,
         without_cudnn,
         cudnn_first if encoder else contextlib.nullcontext,
     )
 
 
-# Attention by torch's own kernels, the first that can.
-TORCHS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+# torch's own attention kernels, in order of preference.
+TORCH_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def without_cudnn() -> AbstractContextManager[None]:
-    """For shapes that change: cuDNN makes a plan for each new one, which takes the host longer than a step takes the GPU."""
-    others: AbstractContextManager[None] = sdpa_kernel(TORCHS, set_priority=True)
-    return others
+    """For shapes that change: cuDNN plans anew for each shape, which takes the host longer than a step takes the GPU."""
+    context: AbstractContextManager[None] = sdpa_kernel(TORCH_ATTENTION, set_priority=True)
+    return context
 
 
 def cudnn_first() -> AbstractContextManager[None]:
-    """For the encoder, whose windows all have one length; whether torch takes it by itself depends on the version and the GPU."""
-    first: AbstractContextManager[None] = sdpa_kernel([SDPBackend.CUDNN_ATTENTION, *TORCHS], set_priority=True)
-    return first
+    """For the encoder, whose shapes never change. Whether torch prefers cuDNN by itself depends on its version and the GPU."""
+    context: AbstractContextManager[None] = sdpa_kernel(
+        [SDPBackend.CUDNN_ATTENTION, *TORCH_ATTENTION], set_priority=True
+    )
+    return context
 
 
-def audio_contest(dims: Any, draw: Callable[..., Tensor], kernels: Any) -> Contest:
+def cross_attention_trial(dims: Any, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
     """One query of each of SLOTS windows."""
     heads, width = dims.n_text_head, dims.n_text_state // dims.n_text_head
-    queries = draw(SLOTS, 1, dims.n_text_state)
-    keys, values = (draw(SLOTS, heads, dims.n_audio_ctx, width) for _ in range(2))
+    queries = randn(SLOTS, 1, dims.n_text_state)
+    keys, values = (randn(SLOTS, heads, dims.n_audio_ctx, width) for _ in range(2))
 
-    def torchs() -> Tensor:
-        return scaled_dot_product_attention(by_head(queries, heads), keys, values).transpose(1, 2).flatten(2)
+    def torch_kernel() -> Tensor:
+        return scaled_dot_product_attention(split_heads(queries, heads), keys, values).transpose(1, 2).flatten(2)
 
-    return Contest(lambda: kernels.attend_audio(queries, keys, values), torchs)
+    return KernelTrial(lambda: kernels.cross_attention(queries, keys, values), torch_kernel)
 
 
-def text_contest(
-    dims: Any, dtype: torch.dtype, device: torch.device, draw: Callable[..., Tensor], steps: Any
-) -> Contest:
+def self_attention_trial(
+    dims: Any, dtype: torch.dtype, device: torch.device, randn: Callable[..., Tensor], attention: Any
+) -> KernelTrial:
     """One token of each of SLOTS rows, all at POSITION or at the end of the context."""
     model = types.SimpleNamespace(dims=dataclasses.replace(dims, n_text_layer=1), device=device)
-    projected = draw(SLOTS, 3 * dims.n_text_state)
+    qkv = randn(SLOTS, 3 * dims.n_text_state)
     length = min(LENGTH, dims.n_text_ctx)
     positions = torch.full((SLOTS,), min(POSITION, length - 1), device=device)
-    ours, torchs = steps.RememberingOnGpu(model, dtype), Remembering(model, dtype)
-    kept = tuple(draw(*one.shape) for one in torchs.empty(SLOTS))
-    of_ours = (*(one.clone() for one in kept), *ours.empty(SLOTS)[2:])
+    ours, theirs = attention.TritonSelfAttention(model, dtype), SelfAttention(model, dtype)
+    their_cache = tuple(randn(*one.shape) for one in theirs.allocate(SLOTS))
+    our_cache = (*(one.clone() for one in their_cache), *ours.allocate(SLOTS)[2:])
 
-    def side(one: Remembering, its: Kept) -> Callable[[], Tensor]:
-        reach = one.reach(positions, length)
-        return lambda: one.step(0, projected, positions, reach, its, group=1)
+    def step(one: SelfAttention, cache: CacheTensors) -> Callable[[], Tensor]:
+        mask = one.mask(positions, length)
+        return lambda: one.step(0, qkv, positions, mask, cache, group=1)
 
-    return Contest(side(ours, of_ours), side(torchs, kept))
+    return KernelTrial(step(ours, our_cache), step(theirs, their_cache))
 
 
-def norm_contest(dims: Any, device: torch.device, draw: Callable[..., Tensor], kernels: Any) -> Contest:
+def add_and_norm_trial(dims: Any, device: torch.device, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
     """One token of each of SLOTS rows."""
-    hidden, more = draw(SLOTS, dims.n_text_state), draw(SLOTS, dims.n_text_state)
+    hidden, update = randn(SLOTS, dims.n_text_state), randn(SLOTS, dims.n_text_state)
     norm = torch.nn.LayerNorm(dims.n_text_state, device=device)
-    return Contest(
-        lambda: torch.stack(kernels.add_and_norm(hidden, more, norm)),
-        lambda: torch.stack(add_and_norm(hidden, more, norm)),
+    return KernelTrial(
+        lambda: torch.stack(kernels.add_and_norm(hidden, update, norm)),
+        lambda: torch.stack(add_and_norm(hidden, update, norm)),
     )
 
 
-def encoder_contest(dims: Any, draw: Callable[..., Tensor]) -> Contest:
-    """All places of each of ENCODER_BATCH_GPU windows. Both sides are libraries': which is quicker is another one on each GPU."""
+def encoder_attention_trial(dims: Any, randn: Callable[..., Tensor]) -> KernelTrial:
+    """Self-attention of ENCODER_BATCH_GPU windows. Both kernels are libraries'; which is faster depends on the GPU."""
     shape = (ENCODER_BATCH_GPU, dims.n_audio_ctx, dims.n_audio_state)
-    of_windows = [by_head(draw(*shape), dims.n_audio_head) for _ in range(3)]
+    qkv = [split_heads(randn(*shape), dims.n_audio_head) for _ in range(3)]
 
-    def within(context: Callable[[], AbstractContextManager[None]]) -> Tensor:
+    def attend(context: Callable[[], AbstractContextManager[None]]) -> Tensor:
         with context():
-            return scaled_dot_product_attention(*of_windows)
+            return scaled_dot_product_attention(*qkv)
 
-    return Contest(lambda: within(cudnn_first), lambda: within(without_cudnn))
+    return KernelTrial(lambda: attend(cudnn_first), lambda: attend(without_cudnn))

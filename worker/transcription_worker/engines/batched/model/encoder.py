@@ -1,4 +1,4 @@
-"""openai-whisper's audio encoder, its own modules in its own order: only sums and norms are ours, and where they lie in memory."""
+"""openai-whisper's audio encoder: its own modules in their order, with sums and norms by the backend and another memory layout."""
 
 from typing import Any
 
@@ -6,28 +6,28 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from transcription_worker.engines.batched.model.backend import Ways
-from transcription_worker.engines.batched.model.layer_norm import normed
+from transcription_worker.engines.batched.model.backend import Backend
+from transcription_worker.engines.batched.model.layer_norm import layer_norm_float32
 
 
 class Encoder:
-    """Of a whisper.model.Whisper."""
+    """The audio encoder of a whisper.model.Whisper."""
 
-    def __init__(self, model: Any, dtype: torch.dtype, ways: Ways) -> None:
-        self._audio, self._dtype, self._ways = model.encoder, dtype, ways
+    def __init__(self, model: Any, dtype: torch.dtype, backend: Backend) -> None:
+        self._audio, self._dtype, self._backend = model.encoder, dtype, backend
         self._blocks = list(model.encoder.blocks)
-        # The norm that follows each block: that of the next one, or the last.
-        self._following = [block.attn_ln for block in self._blocks[1:]] + [model.encoder.ln_post]
+        # The norm after each layer: the next layer's first, or the encoder's last.
+        self._next_norms = [block.attn_ln for block in self._blocks[1:]] + [model.encoder.ln_post]
 
     def __call__(self, mels: Tensor) -> Tensor:
-        """Windows of log-mel, (windows, n_mels, 3000), to features, (windows, n_audio_ctx, width)."""
+        """Encode log-mel windows, (windows, n_mels, 3000). Returns features, (windows, n_audio_ctx, width)."""
         audio = self._audio
-        heard = gelu(audio.conv2(gelu(audio.conv1(mels.to(self._dtype)))))
-        # In rows of a place each: the library goes on with columns, which every sum then reads across.
-        hidden = (heard.transpose(1, 2) + audio.positional_embedding).to(self._dtype).contiguous()
-        norm = normed(self._blocks[0].attn_ln, hidden)
-        with self._ways.encoding():
-            for block, following in zip(self._blocks, self._following, strict=True):
-                hidden, norm = self._ways.add_and_norm(hidden, block.attn(norm)[0], block.mlp_ln)
-                hidden, norm = self._ways.add_and_norm(hidden, block.mlp(norm), following)
+        convolved = gelu(audio.conv2(gelu(audio.conv1(mels.to(self._dtype)))))
+        # Contiguous in rows of one position: openai-whisper goes on with columns, and every sum reads across them.
+        hidden = (convolved.transpose(1, 2) + audio.positional_embedding).to(self._dtype).contiguous()
+        norm = layer_norm_float32(self._blocks[0].attn_ln, hidden)
+        with self._backend.encoder_context():
+            for block, next_norm in zip(self._blocks, self._next_norms, strict=True):
+                hidden, norm = self._backend.add_and_norm(hidden, block.attn(norm)[0], block.mlp_ln)
+                hidden, norm = self._backend.add_and_norm(hidden, block.mlp(norm), next_norm)
         return norm

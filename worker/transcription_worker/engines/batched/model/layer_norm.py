@@ -1,4 +1,4 @@
-"""Norms of what the blocks add up, in float32 as openai-whisper's LayerNorm."""
+"""Layer norms, computed in float32 as in openai-whisper's LayerNorm, and their fusion with the sum before them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,16 +6,17 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-# hidden and what is added to it, both (..., width), and a LayerNorm to their sum and the norm of that, in their own type.
+# (hidden, update, norm) to (hidden + update, norm of that sum), both in the type and shape of hidden, (..., width). `norm` is a
+# torch.nn.LayerNorm.
 AddAndNorm = Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]
 
 
-def normed(norm: Any, x: Tensor) -> Tensor:
-    """In the type of `x`."""
+def layer_norm_float32(norm: Any, x: Tensor) -> Tensor:
+    """Apply a torch.nn.LayerNorm in float32. The result has the type of `x`."""
     return layer_norm(x.float(), norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(x.dtype)
 
 
-def add_and_norm(hidden: Tensor, more: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
-    """As AddAndNorm, on any device."""
-    added = hidden + more
-    return added, normed(norm, added)
+def add_and_norm(hidden: Tensor, update: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
+    """Implement AddAndNorm by torch, for any device."""
+    added = hidden + update
+    return added, layer_norm_float32(norm, added)

@@ -1,4 +1,4 @@
-"""How the decoder attends to the text of each row: what of it is kept, and how it is read at every step."""
+"""The decoder's self-attention to the text of each row: its KV cache, and how a step reads and extends it."""
 
 from typing import Any
 
@@ -6,61 +6,62 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from transcription_worker.engines.batched.model.cross_attention import Kept
+from transcription_worker.engines.batched.model.cross_attention import CacheTensors
 
-# A step reads what is kept up to a multiple of so many positions; on a GPU each multiple is a graph of its own.
-LENGTH_STEP_ON_CPU = 32
-LENGTH_STEP_ON_GPU = 64
+# A step reads the cache up to a multiple of this many positions; on a GPU each multiple has its own CUDA graph.
+LENGTH_MULTIPLE_CPU = 32
+LENGTH_MULTIPLE_GPU = 64
 
 
-class Remembering:
-    """Keeps keys and values of each block; rows that go on from others are copied.
+class SelfAttention:
+    """Caches keys and values of every layer; rows that continue other rows are copied.
 
-    `number` is a block's; `length_step`: a multiple of it bounds the positions that `step` and `follow` are given.
+    In all methods, `layer` is a decoder layer's number. length_multiple: `length`, the upper bound of positions that `step`
+    and `reorder` are given, is a multiple of it.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         self._dims, self._dtype, self._device = model.dims, dtype, torch.device(model.device)
-        self.length_step = LENGTH_STEP_ON_GPU if self._device.type == "cuda" else LENGTH_STEP_ON_CPU
+        self.length_multiple = LENGTH_MULTIPLE_GPU if self._device.type == "cuda" else LENGTH_MULTIPLE_CPU
 
-    def empty(self, rows: int) -> Kept:
-        """Two of shape (layers, rows, heads, n_text_ctx, head width): zeroed, since what is masked must not be NaN."""
+    def allocate(self, rows: int) -> CacheTensors:
+        """Keys and values, each (layers, rows, heads, n_text_ctx, head width). Zeros, since what is masked must not be NaN."""
         dims = self._dims
         shape = (dims.n_text_layer, rows, dims.n_text_head, dims.n_text_ctx, dims.n_text_state // dims.n_text_head)
         return tuple(torch.zeros(shape, dtype=self._dtype, device=self._device) for _ in range(2))
 
-    def write(self, number: int, keys: Tensor, values: Tensor, kept: Kept, rows: slice) -> None:
-        """Of whole prompts, each (slots, heads, length, head width): to the rows of the slots' groups."""
+    def write(self, layer: int, keys: Tensor, values: Tensor, cache: CacheTensors, rows: slice) -> None:
+        """Cache keys and values of whole prompts, each (slots, heads, length, head width), in all rows of the slots."""
         group, length = (rows.stop - rows.start) // keys.shape[0], keys.shape[2]
-        for whole, new in zip(kept, (keys, values), strict=False):
-            whole[number, rows, :, :length] = new.repeat_interleave(group, dim=0)
+        for whole, new in zip(cache, (keys, values), strict=False):
+            whole[layer, rows, :, :length] = new.repeat_interleave(group, dim=0)
 
-    def reach(self, positions: Tensor, length: int) -> Tensor:
-        """How far each row has come, as `step` takes it; the same for all blocks. positions: (rows,)."""
+    def mask(self, positions: Tensor, length: int) -> Tensor:
+        """The attention mask that `step` takes, the same for all layers. positions: (rows,)."""
         return (torch.arange(length, device=positions.device) <= positions[:, None])[:, None, None, :]
 
-    def step(self, number: int, projected: Tensor, positions: Tensor, reach: Tensor, kept: Kept, group: int) -> Tensor:  # noqa: ARG002
-        """What a token more of each row sees of the row's text, (rows, width); it is kept itself.
+    def step(self, layer: int, qkv: Tensor, positions: Tensor, mask: Tensor, cache: CacheTensors, group: int) -> Tensor:  # noqa: ARG002
+        """Self-attention of one token of each row, (rows, width). Its key and value are written to the cache.
 
-        projected: (rows, 3 * width), queries, keys and values.
+        qkv: (rows, 3 * width), queries, keys and values.
         """
-        rows, length = projected.shape[0], reach.shape[-1]
-        every = torch.arange(rows, device=projected.device)
-        queries, keys, values = (x.view(rows, self._dims.n_text_head, -1) for x in projected.chunk(3, dim=-1))
-        own_keys, own_values = kept[0][number, :rows], kept[1][number, :rows]
-        own_keys[every, :, positions] = keys
-        own_values[every, :, positions] = values
-        seen = scaled_dot_product_attention(
-            queries[:, :, None], own_keys[:, :, :length], own_values[:, :, :length], attn_mask=reach
+        rows, length = qkv.shape[0], mask.shape[-1]
+        every = torch.arange(rows, device=qkv.device)
+        queries, keys, values = (x.view(rows, self._dims.n_text_head, -1) for x in qkv.chunk(3, dim=-1))
+        row_keys, row_values = cache[0][layer, :rows], cache[1][layer, :rows]
+        row_keys[every, :, positions] = keys
+        row_values[every, :, positions] = values
+        out = scaled_dot_product_attention(
+            queries[:, :, None], row_keys[:, :, :length], row_values[:, :, :length], attn_mask=mask
         )
-        return seen.flatten(1)
+        return out.flatten(1)
 
-    def follow(self, kept: Kept, source: Tensor, length: int) -> None:
-        """The first rows go on from others of their groups, source (rows,), from so many positions at most."""
-        for one in kept:
+    def reorder(self, cache: CacheTensors, source: Tensor, length: int) -> None:
+        """Let the first rows continue other rows of their groups. source: (rows,). length: upper bound of their positions."""
+        for one in cache:
             one[:, : source.shape[0], :, :length] = one[:, source, :, :length]
 
-    def move(self, kept: Kept, before: slice, after: slice, length: int) -> None:
-        """A slot's rows to another's, as far as they have come."""
-        for one in kept:
-            one[:, after, :, :length] = one[:, before, :, :length]
+    def move(self, cache: CacheTensors, source: slice, target: slice, length: int) -> None:
+        """Copy a slot's rows to those of another slot, up to `length` positions."""
+        for one in cache:
+            one[:, target, :, :length] = one[:, source, :, :length]

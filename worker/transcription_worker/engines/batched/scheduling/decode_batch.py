@@ -1,4 +1,7 @@
-"""A lane: windows that are decoded together, one token a step, each at its own position; a finished one makes room at once."""
+"""Windows that are decoded together, one token a step (continuous batching).
+
+Every window is at its own position. One that is finished frees its slot at once.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -10,72 +13,85 @@ from torch import Tensor
 from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask, MaximumLikelihoodRanker
 from whisper.utils import compression_ratio
 
-from transcription_worker.engines.batched.decoding.logit_rules import Rules
-from transcription_worker.engines.batched.decoding.sampler import Vocabulary, WholeVocabulary
-from transcription_worker.engines.batched.decoding.sampler_cpu import BlockedVocabulary
-from transcription_worker.engines.batched.decoding.search import Beams, Rows, Sampling, Search
-from transcription_worker.engines.batched.kernels.numba_jit import has_loops
-from transcription_worker.engines.batched.model.cuda_graphs import Replays
-from transcription_worker.engines.batched.model.device_transfer import Looking, sent
-from transcription_worker.engines.batched.model.model_runner import Compute
-from transcription_worker.engines.batched.requests import Decode, Decoded
+from transcription_worker.engines.batched.decoding.logit_rules import LogitRules
+from transcription_worker.engines.batched.decoding.sampler import Sampler, TorchSampler
+from transcription_worker.engines.batched.decoding.sampler_cpu import NumbaSampler
+from transcription_worker.engines.batched.decoding.search import (
+    BeamSearchDecoder,
+    DecodeState,
+    GreedyDecoder,
+    TokenDecoder,
+)
+from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
+from transcription_worker.engines.batched.model.cuda_graphs import CudaGraphRunner
+from transcription_worker.engines.batched.model.device_transfer import Readback, tensor_on_device
+from transcription_worker.engines.batched.model.model_runner import ModelRunner
+from transcription_worker.engines.batched.requests import DecodeRequest, DecodeResponse
 
-# On a GPU a multiple of so many slots is run: each is a graph of its own.
-SLOT_STEP_ON_GPU = 8
+# On a GPU the slots that a step computes are rounded up to a multiple of this: each multiple has its own CUDA graph.
+SLOT_MULTIPLE_GPU = 8
 
 
 W = TypeVar("W")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What windows of one lane have in common. `wanted`: finished candidates of a beam search, 0 without beams."""
+class BatchKey:
+    """What the windows of one DecodeBatch have in common.
+
+    group: rows of a slot (whisper.decoding's n_group: beams, or samples of best_of). max_candidates: finished candidates
+    after which beam search ends, 0 without beam search. sampling: whether the temperature is above 0.
+    """
 
     group: int
-    wanted: int
-    drawn: bool
-    rules: Rules
+    max_candidates: int
+    sampling: bool
+    rules: LogitRules
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A window's decoding with what openai-whisper's own DecodingTask derives from its options."""
+class PreparedRequest:
+    """A decode request with the DecodingTask that openai-whisper makes of its options."""
 
-    ask: Decode
+    request: DecodeRequest
     task: DecodingTask
-    kind: Kind
+    key: BatchKey
 
     @property
-    def initial(self) -> list[int]:
+    def initial_tokens(self) -> list[int]:
         return list(self.task.initial_tokens)
 
     @property
-    def limit(self) -> int:
-        """Tokens that may be sampled: whisper's loop ends when the context is one token over."""
+    def max_tokens(self) -> int:
+        """How many tokens may be generated: whisper's loop ends when the context is exceeded by one token."""
         return int(min(self.task.sample_len, self.task.n_ctx + 1 - len(self.task.initial_tokens)))
 
 
-def prepare(model: Any, ask: Decode) -> Prepared:
-    """Raises ValueError for options that openai-whisper refuses."""
-    task = DecodingTask(model, ask.options)
+def prepare_request(model: Any, request: DecodeRequest) -> PreparedRequest:
+    """Derive from a request's options what decides which batch it joins.
+
+    Raises:
+        ValueError: openai-whisper refuses the options.
+    """
+    task = DecodingTask(model, request.options)
     options, tokenizer = task.options, task.tokenizer
     beams = options.beam_size
-    rules = Rules(
+    rules = LogitRules(
         eot=tokenizer.eot,
         timestamp_begin=tokenizer.timestamp_begin,
         suppressed=_suppressed(task),
         blank=(*tokenizer.encode(" "), tokenizer.eot) if options.suppress_blank else (),
         timestamps=not options.without_timestamps,
-        last_initial=_last_initial(task),
+        max_initial_timestamp_index=_max_initial_timestamp_index(task),
     )
-    wanted = 0 if beams is None else round(beams * (options.patience or 1.0))
-    return Prepared(ask, task, Kind(task.n_group, wanted, options.temperature > 0, rules))
+    max_candidates = 0 if beams is None else round(beams * (options.patience or 1.0))
+    return PreparedRequest(request, task, BatchKey(task.n_group, max_candidates, options.temperature > 0, rules))
 
 
-def _padded(windows: list[Prepared]) -> list[list[int]]:
-    """Their prompts, all as long as the longest."""
-    longest = max(len(one.initial) for one in windows)
-    return [one.initial + [0] * (longest - len(one.initial)) for one in windows]
+def _padded_prompts(requests: list[PreparedRequest]) -> list[list[int]]:
+    """The initial tokens of each request, padded to the length of the longest."""
+    longest = max(len(one.initial_tokens) for one in requests)
+    return [one.initial_tokens + [0] * (longest - len(one.initial_tokens)) for one in requests]
 
 
 def _suppressed(task: DecodingTask) -> tuple[int, ...]:
@@ -85,189 +101,206 @@ def _suppressed(task: DecodingTask) -> tuple[int, ...]:
     return (*tokens, task.tokenizer.no_timestamps)
 
 
-def _last_initial(task: DecodingTask) -> int | None:
+def _max_initial_timestamp_index(task: DecodingTask) -> int | None:
     if not task.options.max_initial_timestamp:
         return None
-    latest: int = round(task.options.max_initial_timestamp / (30 / task.model.dims.n_audio_ctx))
-    return latest
+    index: int = round(task.options.max_initial_timestamp / (30 / task.model.dims.n_audio_ctx))
+    return index
 
 
-class Lane(Generic[W]):
-    """`slots` windows at most, of `kind.group` rows each. The first `busy` slots are the ones in use. W: whom a window is for."""
+class DecodeBatch(Generic[W]):
+    """At most `slots` windows with the same BatchKey, of `key.group` rows each.
 
-    def __init__(self, compute: Compute, kind: Kind, slots: int) -> None:
-        self.kind, self.slots, self.busy = kind, slots, 0
-        self._compute, self._decoder, self._device = compute, compute.decoder, compute.device
-        self._dims = dims = compute.model.dims
-        rows, self._longest = slots * kind.group, dims.n_text_ctx // 2
-        self._caches = self._decoder.caches(slots, kind.group)
-        self._rows = Rows.empty(rows, self._longest, kind.rules, self._device)
-        self._hidden = torch.zeros(rows, dims.n_text_state, dtype=compute.dtype, device=self._device)
-        self._noise = torch.ones(rows, dims.n_vocab, device=self._device) if kind.drawn else None
-        self._search: Search = (
-            Beams(kind.group, kind.wanted, slots, self._longest, self._device) if kind.wanted else Sampling(kind.group)
+    The first `used_slots` slots hold windows. W is the type of a window's owner, which `collect` returns with the result.
+    """
+
+    def __init__(self, runner: ModelRunner, key: BatchKey, slots: int) -> None:
+        self.key, self.slots, self.used_slots = key, slots, 0
+        self._runner, self._decoder, self._device = runner, runner.decoder, runner.device
+        self._dims = dims = runner.model.dims
+        rows, self._max_length = slots * key.group, dims.n_text_ctx // 2
+        self._cache = self._decoder.allocate_cache(slots, key.group)
+        self._state = DecodeState.empty(rows, self._max_length, key.rules, self._device)
+        self._hidden = torch.zeros(rows, dims.n_text_state, dtype=runner.dtype, device=self._device)
+        self._noise = torch.ones(rows, dims.n_vocab, device=self._device) if key.sampling else None
+        self._token_decoder: TokenDecoder = (
+            BeamSearchDecoder(key.group, key.max_candidates, slots, self._max_length, self._device)
+            if key.max_candidates
+            else GreedyDecoder(key.group)
         )
-        self._vocabulary = self._choose_vocabulary()
-        self._held: list[_Held[W]] = []
-        self._launched = 0  # the first slots, whose windows have steps on their way
-        self._replays, self._looking = Replays(self._device), Looking(self._device)
-        self._slot_step = SLOT_STEP_ON_GPU if self._device.type == "cuda" else 1
-        self._length_step = self._decoder.length_step
+        self._sampler = self._make_sampler()
+        self._windows: list[_Window[W]] = []
+        self._launched_slots = 0  # the first slots, whose windows have steps in flight
+        self._graphs, self._readback = CudaGraphRunner(self._device), Readback(self._device)
+        self._slot_multiple = SLOT_MULTIPLE_GPU if self._device.type == "cuda" else 1
+        self._length_multiple = self._decoder.length_multiple
 
-    def _choose_vocabulary(self) -> Vocabulary:
-        """A GPU has the memory's bandwidth for all logits, and noise is drawn for all of them."""
-        if has_loops(self._compute.dtype, self._device) and not self.kind.drawn:
-            return BlockedVocabulary(self._decoder, self.kind.rules, self._search.wanted)
-        return WholeVocabulary(self._decoder, self.kind.rules, self._search.wanted)
+    def _make_sampler(self) -> Sampler:
+        """Blockwise by numba on a CPU, unless noise is drawn for all logits; a GPU has the bandwidth for all logits."""
+        if uses_numba(self._runner.dtype, self._device) and not self.key.sampling:
+            return NumbaSampler(self._decoder, self.key.rules, self._token_decoder.top_k)
+        return TorchSampler(self._decoder, self.key.rules, self._token_decoder.top_k)
 
-    def grown(self, slots: int) -> "Lane[W]":
-        """A lane with more room that goes on with the windows of this one."""
-        lane: Lane[W] = Lane(self._compute, self.kind, slots)
-        for old, new in zip(self._state(), lane._state(), strict=True):
+    def resized(self, slots: int) -> "DecodeBatch[W]":
+        """Return a batch with more slots that continues the windows of this one."""
+        batch: DecodeBatch[W] = DecodeBatch(self._runner, self.key, slots)
+        for old, new in zip(self._tensors(), batch._tensors(), strict=True):
             new[tuple(slice(0, size) for size in old.shape)] = old
-        lane._held, lane.busy = self._held, self.busy
-        return lane
+        batch._windows, batch.used_slots = self._windows, self.used_slots
+        return batch
 
-    def _state(self) -> Iterator[Tensor]:
-        """All that a window has here, as tensors; each grows with the slots along one of its first two dimensions."""
-        yield from (*self._rows.tensors(), self._hidden, *self._search.tensors())
-        yield from (*self._caches.text, *self._caches.audio)
-
-    @property
-    def held(self) -> list[tuple[Prepared, W]]:
-        """The windows that are decoded here, as they were admitted."""
-        return [(one.prepared, one.whom) for one in self._held[: self.busy]]
+    def _tensors(self) -> Iterator[Tensor]:
+        """The whole state of the windows; each tensor grows with the slots along one of its first two dimensions."""
+        yield from (*self._state.tensors(), self._hidden, *self._token_decoder.tensors())
+        yield from (*self._cache.self_attention, *self._cache.cross_attention)
 
     @property
-    def room(self) -> int:
-        return self.slots - self.busy
+    def admitted(self) -> list[tuple[PreparedRequest, W]]:
+        """The windows that are being decoded, as they were given to `admit`."""
+        return [(one.prepared, one.owner) for one in self._windows[: self.used_slots]]
 
-    def admit(self, asked: list[tuple[Prepared, W]]) -> None:
-        """Takes windows in, with whom each is for; at most `room`. Their prompts are read in one go."""
-        slots = slice(self.busy, self.busy + len(asked))
-        windows = [prepared for prepared, _ in asked]
-        lengths = [len(one.initial) for one in windows]
-        features = torch.stack([one.ask.features for one in windows])
-        hidden = self._decoder.prefill(sent(_padded(windows), self._device), features, self._caches, slots)
-        every = torch.arange(len(asked), device=self._device)
-        last = hidden[every, sent([length - 1 for length in lengths], self._device)]
-        at_start = hidden[every, sent([one.task.sot_index for one in windows], self._device)]
-        silence = (
-            self._decoder.logits(at_start).softmax(dim=-1)[:, self._compute.no_speech_token].clone()
-        )  # not a view of them all
-        self._begin(windows, last)
-        for (prepared, whom), no_speech in zip(asked, silence, strict=True):
-            self._search.clear(len(self._held))
-            self._held.append(_Held(prepared, whom, len(prepared.initial), no_speech, self._generator(prepared)))
-        self.busy += len(asked)
+    @property
+    def free_slots(self) -> int:
+        return self.slots - self.used_slots
 
-    def _begin(self, windows: list[Prepared], last: Tensor) -> None:
-        """The rows of windows in the slots after those that are busy. last: (windows, width), what their prompts end with."""
-        group = self.kind.group
-        of = slice(self.busy * group, (self.busy + len(windows)) * group)
-        fresh = Rows.empty(group * len(windows), self._longest, self.kind.rules, self._device)
-        fresh.limit[:] = sent([one.limit for one in windows], self._device).repeat_interleave(group)
-        fresh.position[:] = sent([len(one.initial) - 1 for one in windows], self._device).repeat_interleave(group)
+    def admit(self, admitted: list[tuple[PreparedRequest, W]]) -> None:
+        """Put windows into free slots, with the owner of each, and prefill their prompts together."""
+        slots = slice(self.used_slots, self.used_slots + len(admitted))
+        requests = [prepared for prepared, _ in admitted]
+        lengths = [len(one.initial_tokens) for one in requests]
+        features = torch.stack([one.request.features for one in requests])
+        prompts = tensor_on_device(_padded_prompts(requests), self._device)
+        hidden = self._decoder.prefill(prompts, features, self._cache, slots)
+        every = torch.arange(len(admitted), device=self._device)
+        last = hidden[every, tensor_on_device([length - 1 for length in lengths], self._device)]
+        at_sot = hidden[every, tensor_on_device([one.task.sot_index for one in requests], self._device)]
+        # Cloned: a view would keep the logits of the whole vocabulary.
+        no_speech = self._decoder.logits(at_sot).softmax(dim=-1)[:, self._runner.no_speech_token].clone()
+        self._init_rows(requests, last)
+        for (prepared, owner), no_speech_prob in zip(admitted, no_speech, strict=True):
+            self._token_decoder.reset(len(self._windows))
+            length = len(prepared.initial_tokens)
+            self._windows.append(_Window(prepared, owner, length, no_speech_prob, self._random_generator(prepared)))
+        self.used_slots += len(admitted)
+
+    def _init_rows(self, requests: list[PreparedRequest], last: Tensor) -> None:
+        """Set the rows of windows in the next free slots. last: hidden states of the prompts' last tokens, (windows, width)."""
+        group = self.key.group
+        rows = slice(self.used_slots * group, (self.used_slots + len(requests)) * group)
+        fresh = DecodeState.empty(group * len(requests), self._max_length, self.key.rules, self._device)
+        max_tokens = tensor_on_device([one.max_tokens for one in requests], self._device)
+        fresh.max_tokens[:] = max_tokens.repeat_interleave(group)
+        positions = tensor_on_device([len(one.initial_tokens) - 1 for one in requests], self._device)
+        fresh.position[:] = positions.repeat_interleave(group)
         fresh.finished[:] = False
-        temperatures = [one.ask.options.temperature or 1.0 for one in windows]
-        fresh.temperature[:] = sent(temperatures, self._device, torch.float32).repeat_interleave(group)
-        for state, new in zip(self._rows.tensors(), fresh.tensors(), strict=True):
-            state[of] = new
-        self._hidden[of] = last.repeat_interleave(group, dim=0)
+        temperatures = [one.request.options.temperature or 1.0 for one in requests]
+        fresh.temperature[:] = tensor_on_device(temperatures, self._device, torch.float32).repeat_interleave(group)
+        for old, new in zip(self._state.tensors(), fresh.tensors(), strict=True):
+            old[rows] = new
+        self._hidden[rows] = last.repeat_interleave(group, dim=0)
 
-    def _generator(self, prepared: Prepared) -> torch.Generator | None:
-        return torch.Generator(self._device).manual_seed(prepared.ask.seed) if self.kind.drawn else None
+    def _random_generator(self, prepared: PreparedRequest) -> torch.Generator | None:
+        return torch.Generator(self._device).manual_seed(prepared.request.seed) if self.key.sampling else None
 
-    def launch(self, count: int = 1) -> None:
-        """`count` tokens more for every window; a GPU has them on its way."""
-        slots = min(self.slots, -(-self.busy // self._slot_step) * self._slot_step)
-        for _ in range(count):
-            self._draw()
-            reach = max(held.length + held.steps for held in self._held) + 1
-            length = min(self._dims.n_text_ctx, -(-reach // self._length_step) * self._length_step)
-            self._replays.run((slots, length), functools.partial(self._advance, slots, length))
-            for held in self._held:
-                held.steps += 1
-        self._launched = self.busy
-        self._looking.mark()
+    def launch(self, steps: int = 1) -> None:
+        """Decode `steps` more tokens of every window. A GPU has only been given the work when this returns."""
+        slots = min(self.slots, -(-self.used_slots // self._slot_multiple) * self._slot_multiple)
+        for _ in range(steps):
+            self._draw_noise()
+            longest = max(window.prompt_length + window.steps for window in self._windows) + 1
+            length = min(self._dims.n_text_ctx, -(-longest // self._length_multiple) * self._length_multiple)
+            self._graphs.run((slots, length), functools.partial(self._decode_step, slots, length))
+            for window in self._windows:
+                window.steps += 1
+        self._launched_slots = self.used_slots
+        self._readback.record_event()
 
-    def _draw(self) -> None:
+    def _draw_noise(self) -> None:
         if self._noise is None:
             return
-        for slot, held in enumerate(self._held):
-            self._noise[slot * self.kind.group : (slot + 1) * self.kind.group].exponential_(generator=held.generator)
+        group = self.key.group
+        for slot, window in enumerate(self._windows):
+            self._noise[slot * group : (slot + 1) * group].exponential_(generator=window.random_generator)
 
-    def _advance(self, slots: int, length: int) -> None:
-        """One token more of the first slots. No value is looked at: a GPU replays it."""
-        count = slots * self.kind.group
-        rows, caches = self._rows, self._caches
+    def _decode_step(self, slots: int, length: int) -> None:
+        """Decode one more token of the first slots. It reads no tensor's value on the host, so that a CUDA graph can hold it.
+
+        length: an upper bound of every row's position.
+        """
+        count = slots * self.key.group
+        state, cache = self._state, self._cache
         noise = None if self._noise is None else self._noise[:count]
-        tokens, logprobs = self._vocabulary.pick(self._hidden[:count], rows.trace, rows.temperature[:count], noise)
-        source = self._search.advance(rows, tokens, logprobs, self.kind.rules)
+        tokens, logprobs = self._sampler.sample(
+            self._hidden[:count], state.rule_state, state.temperature[:count], noise
+        )
+        source = self._token_decoder.update(state, tokens, logprobs, self.key.rules)
         if source is not None:
-            self._decoder.follow(caches, source, length)
-        rows.position[:count] = (rows.position[:count] + 1).clamp(max=self._dims.n_text_ctx - 1)
-        hidden = self._decoder.step(rows.token[:count], rows.position[:count], caches, slots, length)
+            self._decoder.reorder_cache(cache, source, length)
+        state.position[:count] = (state.position[:count] + 1).clamp(max=self._dims.n_text_ctx - 1)
+        hidden = self._decoder.step(state.token[:count], state.position[:count], cache, slots, length)
         self._hidden[:count] = hidden
 
-    def collect(self) -> list[tuple[W, Decoded]]:
-        """The windows that are done after the last launch; others take their slots. Those admitted since are not looked at."""
-        launched, self._launched = self._launched, 0
+    def collect(self) -> list[tuple[W, DecodeResponse]]:
+        """Return the windows that were finished by the last launch, with their owners, and free their slots.
+
+        Windows that were admitted since that launch are not checked.
+        """
+        launched, self._launched_slots = self._launched_slots, 0
         if not launched:
             return []
-        with self._looking.up_to_mark():
-            finished = self._rows.finished[: launched * self.kind.group].view(launched, -1).all(dim=1).tolist()
+        with self._readback.after_event():
+            finished = self._state.finished[: launched * self.key.group].view(launched, -1).all(dim=1).tolist()
             done = [slot for slot, ended in enumerate(finished) if ended]
-            results = [(self._held[slot].whom, self._result(slot)) for slot in done]
+            results = [(self._windows[slot].owner, self._response(slot)) for slot in done]
         for slot in reversed(done):
-            self._vacate(slot)
+            self._free(slot)
         return results
 
-    def _vacate(self, slot: int) -> None:
-        """The last busy slot takes the place of the one that is done."""
-        last, group = self.busy - 1, self.kind.group
+    def _free(self, slot: int) -> None:
+        """Free a slot by moving the window of the last used slot into it."""
+        last, group = self.used_slots - 1, self.key.group
         if slot != last:
             here, there = slice(slot * group, (slot + 1) * group), slice(last * group, (last + 1) * group)
-            for state in (*self._rows.tensors(), self._hidden):
-                state[here] = state[there]
-            for state in self._search.tensors():
-                state[slot] = state[last]
-            held = self._held[last]
-            self._decoder.move(self._caches, (last, slot), group, held.length + held.steps)
-            self._held[slot] = self._held[last]
-        self._rows.finished[last * group : (last + 1) * group] = True
-        self._held.pop()
-        self.busy = last
+            for tensor in (*self._state.tensors(), self._hidden):
+                tensor[here] = tensor[there]
+            for tensor in self._token_decoder.tensors():
+                tensor[slot] = tensor[last]
+            window = self._windows[last]
+            self._decoder.move_slot(self._cache, (last, slot), group, window.prompt_length + window.steps)
+            self._windows[slot] = self._windows[last]
+        self._state.finished[last * group : (last + 1) * group] = True
+        self._windows.pop()
+        self.used_slots = last
 
-    def _result(self, slot: int) -> Decoded:
-        """As DecodingTask.run makes it of a slot's candidates."""
-        held = self._held[slot]
-        options: DecodingOptions = held.prepared.task.options
-        candidates = self._search.candidates(self._rows, slot, self.kind.rules)
+    def _response(self, slot: int) -> DecodeResponse:
+        """Rank a slot's candidates and describe the best one, as whisper.decoding.DecodingTask.run does."""
+        window = self._windows[slot]
+        options: DecodingOptions = window.prepared.task.options
+        candidates = self._token_decoder.finalize(self._state, slot, self.key.rules)
         ranker = MaximumLikelihoodRanker(options.length_penalty)
-        (index,) = ranker.rank([[one.tokens for one in candidates]], [[one.score for one in candidates]])
+        (index,) = ranker.rank([[one.tokens for one in candidates]], [[one.sum_logprob for one in candidates]])
         best = candidates[index]
-        text = held.prepared.task.tokenizer.decode(best.tokens).strip()
+        text = window.prepared.task.tokenizer.decode(best.tokens).strip()
         result = DecodingResult(
-            audio_features=held.prepared.ask.features,
+            audio_features=window.prepared.request.features,
             language=options.language or "en",
             tokens=best.tokens,
             text=text,
-            avg_logprob=best.score / (len(best.tokens) + 1),
-            no_speech_prob=float(held.no_speech),
+            avg_logprob=best.sum_logprob / (len(best.tokens) + 1),
+            no_speech_prob=float(window.no_speech_prob),
             temperature=options.temperature,
             compression_ratio=compression_ratio(text),
         )
-        return Decoded(result, held.steps)
+        return DecodeResponse(result, window.steps)
 
 
 @dataclass(eq=False)
-class _Held(Generic[W]):
-    """A window in a slot. `length`: of its prompt; `no_speech`: a number where the model is; `steps`: taken so far."""
+class _Window(Generic[W]):
+    """The window in a slot. no_speech_prob: a scalar on the model's device. steps: decode steps launched so far."""
 
-    prepared: Prepared
-    whom: W
-    length: int
-    no_speech: Tensor
-    generator: torch.Generator | None
+    prepared: PreparedRequest
+    owner: W
+    prompt_length: int
+    no_speech_prob: Tensor
+    random_generator: torch.Generator | None
     steps: int = 0

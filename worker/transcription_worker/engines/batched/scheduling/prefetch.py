@@ -18,13 +18,17 @@ from transcription_worker.errors import WorkerError
 
 log = logging.getLogger(__name__)
 
-# Inputs that are opened side by side.
+# Inputs that are opened in parallel.
 THREADS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """A file that is ready. `parts`: frames [start, end) of the clips of each of its streams: one, or one for each piece."""
+class AudioSource:
+    """An opened file.
+
+    clips: frames [start, end) to transcribe. parts: the clips of each Transcriber: one part with longForm sequential, one
+    for each chunk with longForm chunked.
+    """
 
     mel: LogMel
     loudness: Loudness
@@ -33,51 +37,52 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """One of `source` and `error` is set."""
+class PrefetchedInput:
+    """An input with its source, or the error that opening it raised."""
 
     item: Input
-    source: Source | None = None
+    source: AudioSource | None = None
     error: WorkerError | None = None
 
     def close(self) -> None:
-        """Gives up the audio."""
+        """Close the audio."""
         if self.source is not None:
             self.source.mel.audio.close()
 
 
-class Opening:
-    """At most `ahead` inputs are opened before their turn, in THREADS; they come out in their order.
+class Prefetcher:
+    """Opens at most `depth` inputs ahead, in THREADS threads, and returns them in their order; use it as a context manager.
 
-    `tell` is called whenever one is ready, in its thread, and must not block. `device`: the one that the audio is heard on.
+    notify: called in one of those threads whenever an input is ready; it must not block. device: where the log-mel
+    spectrogram is computed.
     """
 
     def __init__(
         self,
         inputs: Iterable[Input],
-        open_source: Callable[[Input], Source],
-        ahead: int,
-        tell: Callable[[], None],
+        open_source: Callable[[Input], AudioSource],
+        depth: int,
+        notify: Callable[[], None],
         device: torch.device,
     ) -> None:
         self._inputs = iter(inputs)
         self._open_source = open_source
-        self._tell, self._device = tell, device
-        self._ahead = ahead
-        # One core each: the schedulers' products need the others, see crew.Crew.
+        self._notify, self._device = notify, device
+        self._depth = depth
+        # One core each: the schedulers' matrix products need the others, see SchedulerPool.
         self._pool = concurrent.futures.ThreadPoolExecutor(
-            THREADS, thread_name_prefix="opening", initializer=_begin, initargs=(device,)
+            THREADS, thread_name_prefix="prefetch", initializer=_init_thread, initargs=(device,)
         )
-        self._pending: deque[concurrent.futures.Future[Opened]] = deque()
+        self._pending: deque[concurrent.futures.Future[PrefetchedInput]] = deque()
         self._fill()
 
-    def __enter__(self) -> "Opening":
+    def __enter__(self) -> "Prefetcher":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What nobody will take is closed."""
+        """Close every input that was opened and not taken."""
         for future in self._pending:
             future.cancel()
         self._pool.shutdown(wait=True)
@@ -87,46 +92,48 @@ class Opening:
 
     @property
     def exhausted(self) -> bool:
-        """No input is left."""
+        """Whether no input is left."""
         return not self._pending
 
-    def take(self) -> Opened | None:
-        """The next input, if there is one and it is ready."""
+    def take(self) -> PrefetchedInput | None:
+        """Return the next input if it is ready, else None."""
         if not self._pending or not self._pending[0].done():
             return None
-        opened = self._pending.popleft().result()
+        prefetched = self._pending.popleft().result()
         self._fill()
-        return opened
+        return prefetched
 
     def _fill(self) -> None:
-        while len(self._pending) < self._ahead and (item := next(self._inputs, None)) is not None:
+        while len(self._pending) < self._depth and (item := next(self._inputs, None)) is not None:
             future = self._pool.submit(self._open, item)
-            future.add_done_callback(lambda _: self._tell())
+            future.add_done_callback(lambda _: self._notify())
             self._pending.append(future)
 
-    def _open(self, item: Input) -> Opened:
+    def _open(self, item: Input) -> PrefetchedInput:
         try:
             with host_or_device_memory("opening the audio"):
                 source = self._open_source(item)
             if self._device.type == "cuda":
                 torch.cuda.current_stream(self._device).synchronize()
-            return Opened(item, source=source)
+            return PrefetchedInput(item, source=source)
         except WorkerError as error:
-            return Opened(item, error=error)
+            return PrefetchedInput(item, error=error)
         except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
-            return Opened(item, error=unexpected(error))
+            return PrefetchedInput(item, error=internal_error(error))
 
 
-def _begin(device: torch.device) -> None:
-    """Of a thread. On the model's own stream every copy of audio to a GPU would wait for the steps that are launched there, and
-    behind them for its turn: a file's few small kernels go first.
+def _init_thread(device: torch.device) -> None:
+    """Give a thread one core and, on a GPU, a CUDA stream of high priority.
+
+    On the default stream every copy of audio to the GPU would wait for the decode steps that are launched there. A file's few
+    small kernels go first instead.
     """
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
 
 
-def unexpected(error: Exception) -> WorkerError:
-    """A defect, for the outcome; its words may hold data, so they go to the log's traceback alone."""
+def internal_error(error: Exception) -> WorkerError:
+    """The outcome of an unexpected exception. Its message may hold data, so only the log's traceback shows it."""
     log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
     return WorkerError(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""The schedulers of one transcription, the threads that they run in, and how the cores are shared among them."""
+"""The schedulers of one transcription, their threads, and how they share the CPU cores."""
 
 import threading
 from collections.abc import Callable
@@ -6,44 +6,48 @@ from types import TracebackType
 
 import torch
 
-from transcription_worker.engines.batched.model.model_runner import Compute
-from transcription_worker.engines.batched.scheduling.scheduler import RUN_BY_THEMSELVES, Scheduler
-from transcription_worker.engines.batched.scheduling.task_queue import Ended, Tasks
+from transcription_worker.engines.batched.model.model_runner import ModelRunner
+from transcription_worker.engines.batched.scheduling.scheduler import ASYNC_DEVICES, Scheduler
+from transcription_worker.engines.batched.scheduling.task_queue import TaskQueue, TaskResult
 
-# On a CPU a step of few rows is hundreds of small products, which gain little from a second core: two schedulers with one
-# each were 1.5 times as fast as one. How few windows are too few for a scheduler was not measured.
-LEAST_WINDOWS = 8
+# A decode step of few rows on a CPU is hundreds of small matrix products, which gain little from a second core: two schedulers
+# with a core each were 1.5 times as fast as one with two. How few windows are too few for a scheduler was not measured.
+MIN_WINDOWS_PER_SCHEDULER = 8
 
 
 def scheduler_count(batch: int, threads: int, device: torch.device) -> int:
-    """Schedulers for so many windows; a GPU is kept busy by one."""
-    return 1 if device.type == "cuda" else max(1, min(threads, batch // LEAST_WINDOWS))
+    """How many schedulers decode `batch` windows with `threads` CPU threads. One keeps a GPU busy."""
+    return 1 if device.type == "cuda" else max(1, min(threads, batch // MIN_WINDOWS_PER_SCHEDULER))
 
 
-class Crew:
-    """`batch` windows in all. `tell` hears of streams that end, and of a defect; it must not block.
+class SchedulerPool:
+    """Schedulers that decode `batch` windows in all; use it as a context manager.
 
-    The first scheduler runs in the thread that calls `work`, where torch's own threads are. Each thread that uses several
-    cores has a pool of its own in OpenMP; with more pools than cores it hands every product over by a system call, and one
-    file alone took twice its time.
+    notify: called with each TaskResult, and with an exception that stopped a scheduler; it must not block.
+
+    The first scheduler runs in the thread that calls `run_once`, which owns torch's thread pool. Every further thread that
+    uses several cores gets an OpenMP pool of its own; with more pools than cores OpenMP hands over each product by a system
+    call, and a single file took twice its time.
     """
 
-    def __init__(self, compute: Compute, batch: int, tell: Callable[[Ended | Exception | None], None]) -> None:
-        self._compute, self._tell = compute, tell
+    def __init__(
+        self, runner: ModelRunner, batch: int, notify: Callable[[TaskResult | Exception | None], None]
+    ) -> None:
+        self._runner, self._notify = runner, notify
         self._cores = torch.get_num_threads()
-        self._count = count = scheduler_count(batch, self._cores, compute.device)
+        self._count = count = scheduler_count(batch, self._cores, runner.device)
         self._windows = -(-batch // count)
-        # On a GPU the encoder runs for several windows at once: as many are on their way to it while all slots are decoding.
-        ahead = compute.encoded_at_once if compute.device.type in RUN_BY_THEMSELVES else 0
-        self.tasks = Tasks(count, self._windows + ahead, tell)
-        self._first = Scheduler(compute, self.tasks, 0, self._windows)
-        self._shared = 1  # among how many schedulers this thread believes the cores to be shared
+        # A GPU encodes several windows at once: so many more tasks run, to be encoded while all slots decode.
+        extra = runner.encoder_batch if runner.device.type in ASYNC_DEVICES else 0
+        self.tasks = TaskQueue(count, self._windows + extra, notify)
+        self._first = Scheduler(runner, self.tasks, 0, self._windows)
+        self._sharing = 1  # schedulers among which this thread last divided the cores
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"scheduler-{number}", daemon=True)
             for number in range(1, count)
         ]
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "SchedulerPool":
         for thread in self._threads:
             thread.start()
         return self
@@ -51,29 +55,29 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Each ends its round; streams that are not done are dropped."""
-        self.tasks.stop()
+        """Wait until each scheduler has ended its round; unfinished tasks are dropped."""
+        self.tasks.close()
         for thread in self._threads:
             thread.join()
         torch.set_num_threads(self._cores)
 
-    def work(self) -> bool:
-        """A round of the first scheduler; False where it has nothing to do."""
-        busy = self.tasks.busy
-        if busy != self._shared:
+    def run_once(self) -> bool:
+        """Run a round of the first scheduler. Returns False if it has nothing to do."""
+        busy = self.tasks.busy_schedulers
+        if busy != self._sharing:
             torch.set_num_threads(max(1, self._cores // busy))
-            self._shared = busy
-        # Here, since who takes the outcomes is not in inference mode.
-        with torch.inference_mode(), self._compute.attending():
-            self._first.work(wait=False)
+            self._sharing = busy
+        # Entered here, since the caller that iterates over outcomes is not in inference mode.
+        with torch.inference_mode(), self._runner.attention_context():
+            self._first.run_once(wait=False)
         return not self._first.idle
 
     def _run(self, number: int) -> None:
         torch.set_num_threads(max(1, self._cores // self._count))
         try:
             with torch.inference_mode():
-                scheduler = Scheduler(self._compute, self.tasks, number, self._windows)
-                while scheduler.work(wait=True):
+                scheduler = Scheduler(self._runner, self.tasks, number, self._windows)
+                while scheduler.run_once(wait=True):
                     pass
-        except Exception as error:  # noqa: BLE001 - raised again where the outcomes are taken
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that iterates over outcomes
+            self._notify(error)

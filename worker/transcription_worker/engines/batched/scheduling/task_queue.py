@@ -1,4 +1,4 @@
-"""What schedulers share: the streams that wait for one of them, and the places of streams that run as parts of another."""
+"""Tasks shared by the schedulers: those that wait to be started, and parents that wait for their children."""
 
 import threading
 from collections import deque
@@ -6,116 +6,123 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from transcription_worker.engines.batched.requests import Stream
+from transcription_worker.engines.batched.requests import RequestGenerator
 from transcription_worker.errors import WorkerError
 
 
 @dataclass(eq=False)
 class Task:
-    """A stream that runs. `key`: whose it is; a part of a parent fills its place in `parts`."""
+    """A running generator. A task that was spawned by a parent writes its result to `parent.results[index]`.
 
-    stream: Stream
-    key: Any = None
+    owner: what the caller identifies the file by; children have that of their parent. pending: children still running.
+    """
+
+    generator: RequestGenerator
+    owner: Any = None
     parent: "Task | None" = None
-    place: int = 0
-    parts: list[Any] = field(default_factory=list)
-    missing: int = 0
+    index: int = 0
+    results: list[Any] = field(default_factory=list)
+    pending: int = 0
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What a stream returned, or why it failed."""
+class TaskResult:
+    """What a file's generator returned, or the error that it raised."""
 
-    key: Any
+    owner: Any
     value: Any = None
     error: WorkerError | None = None
 
 
-class Tasks:
-    """Safe for schedulers in several threads.
+class TaskQueue:
+    """A thread-safe queue that spreads tasks evenly over schedulers.
 
-    `schedulers`: how many there are; `at_once`: streams that each of them runs at most. `tell` hears of every file that
-    ended, and None whenever there is more room or more to begin; it must not block.
+    schedulers: how many there are. max_running: tasks that each scheduler runs at most. notify: called with the result of
+    each file, and with None when there is spare capacity or a task to start; it must not block.
     """
 
-    def __init__(self, schedulers: int, at_once: int, tell: Callable[[Ended | None], None]) -> None:
-        self._at_once, self._tell = at_once, tell
+    def __init__(self, schedulers: int, max_running: int, notify: Callable[[TaskResult | None], None]) -> None:
+        self._max_running, self._notify = max_running, notify
         self._running = [0] * schedulers
-        self._unstarted: deque[Task] = deque()
+        self._waiting: deque[Task] = deque()
         self._changed = threading.Condition()
-        self._stopped = False
+        self._closed = False
 
     @property
-    def room(self) -> int:
-        """Streams that may be added before any has to wait."""
+    def spare_capacity(self) -> int:
+        """How many tasks could be submitted without any having to wait. Negative while tasks wait."""
         with self._changed:
-            return self._at_once * len(self._running) - sum(self._running) - len(self._unstarted)
+            return self._max_running * len(self._running) - sum(self._running) - len(self._waiting)
 
     @property
-    def busy(self) -> int:
-        """Schedulers that run streams; at least one."""
+    def busy_schedulers(self) -> int:
+        """How many schedulers run tasks, but at least 1."""
         return max(1, sum(count > 0 for count in self._running))
 
-    def add(self, stream: Stream, key: Any) -> None:
-        """A file's stream."""
+    def submit(self, generator: RequestGenerator, owner: Any) -> None:
+        """Queue the generator of a file."""
         with self._changed:
-            self._unstarted.append(Task(stream, key))
+            self._waiting.append(Task(generator, owner))
             self._changed.notify_all()
 
-    def stop(self) -> None:
-        """No scheduler is given anything more."""
+    def close(self) -> None:
+        """Tell every scheduler to stop; tasks that have not been started are dropped."""
         with self._changed:
-            self._stopped = True
+            self._closed = True
             self._changed.notify_all()
 
     def take(self, scheduler: int, running: int, wait: bool) -> list[Task] | None:
-        """Streams to begin, for the scheduler of this number that runs so many; None: it is to stop.
+        """Return tasks to start in the scheduler with this number, which runs `running` tasks now; None once closed.
 
-        Streams go to who has the fewest, and of those to the first. `wait`: until there is something to do.
+        A task goes to the scheduler that runs the fewest tasks, and among equals to the one with the lowest number.
+        wait: block until this scheduler has something to do.
         """
         with self._changed:
             freed, self._running[scheduler] = running < self._running[scheduler], running
             if freed:
-                self._tell(None)
-                self._changed.notify_all()  # another one may be the next in turn now
-            self._changed.wait_for(lambda: self._stopped or not wait or running or self._is_next(scheduler))
-            taken: list[Task] = []
+                self._notify(None)
+                self._changed.notify_all()  # the next task may now be another scheduler's
+            self._changed.wait_for(lambda: self._closed or not wait or running or self._is_next(scheduler))
+            started: list[Task] = []
             while self._is_next(scheduler):
-                taken.append(self._unstarted.popleft())
+                started.append(self._waiting.popleft())
                 self._running[scheduler] += 1
-            if taken:
+            if started:
                 self._changed.notify_all()
-            return None if self._stopped else taken
+            return None if self._closed else started
 
     def _is_next(self, scheduler: int) -> bool:
         fewest = min(self._running)
-        return bool(self._unstarted) and fewest < self._at_once and self._running.index(fewest) == scheduler
+        return bool(self._waiting) and fewest < self._max_running and self._running.index(fewest) == scheduler
 
-    def part(self, task: Task, streams: list[Stream]) -> None:
-        """The task goes on when all of these are done."""
-        task.parts, task.missing = [None] * len(streams), len(streams)
-        parts = [Task(stream, task.key, task, place) for place, stream in enumerate(streams)]
+    def spawn(self, parent: Task, generators: list[RequestGenerator]) -> None:
+        """Queue children of a task; `finish` returns the parent when the last child is done."""
+        parent.results, parent.pending = [None] * len(generators), len(generators)
+        children = [Task(generator, parent.owner, parent, index) for index, generator in enumerate(generators)]
         with self._changed:
-            # Before other files' streams: a file that has begun is finished first.
-            self._unstarted.extendleft(reversed(parts))
+            # Ahead of other files: one that has been started is finished first.
+            self._waiting.extendleft(reversed(children))
             self._changed.notify_all()
-        self._tell(None)
+        self._notify(None)
 
-    def end(self, task: Task, value: Any = None, error: WorkerError | None = None) -> Task | None:
-        """Takes note of a stream's end; gives the parent that may go on now."""
+    def finish(self, task: Task, value: Any = None, error: WorkerError | None = None) -> Task | None:
+        """Record how a task ended. Returns its parent if that can be resumed now, with its children's results.
+
+        The first child that fails makes its parent fail; the other children's results are ignored.
+        """
         parent = task.parent
         if parent is None:
-            self._tell(Ended(task.key, value, error))
+            self._notify(TaskResult(task.owner, value, error))
             return None
         with self._changed:
-            if parent.missing == 0:  # abandoned
+            if parent.pending == 0:  # another child failed before
                 return None
             if error is None:
-                parent.parts[task.place] = value
-                parent.missing -= 1
-                return parent if parent.missing == 0 else None
-            # Its siblings are not begun, and those that run end unheard.
-            parent.missing = 0
-            self._unstarted = deque(task for task in self._unstarted if task.parent is not parent)
-        parent.stream.close()
-        return self.end(parent, error=error)
+                parent.results[task.index] = value
+                parent.pending -= 1
+                return parent if parent.pending == 0 else None
+            # Children that have not been started never are; the results of those that run are ignored.
+            parent.pending = 0
+            self._waiting = deque(task for task in self._waiting if task.parent is not parent)
+        parent.generator.close()
+        return self.finish(parent, error=error)

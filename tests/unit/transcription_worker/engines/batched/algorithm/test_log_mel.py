@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import whisper
-from transcription_worker.engines.batched.algorithm.log_mel import BLOCK_FRAMES, KEPT_FRAMES, LogMel
+from transcription_worker.engines.batched.algorithm.log_mel import BLOCK_FRAMES, CACHED_FRAMES, LogMel
 from transcription_worker.engines.protocol import InMemory, Samples
 from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 
@@ -32,14 +32,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-class Pieces(InMemory):
-    """Audio that tells how much of it was asked for at a time."""
+class RecordingAudio(InMemory):
+    """Audio that records the greatest number of samples read at a time."""
 
     most = 0
 
     def read(self, start: int, count: int) -> Samples:
         assert start >= 0
-        Pieces.most = max(Pieces.most, count)
+        RecordingAudio.most = max(RecordingAudio.most, count)
         return super().read(start, count)
 
 
@@ -57,7 +57,7 @@ def whole(samples: Samples, n_mels: int) -> torch.Tensor:
 def seeks(frames: int) -> list[int]:
     """Starts, ends, joints of blocks, places within, and places past the end."""
     near = [0, 1, 7, frames // 2, frames - N_FRAMES, frames - 1, frames, frames + 1, frames + N_FRAMES - 1]
-    joints = [BLOCK_FRAMES - 1, BLOCK_FRAMES, KEPT_FRAMES - 1, KEPT_FRAMES]
+    joints = [BLOCK_FRAMES - 1, BLOCK_FRAMES, CACHED_FRAMES - 1, CACHED_FRAMES]
     past = [frames + N_FRAMES, frames + 2 * N_FRAMES]
     inside = [seek for seek in near + joints + list(range(0, frames, 6007)) if 0 <= seek < frames + N_FRAMES]
     return sorted({*inside, *past})
@@ -117,10 +117,10 @@ def test_halves_are_rounded_after_the_clamping() -> None:
 
 
 def test_no_more_than_a_block_is_ever_read_at_a_time() -> None:
-    mel = LogMel(Pieces(noise(601 * SAMPLE_RATE)), 80)
+    mel = LogMel(RecordingAudio(noise(601 * SAMPLE_RATE)), 80)
     for seek in range(0, mel.frames, 1000):
         mel.window(seek, N_FRAMES)
-    assert 0 < Pieces.most <= BLOCK_FRAMES * HOP_LENGTH + 400
+    assert 0 < RecordingAudio.most <= BLOCK_FRAMES * HOP_LENGTH + 400
 
 
 def test_openai_whisper_gives_an_empty_transcript_for_no_samples() -> None:

@@ -51,21 +51,21 @@ def large(half: str) -> dict[str, tuple[Any, ...]]:
     """Kernels as large-v3 with five beams takes them."""
     shape = {"heads": 20, "group": 5, "width": 64}
     audio = {
-        "tile": triton_kernels.QUERIES,
-        "block": triton_kernels.BLOCK,
+        "tile": triton_kernels.MAX_QUERIES,
+        "block": triton_kernels.AUDIO_BLOCK,
         "stages": triton_kernels.STAGES,
-        "places": 1500,
+        "length": 1500,
     }
-    text = {"context": 448, "block": triton_kernels.POSITIONS}
+    text = {"context": 448, "block": triton_kernels.TEXT_BLOCK}
     tensors = (
-        ("queries", "keys", "values", "seen"),
-        ("projected", "keys", "values", "seen"),
-        ("hidden", "more", "added", "normed"),
+        ("queries", "keys", "values", "out"),
+        ("qkv", "keys", "values", "out"),
+        ("hidden", "update", "added", "normed"),
     )
     halves = [dict.fromkeys(names, half) for names in tensors]
     return {
-        "audio": (triton_kernels._attend_audio, halves[0], "scale", shape | audio, 4),
-        "text": (triton_kernels._attend_text, halves[1] | {"sources": "*i8", "positions": "*i64"}, "scale", shape | text, 2),
+        "audio": (triton_kernels._cross_attention, halves[0], "scale", shape | audio, 4),
+        "text": (triton_kernels._self_attention, halves[1] | {"sources": "*i8", "positions": "*i64"}, "scale", shape | text, 2),
         "norm": (triton_kernels._add_and_norm, halves[2] | {"weight": "*fp32", "bias": "*fp32"}, "eps", {"width": 1280, "block": 2048}, 4),
     }  # fmt: skip
 
@@ -76,7 +76,7 @@ def large(half: str) -> dict[str, tuple[Any, ...]]:
 def test_kernels_compile_for_a_gpu_and_keep_all_they_hold_in_registers(
     name: str, target: int, half: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "kept"))
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
     kernel, pointers, scalar, constants, warps = large(half)[name]
     made = compiled(kernel, pointers, scalar, constants, target, warps)
     (tmp_path / "kernel.cubin").write_bytes(made.asm["cubin"])

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transcription_worker.engines.batched.kernels import triton_kernels as kernels
-from transcription_worker.engines.batched.model.cross_attention import by_head
+from transcription_worker.engines.batched.model.cross_attention import split_heads
 from transcription_worker.engines.batched.model.layer_norm import add_and_norm
-from transcription_worker.engines.batched.model.self_attention import Remembering
+from transcription_worker.engines.batched.model.self_attention import SelfAttention
 from whisper.model import ModelDimensions
 
 pytestmark = pytest.mark.gpu(interpreter=True)
@@ -38,23 +38,23 @@ def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = HALF) -> torch.Tensor
 
 
 @pytest.mark.parametrize("places", PLACES)
-@pytest.mark.parametrize("group", [1, 5, kernels.QUERIES])
+@pytest.mark.parametrize("group", [1, 5, kernels.MAX_QUERIES])
 @pytest.mark.parametrize(("dtype", "off"), [(HALF, ROUNDING), (torch.float32, 1e-5)])
 def test_the_audio_is_attended_to_as_torch_does(group: int, places: int, dtype: torch.dtype, off: float) -> None:
     queries = drawn(2, group, HEADS * WIDTH, seed=1, dtype=dtype)
     keys, values = (drawn(2, HEADS, places, WIDTH, seed=seed, dtype=dtype) for seed in (2, 3))
-    exact = [x.double() for x in (by_head(queries, HEADS), keys, values)]
+    exact = [x.double() for x in (split_heads(queries, HEADS), keys, values)]
     wanted = scaled_dot_product_attention(*exact).transpose(1, 2).flatten(2)
-    found = kernels.attend_audio(queries, keys, values)
+    found = kernels.cross_attention(queries, keys, values)
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=off)
 
 
 def test_high_scores_do_not_overflow() -> None:
     queries, keys = (drawn(1, *shape) * 30 for shape in ((1, HEADS * WIDTH), (HEADS, 203, WIDTH)))
     values = drawn(1, HEADS, 203, WIDTH, seed=3)
-    exact = [x.double() for x in (by_head(queries, HEADS), keys, values)]
+    exact = [x.double() for x in (split_heads(queries, HEADS), keys, values)]
     wanted = scaled_dot_product_attention(*exact).transpose(1, 2).flatten(2)
-    torch.testing.assert_close(kernels.attend_audio(queries, keys, values).double(), wanted, rtol=0, atol=ROUNDING)
+    torch.testing.assert_close(kernels.cross_attention(queries, keys, values).double(), wanted, rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("position", [0, 1, 31, 32, 33, 99])
@@ -62,24 +62,24 @@ def test_high_scores_do_not_overflow() -> None:
 def test_a_token_sees_its_text_and_is_kept(position: int, dtype: torch.dtype) -> None:
     rows, context = 4, 100
     dims = ModelDimensions(80, 203, HEADS * WIDTH, HEADS, 1, 51865, context, HEADS * WIDTH, HEADS, 1)
-    torchs = Remembering(SimpleNamespace(dims=dims, device=DEVICE), dtype)
-    projected, positions = drawn(rows, 3 * HEADS * WIDTH, seed=1, dtype=dtype), torch.full((rows,), position)
+    reference = SelfAttention(SimpleNamespace(dims=dims, device=DEVICE), dtype)
+    qkv, positions = drawn(rows, 3 * HEADS * WIDTH, seed=1, dtype=dtype), torch.full((rows,), position)
     positions[0] = 0
-    kept = tuple(drawn(rows, HEADS, context, WIDTH, seed=seed, dtype=dtype) for seed in (2, 3))
-    mine = [one.clone() for one in kept]
-    wanted = torchs.step(
-        0, projected, positions, torchs.reach(positions, context), tuple(one[None] for one in kept), group=1
+    cache = tuple(drawn(rows, HEADS, context, WIDTH, seed=seed, dtype=dtype) for seed in (2, 3))
+    mine = [one.clone() for one in cache]
+    wanted = reference.step(
+        0, qkv, positions, reference.mask(positions, context), tuple(one[None] for one in cache), group=1
     )
     sources = torch.zeros(rows, context, dtype=torch.int8)
-    found = kernels.attend_text(projected, mine[0], mine[1], sources, positions, group=1)
+    found = kernels.self_attention(qkv, mine[0], mine[1], sources, positions, group=1)
     torch.testing.assert_close(found, wanted, rtol=0, atol=ROUNDING if dtype is HALF else 1e-5)
-    for one, other in zip(mine, kept, strict=True):
+    for one, other in zip(mine, cache, strict=True):
         assert torch.equal(one, other)
 
 
 def test_a_row_reads_from_where_its_text_is_kept() -> None:
     group, context, position = 3, 40, 37
-    projected = drawn(2 * group, 3 * HEADS * WIDTH, seed=1, dtype=torch.float32)
+    qkv = drawn(2 * group, 3 * HEADS * WIDTH, seed=1, dtype=torch.float32)
     keys, values = (drawn(2 * group, HEADS, context, WIDTH, seed=seed, dtype=torch.float32) for seed in (2, 3))
     sources = drawn(2 * group, context, seed=4).abs().mul(10).to(torch.int8) % group
     positions = torch.full((2 * group,), position)
@@ -87,8 +87,8 @@ def test_a_row_reads_from_where_its_text_is_kept() -> None:
     own = (torch.arange(2 * group) // group * group)[:, None] + sources.long()
     own_keys, own_values = (one[own, :, place].transpose(1, 2).contiguous() for one in (keys, values))
     straight = torch.zeros(2 * group, context, dtype=torch.int8)
-    wanted = kernels.attend_text(projected, own_keys, own_values, straight, positions, group=1)
-    found = kernels.attend_text(projected, keys, values, sources, positions, group)
+    wanted = kernels.self_attention(qkv, own_keys, own_values, straight, positions, group=1)
+    found = kernels.self_attention(qkv, keys, values, sources, positions, group)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
     assert sources[:, position].tolist() == [0, 1, 2, 0, 1, 2]
 
@@ -98,8 +98,8 @@ def test_sums_are_those_of_torch_and_norms_too(width: int) -> None:
     norm = torch.nn.LayerNorm(width).requires_grad_(False)
     norm.weight.copy_(drawn(width, seed=1))
     norm.bias.copy_(drawn(width, seed=2))
-    hidden, more = drawn(3, 2, width, seed=3) * 20 + 7, drawn(3, 2, width, seed=4)
-    added, normed = kernels.add_and_norm(hidden, more, norm)
-    wanted = add_and_norm(hidden, more, norm)
+    hidden, update = drawn(3, 2, width, seed=3) * 20 + 7, drawn(3, 2, width, seed=4)
+    added, normed = kernels.add_and_norm(hidden, update, norm)
+    wanted = add_and_norm(hidden, update, norm)
     assert torch.equal(added, wanted[0])
     torch.testing.assert_close(normed, wanted[1], rtol=1e-3, atol=ROUNDING)

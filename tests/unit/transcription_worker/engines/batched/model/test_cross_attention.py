@@ -1,13 +1,17 @@
-"""Attention over the audio's features is the attention over the keys and values that a block makes of them."""
+"""Attention over the audio's features is the attention over the keys and values that a layer makes of them."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transcription_worker.engines.batched.kernels.attention_cpu import attend, exponentials
-from transcription_worker.engines.batched.model.backend import choose_ways
-from transcription_worker.engines.batched.model.cross_attention import FEW, FeaturesOnly, Hearing
+from transcription_worker.engines.batched.kernels.attention_cpu import attend_features, exponentials
+from transcription_worker.engines.batched.model.backend import choose_backend
+from transcription_worker.engines.batched.model.cross_attention import (
+    MAX_NUMBA_QUERIES,
+    CrossAttention,
+    FeatureCrossAttention,
+)
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.scheduling import capacity
 from transcription_worker.engines.batched.scheduling.capacity import window_bytes
@@ -20,15 +24,15 @@ PLACES = 203
 @pytest.mark.parametrize("queries", [2, 6, 16])
 @pytest.mark.parametrize("places", [PLACES, 60, 3])
 @pytest.mark.parametrize("spread", [0.1, 3.0])
-def test_the_loops_are_a_softmax_between_two_products(queries: int, places: int, spread: float) -> None:
+def test_the_numba_kernel_is_a_softmax_between_two_products(queries: int, places: int, spread: float) -> None:
     generator = torch.Generator().manual_seed(queries)
-    asked = torch.randn(3, queries, 40, generator=generator) * spread
+    queried = torch.randn(3, queries, 40, generator=generator) * spread
     audio = torch.randn(3, places, 40, generator=generator)
-    seen = torch.full_like(asked, 7.0)
-    attend(asked.numpy(), audio.numpy(), seen.numpy())
+    out = torch.full_like(queried, 7.0)
+    attend_features(queried.numpy(), audio.numpy(), out.numpy())
     exact = audio.double()
-    wanted = (asked.double() @ exact.transpose(1, 2)).softmax(dim=-1) @ exact
-    torch.testing.assert_close(seen.double(), wanted, rtol=0, atol=2e-6 * spread * 10)
+    wanted = (queried.double() @ exact.transpose(1, 2)).softmax(dim=-1) @ exact
+    torch.testing.assert_close(out.double(), wanted, rtol=0, atol=2e-6 * spread * 10)
 
 
 def test_exponentials_are_right_to_what_a_float_can_tell_beside_the_highest() -> None:
@@ -55,19 +59,19 @@ def random_model(heads: int) -> Any:
 
 
 @pytest.mark.parametrize("heads", [3, 4])
-@pytest.mark.parametrize(("slots", "group"), [(1, 1), (4, 1), (4, 5), (2, FEW)])
+@pytest.mark.parametrize(("slots", "group"), [(1, 1), (4, 1), (4, 5), (2, MAX_NUMBA_QUERIES)])
 def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int) -> None:
     model = random_model(heads)
     generator = torch.Generator().manual_seed(3)
     features = torch.randn(slots, PLACES, 48, generator=generator)
     hidden = torch.randn(slots * group, 48, generator=generator)
     added = []
-    for one in (Hearing(model, torch.float32), FeaturesOnly(model)):
-        kept = one.empty(slots + 1)
-        one.write(features, kept, slice(0, slots))
-        added.append([one.step(number, hidden, kept, slots) for number in range(2)])
-    for number in range(2):
-        torch.testing.assert_close(added[1][number], added[0][number], rtol=0, atol=1e-5)
+    for one in (CrossAttention(model, torch.float32), FeatureCrossAttention(model)):
+        cache = one.allocate(slots + 1)
+        one.write(features, cache, slice(0, slots))
+        added.append([one.step(layer, hidden, cache, slots) for layer in range(2)])
+    for layer in range(2):
+        torch.testing.assert_close(added[1][layer], added[0][layer], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 5, 60])
@@ -76,23 +80,28 @@ def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None
     generator = torch.Generator().manual_seed(4)
     features = torch.randn(2, PLACES, 48, generator=generator)
     hidden = torch.randn(2, length, 48, generator=generator)
-    plain, features_only = Hearing(model, torch.float32), FeaturesOnly(model)
+    plain, features_only = CrossAttention(model, torch.float32), FeatureCrossAttention(model)
     slots = slice(1, 3)
-    for number in range(2):
-        wanted = plain.texts(number, hidden, features)
-        kept = features_only.empty(3)
-        features_only.write(features, kept, slots)
-        torch.testing.assert_close(features_only.prompts(number, hidden, kept, slots), wanted, rtol=0, atol=1e-5)
-        torch.testing.assert_close(features_only.texts(number, hidden, features), wanted, rtol=0, atol=1e-5)
+    for layer in range(2):
+        wanted = plain.forward(layer, hidden, features)
+        cache = features_only.allocate(3)
+        features_only.write(features, cache, slots)
+        torch.testing.assert_close(features_only.prefill(layer, hidden, cache, slots), wanted, rtol=0, atol=1e-5)
+        torch.testing.assert_close(features_only.forward(layer, hidden, features), wanted, rtol=0, atol=1e-5)
 
 
-def test_a_window_is_kept_once_for_all_blocks_where_keys_and_values_take_two_for_each() -> None:
+def test_a_window_is_cached_once_for_all_layers_where_keys_and_values_take_two_for_each() -> None:
     model = random_model(4)
-    kept = sum(one.numel() for one in choose_ways(model, torch.float32).hearing(model, torch.float32).empty(2))
-    assert kept == 2 * PLACES * 48
+    cache = sum(
+        one.numel() for one in choose_backend(model, torch.float32).cross_attention(model, torch.float32).allocate(2)
+    )
+    assert cache == 2 * PLACES * 48
     assert (
-        sum(one.numel() for one in choose_ways(model, torch.bfloat16).hearing(model, torch.bfloat16).empty(2))
-        == 2 * 2 * kept
+        sum(
+            one.numel()
+            for one in choose_backend(model, torch.bfloat16).cross_attention(model, torch.bfloat16).allocate(2)
+        )
+        == 2 * 2 * cache
     )
 
 
@@ -100,8 +109,8 @@ def test_a_window_is_kept_once_for_all_blocks_where_keys_and_values_take_two_for
 @pytest.mark.parametrize("group", [1, 5])
 def test_the_memory_that_a_window_is_said_to_take_is_what_it_takes(dtype: torch.dtype, group: int) -> None:
     model = random_model(4)
-    caches = Decoder(model, dtype, choose_ways(model, dtype)).caches(1, group)
-    taken = sum(one.numel() * one.itemsize for one in (*caches.text, *caches.audio))
+    allocate_cache = Decoder(model, dtype, choose_backend(model, dtype)).allocate_cache(1, group)
+    taken = sum(one.numel() * one.itemsize for one in (*allocate_cache.self_attention, *allocate_cache.cross_attention))
     assert window_bytes(model.dims, group, dtype, torch.device("cpu")) == taken
 
 

@@ -1,4 +1,4 @@
-"""A lane over our kernels for a GPU decodes what it decodes over torch's operations.
+"""A decode batch gives with our kernels for a GPU what it gives with torch's operations.
 
 Run like kernels/test_triton_kernels_on_gpu.py: on a GPU, or in Triton's interpreter.
 """
@@ -12,14 +12,14 @@ import pytest
 import torch
 from transcription_worker.engines.batched.kernels import triton_kernels
 from transcription_worker.engines.batched.model import attention_cuda
-from transcription_worker.engines.batched.model.backend import Ways, cudnn_first, try_kernels, without_cudnn
-from transcription_worker.engines.batched.model.cross_attention import Hearing
-from transcription_worker.engines.batched.model.cuda_graphs import Replays
+from transcription_worker.engines.batched.model.backend import Backend, choose_kernels, cudnn_first, without_cudnn
+from transcription_worker.engines.batched.model.cross_attention import CrossAttention
+from transcription_worker.engines.batched.model.cuda_graphs import CudaGraphRunner
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.encoder import Encoder
-from transcription_worker.engines.batched.model.self_attention import Remembering
-from transcription_worker.engines.batched.requests import Decode
-from transcription_worker.engines.batched.scheduling.decode_batch import Lane, Prepared, prepare
+from transcription_worker.engines.batched.model.self_attention import SelfAttention
+from transcription_worker.engines.batched.requests import DecodeRequest
+from transcription_worker.engines.batched.scheduling.decode_batch import DecodeBatch, PreparedRequest, prepare_request
 from whisper.decoding import DecodingOptions, DecodingResult
 from whisper.model import ModelDimensions, Whisper
 
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.gpu(interpreter=True)
 
 PLACES, WIDTH, HEADS = 70, 48, 3
 DIMENSIONS = ModelDimensions(80, PLACES, WIDTH, HEADS, 2, 51865, 40, WIDTH, HEADS, 2)
-OURS = Ways(
-    attention_cuda.HearingOnGpu,
-    attention_cuda.RememberingOnGpu,
+OURS = Backend(
+    attention_cuda.TritonCrossAttention,
+    attention_cuda.TritonSelfAttention,
     triton_kernels.add_and_norm,
     without_cudnn,
     cudnn_first,
@@ -62,102 +62,104 @@ def model() -> Any:
 LENGTHS = (8, 14, 4)
 
 
-def lane_of(
-    model: Any, ways: Ways, options: DecodingOptions, slots: int
-) -> tuple[Lane[int], list[tuple[int, Prepared]]]:
-    """A lane with so much room, and windows for it with their numbers."""
-    decoder = Decoder(model, torch.float32, ways)
+def batch_of(
+    model: Any, backend: Backend, options: DecodingOptions, slots: int
+) -> tuple[DecodeBatch[int], list[tuple[int, PreparedRequest]]]:
+    """A batch with this many slots, and numbered windows for it."""
+    decoder = Decoder(model, torch.float32, backend)
     compute: Any = types.SimpleNamespace(
         model=model, dtype=torch.float32, device=DEVICE, decoder=decoder, no_speech_token=50362
     )
     waiting = [
-        prepare(model, Decode(drawn(PLACES, WIDTH, seed=seed), dataclasses.replace(options, sample_len=length), seed))
+        prepare_request(
+            model, DecodeRequest(drawn(PLACES, WIDTH, seed=seed), dataclasses.replace(options, sample_len=length), seed)
+        )
         for seed, length in enumerate(LENGTHS)
     ]
-    return Lane(compute, waiting[0].kind, slots), list(enumerate(waiting))
+    return DecodeBatch(compute, waiting[0].key, slots), list(enumerate(waiting))
 
 
-def decoded(model: Any, ways: Ways, options: DecodingOptions) -> list[DecodingResult]:
-    """Three windows in a lane of two slots: the third comes when one is done."""
-    lane, todo = lane_of(model, ways, options, slots=2)
+def decoded(model: Any, backend: Backend, options: DecodingOptions) -> list[DecodingResult]:
+    """Three windows in a batch of two slots: the third is admitted when one is finished."""
+    batch, todo = batch_of(model, backend, options, slots=2)
     found: dict[int, DecodingResult] = {}
-    while todo or lane.busy:
-        if todo and lane.room:
+    while todo or batch.used_slots:
+        if todo and batch.free_slots:
             number, prepared = todo.pop()
-            lane.admit([(prepared, number)])
-        lane.launch()
-        found |= {number: one.result for number, one in lane.collect()}
+            batch.admit([(prepared, number)])
+        batch.launch()
+        found |= {number: one.result for number, one in batch.collect()}
     return [found[number] for number in range(len(LENGTHS))]
 
 
-def test_a_window_that_is_admitted_after_a_launch_is_not_looked_at_before_the_next(model: Any) -> None:
-    lane, todo = lane_of(model, OURS, DecodingOptions(language="en", fp16=False), slots=2)
-    lane.admit([(todo[0][1], 0)])
-    lane.launch()
-    lane.admit([(todo[1][1], 1)])
+def test_a_window_that_is_admitted_after_a_launch_is_not_checked_before_the_next(model: Any) -> None:
+    batch, todo = batch_of(model, OURS, DecodingOptions(language="en", fp16=False), slots=2)
+    batch.admit([(todo[0][1], 0)])
+    batch.launch()
+    batch.admit([(todo[1][1], 1)])
     # As the slot was before: what a GPU may still hold there while it reads the prompt.
-    lane._rows.finished[1] = True
-    assert lane.collect() == []
-    assert [number for _, number in lane.held] == [0, 1]
+    batch._state.finished[1] = True
+    assert batch.collect() == []
+    assert [number for _, number in batch.admitted] == [0, 1]
 
 
 @pytest.mark.parametrize("beams", [None, 4])
 def test_windows_are_decoded_as_by_torch(model: Any, beams: int | None) -> None:
     options = DecodingOptions(language="en", beam_size=beams, fp16=False)
-    wanted = decoded(model, Ways(), options)
+    wanted = decoded(model, Backend(), options)
     found = decoded(model, OURS, options)
     assert [one.tokens for one in found] == [one.tokens for one in wanted]
     assert [one.avg_logprob for one in found] == pytest.approx([one.avg_logprob for one in wanted], abs=1e-4)
     assert len({tuple(one.tokens) for one in found}) == 3
 
 
-@pytest.mark.skipif(DEVICE.type == "cpu", reason="a CPU records nothing")
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="a CPU captures no graphs")
 @pytest.mark.parametrize("beams", [None, 4])
-def test_recorded_steps_give_what_steps_give(model: Any, beams: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captured_steps_give_what_steps_give(model: Any, beams: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     options = DecodingOptions(language="en", beam_size=beams, fp16=False)
     found = decoded(model, OURS, options)
-    monkeypatch.setattr(Replays, "run", lambda _self, _key, action: action())
+    monkeypatch.setattr(CudaGraphRunner, "run", lambda _self, _key, action: action())
     wanted = decoded(model, OURS, options)
     assert [one.tokens for one in found] == [one.tokens for one in wanted]
 
 
-@pytest.mark.skipif(DEVICE.type != "cpu", reason="it looks at values that a GPU is still to compute")
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="it reads values that a GPU has yet to compute")
 def test_beams_change_places_in_these_windows(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the test above would not see a row that reads its text from another."""
-    moved = []
-    follow = Remembering.follow
+    reordered = []
+    reorder = SelfAttention.reorder
 
-    def watched(one: Remembering, kept: Any, source: torch.Tensor, length: int) -> None:
-        moved.append(bool((source != torch.arange(source.shape[0])).any()))
-        follow(one, kept, source, length)
+    def watched(one: SelfAttention, cache: Any, source: torch.Tensor, length: int) -> None:
+        reordered.append(bool((source != torch.arange(source.shape[0])).any()))
+        reorder(one, cache, source, length)
 
-    monkeypatch.setattr(Remembering, "follow", watched)
-    decoded(model, Ways(), DecodingOptions(language="en", beam_size=4, fp16=False))
-    assert sum(moved) > 5
+    monkeypatch.setattr(SelfAttention, "reorder", watched)
+    decoded(model, Backend(), DecodingOptions(language="en", beam_size=4, fp16=False))
+    assert sum(reordered) > 5
 
 
-def test_more_queries_than_a_tile_has_rows_go_torchs_way(model: Any) -> None:
-    group = triton_kernels.QUERIES + 1
+def test_more_queries_than_a_tile_has_rows_use_torchs_kernel(model: Any) -> None:
+    group = triton_kernels.MAX_QUERIES + 1
     hidden = drawn(2 * group, WIDTH, seed=1)
     features = drawn(2, PLACES, WIDTH, seed=2)
-    seen = []
-    for one in (Hearing(model, torch.float32), attention_cuda.HearingOnGpu(model, torch.float32)):
-        kept = one.empty(2)
-        one.write(features, kept, slice(0, 2))
-        seen.append(one.step(0, hidden, kept, 2))
-    assert torch.equal(seen[0], seen[1])
+    outputs = []
+    for one in (CrossAttention(model, torch.float32), attention_cuda.TritonCrossAttention(model, torch.float32)):
+        cache = one.allocate(2)
+        one.write(features, cache, slice(0, 2))
+        outputs.append(one.step(0, hidden, cache, 2))
+    assert torch.equal(outputs[0], outputs[1])
 
 
 def test_the_encoder_is_openai_whispers(model: Any) -> None:
     mels = drawn(2, 80, 2 * PLACES, seed=3)
     wanted = model.encoder(mels)
-    for ways in (Ways(), OURS):
-        torch.testing.assert_close(Encoder(model, torch.float32, ways)(mels), wanted, rtol=0, atol=1e-5)
+    for backend in (Backend(), OURS):
+        torch.testing.assert_close(Encoder(model, torch.float32, backend)(mels), wanted, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("quicker", "context"), [(True, 160), (False, 160), (True, 40)])
 def test_kernels_that_are_right_are_taken_where_they_are_quicker(quicker: bool, context: int) -> None:
     clock = iter([1.0, 2.0] * 4 if quicker else [2.0, 1.0] * 4)
     dims = ModelDimensions(80, PLACES, 64, 2, 2, 51865, context, 64, 2, 2)
-    ways = try_kernels(dims, torch.float16, DEVICE, triton_kernels, attention_cuda, lambda _: next(clock))
-    assert ways == (OURS if quicker else Ways(attending=without_cudnn))
+    backend = choose_kernels(dims, torch.float16, DEVICE, triton_kernels, attention_cuda, lambda _: next(clock))
+    assert backend == (OURS if quicker else Backend(attention_context=without_cudnn))

@@ -1,4 +1,4 @@
-"""How schedulers share streams."""
+"""How schedulers share tasks."""
 
 import threading
 from collections.abc import Generator
@@ -7,127 +7,134 @@ from typing import Any
 import pytest
 import torch
 from transcription_api import reasons
-from transcription_worker.engines.batched.requests import Ask
-from transcription_worker.engines.batched.scheduling.scheduler_pool import LEAST_WINDOWS, scheduler_count
-from transcription_worker.engines.batched.scheduling.task_queue import Ended, Task, Tasks
+from transcription_worker.engines.batched.requests import Request
+from transcription_worker.engines.batched.scheduling.scheduler_pool import MIN_WINDOWS_PER_SCHEDULER, scheduler_count
+from transcription_worker.engines.batched.scheduling.task_queue import Task, TaskQueue, TaskResult
 from transcription_worker.errors import WorkerError
 
 CPU = torch.device("cpu")
 WAIT = 10.0  # seconds, at most
 
 
-def stream(result: Any = None) -> Generator[Ask, Any, Any]:
-    """One that never asks for anything."""
+def generator(result: Any = None) -> Generator[Request, Any, Any]:
+    """A generator without requests."""
     return result
     yield
 
 
-def shared(schedulers: int, at_once: int) -> tuple[Tasks, list[Ended | None]]:
-    told: list[Ended | None] = []
-    return Tasks(schedulers, at_once, told.append), told
+def task_queue(schedulers: int, max_running: int) -> tuple[TaskQueue, list[TaskResult | None]]:
+    notified: list[TaskResult | None] = []
+    return TaskQueue(schedulers, max_running, notified.append), notified
 
 
-def keys(taken: list[Task] | None) -> list[Any]:
+def owners(taken: list[Task] | None) -> list[Any]:
     assert taken is not None
-    return [task.key for task in taken]
+    return [task.owner for task in taken]
 
 
-def test_streams_go_to_the_scheduler_that_has_the_fewest_and_else_to_the_first() -> None:
-    tasks, _ = shared(2, at_once=4)
+def test_tasks_go_to_the_scheduler_that_has_the_fewest_and_else_to_the_first() -> None:
+    tasks, _ = task_queue(2, max_running=4)
     for number in range(4):
-        tasks.add(stream(), number)
-    assert keys(tasks.take(1, 0, wait=False)) == []
-    assert keys(tasks.take(0, 0, wait=True)) == [0]
-    assert keys(tasks.take(0, 1, wait=True)) == []
-    assert keys(tasks.take(1, 0, wait=True)) == [1]
-    assert keys(tasks.take(1, 1, wait=True)) == []
-    assert keys(tasks.take(0, 1, wait=True)) == [2]
+        tasks.submit(generator(), number)
+    assert owners(tasks.take(1, 0, wait=False)) == []
+    assert owners(tasks.take(0, 0, wait=True)) == [0]
+    assert owners(tasks.take(0, 1, wait=True)) == []
+    assert owners(tasks.take(1, 0, wait=True)) == [1]
+    assert owners(tasks.take(1, 1, wait=True)) == []
+    assert owners(tasks.take(0, 1, wait=True)) == [2]
 
 
 def test_a_scheduler_takes_no_more_than_it_may_run() -> None:
-    tasks, _ = shared(1, at_once=2)
+    tasks, _ = task_queue(1, max_running=2)
     for number in range(3):
-        tasks.add(stream(), number)
-    assert tasks.room == -1
-    assert keys(tasks.take(0, 0, wait=True)) == [0, 1]
-    assert keys(tasks.take(0, 2, wait=True)) == []
-    assert keys(tasks.take(0, 1, wait=True)) == [2]
+        tasks.submit(generator(), number)
+    assert tasks.spare_capacity == -1
+    assert owners(tasks.take(0, 0, wait=True)) == [0, 1]
+    assert owners(tasks.take(0, 2, wait=True)) == []
+    assert owners(tasks.take(0, 1, wait=True)) == [2]
 
 
 def test_a_scheduler_with_nothing_to_do_waits_until_there_is_something() -> None:
-    tasks, _ = shared(1, at_once=1)
+    tasks, _ = task_queue(1, max_running=1)
     taken: list[Any] = []
-    thread = threading.Thread(target=lambda: taken.extend(keys(tasks.take(0, 0, wait=True))))
+    thread = threading.Thread(target=lambda: taken.extend(owners(tasks.take(0, 0, wait=True))))
     thread.start()
-    tasks.add(stream(), "late")
+    tasks.submit(generator(), "late")
     thread.join(WAIT)
     assert taken == ["late"]
 
 
-def test_room_is_told_once_it_is_there() -> None:
-    tasks, told = shared(1, at_once=1)
-    tasks.add(stream(), "first")
+def test_spare_capacity_is_notified_once_it_is_there() -> None:
+    tasks, notified = task_queue(1, max_running=1)
+    tasks.submit(generator(), "first")
     (task,) = tasks.take(0, 0, wait=True) or []
-    tasks.end(task, value="text")
-    assert (tasks.room, told) == (0, [Ended("first", "text")])
-    tasks.add(stream(), "second")
+    tasks.finish(task, value="text")
+    assert (tasks.spare_capacity, notified) == (0, [TaskResult("first", "text")])
+    tasks.submit(generator(), "second")
     tasks.take(0, 0, wait=True)
-    assert told[1:] == [None]
+    assert notified[1:] == [None]
 
 
-def test_a_stop_ends_the_waiting_and_leaves_what_has_not_begun() -> None:
-    tasks, _ = shared(2, at_once=1)
+def test_closing_ends_the_waiting_and_leaves_what_has_not_begun() -> None:
+    tasks, _ = task_queue(2, max_running=1)
     taken: list[Any] = ["nothing"]
     thread = threading.Thread(target=lambda: taken.append(tasks.take(0, 0, wait=True)))
     thread.start()
-    tasks.stop()
+    tasks.close()
     thread.join(WAIT)
     assert taken == ["nothing", None]
-    tasks.add(stream(), "never")
+    tasks.submit(generator(), "never")
     assert tasks.take(1, 0, wait=True) is None
 
 
-def parted(tasks: Tasks, count: int) -> tuple[Task, list[Task]]:
-    """A file of so many parts, all of which were begun."""
-    tasks.add(stream(), "file")
+def spawned(tasks: TaskQueue, count: int) -> tuple[Task, list[Task]]:
+    """A file of so many children, all of which were begun."""
+    tasks.submit(generator(), "file")
     (task,) = tasks.take(0, 0, wait=True) or []
-    tasks.part(task, [stream() for _ in range(count)])
-    parts = tasks.take(0, 0, wait=True) or []
-    assert len(parts) == count
-    return task, parts
+    tasks.spawn(task, [generator() for _ in range(count)])
+    children = tasks.take(0, 0, wait=True) or []
+    assert len(children) == count
+    return task, children
 
 
-def test_a_file_goes_on_once_with_its_parts_in_their_order() -> None:
-    tasks, told = shared(1, at_once=3)
-    task, parts = parted(tasks, 3)
-    ended = [tasks.end(part, value=part.place) for part in reversed(parts)]
+def test_a_file_is_resumed_once_with_its_results_in_their_order() -> None:
+    tasks, notified = task_queue(1, max_running=3)
+    task, children = spawned(tasks, 3)
+    ended = [tasks.finish(child, value=child.index) for child in reversed(children)]
     assert ended == [None, None, task]
-    assert task.parts == [0, 1, 2]
-    tasks.end(task, value="text")
-    assert [one for one in told if one is not None] == [Ended("file", "text")]
+    assert task.results == [0, 1, 2]
+    tasks.finish(task, value="text")
+    assert [one for one in notified if one is not None] == [TaskResult("file", "text")]
 
 
-def test_parts_of_a_file_that_has_begun_come_before_other_files() -> None:
-    tasks, _ = shared(1, at_once=1)
-    tasks.add(stream(), "first")
-    tasks.add(stream(), "second")
+def test_children_of_a_file_that_has_begun_come_before_other_files() -> None:
+    tasks, _ = task_queue(1, max_running=1)
+    tasks.submit(generator(), "first")
+    tasks.submit(generator(), "second")
     (task,) = tasks.take(0, 0, wait=True) or []
-    tasks.part(task, [stream(), stream()])
-    assert keys(tasks.take(0, 0, wait=True)) == ["first"]
+    tasks.spawn(task, [generator(), generator()])
+    assert owners(tasks.take(0, 0, wait=True)) == ["first"]
 
 
-def test_a_part_that_fails_is_its_files_failure_told_once() -> None:
-    tasks, told = shared(1, at_once=3)
-    _, parts = parted(tasks, 3)
+def test_a_child_that_fails_is_its_files_failure_notified_once() -> None:
+    tasks, notified = task_queue(1, max_running=3)
+    _, children = spawned(tasks, 3)
     error = WorkerError(reasons.OUT_OF_MEMORY, "too much")
-    for part in parts:
-        assert tasks.end(part, error=error if part.place < 2 else None) is None
-    assert [one for one in told if one is not None] == [Ended("file", None, error)]
+    for child in children:
+        assert tasks.finish(child, error=error if child.index < 2 else None) is None
+    assert [one for one in notified if one is not None] == [TaskResult("file", None, error)]
 
 
 @pytest.mark.parametrize(
     ("batch", "threads", "count"),
-    [(1, 2, 1), (LEAST_WINDOWS, 16, 1), (2 * LEAST_WINDOWS, 16, 2), (32, 2, 2), (32, 1, 1), (0, 2, 1)],
+    [
+        (1, 2, 1),
+        (MIN_WINDOWS_PER_SCHEDULER, 16, 1),
+        (2 * MIN_WINDOWS_PER_SCHEDULER, 16, 2),
+        (32, 2, 2),
+        (32, 1, 1),
+        (0, 2, 1),
+    ],
 )
 def test_there_is_a_scheduler_for_each_thread_as_far_as_the_windows_go(batch: int, threads: int, count: int) -> None:
     assert scheduler_count(batch, threads, CPU) == count
