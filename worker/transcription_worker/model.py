@@ -5,31 +5,19 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from transcription_api import reasons
 from transcription_api.report import ModelUsed
 from transcription_api.spec import DEFAULT_MODEL, Model, S3Object
 
+from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket, ObjectInfo
 from transcription_worker.storage.roles import Role
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A checkpoint on disk. `sha256` in hex."""
-
-    path: Path
-    used: ModelUsed
-
-    @property
-    def sha256(self) -> str:
-        return (self.used.digest or "").removeprefix("sha256:")
 
 
 def fetch_model(model: Model, paths: Paths) -> ModelFile:

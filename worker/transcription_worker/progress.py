@@ -1,4 +1,4 @@
-"""What the run is doing now, and the HTTP server that tells it."""
+"""What the run is doing now, and the HTTP server that the operator asks for it."""
 
 import dataclasses
 import http.server
@@ -15,32 +15,38 @@ from transcription_api.report import Progress
 log = logging.getLogger(__name__)
 
 
-class Board:
-    """The run's current progress; written by one thread, read by the server's."""
+class ProgressTracker:
+    """Holds the run's current progress; written and read by several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._progress = Progress(stage="device")
         self._stage_began = clock()
-        self._done: dict[int, float] = {}
+        self._done: dict[tuple[int, int], float] = {}
 
-    def enter(self, stage: str) -> None:
-        """The next of report.STAGES begins."""
+    def enter_stage(self, stage: str) -> None:
+        """Begin the next of report.STAGES."""
         log.info("stage %s", stage)
         with self._lock:
             self._progress = dataclasses.replace(self._progress, stage=stage, eta_seconds=None)
             self._stage_began = self._clock()
 
-    def note(self, **fields: Any) -> None:
-        """Fields of report.Progress that are known from now on."""
+    def update(self, **fields: Any) -> None:
+        """Set fields of report.Progress."""
         with self._lock:
             self._progress = dataclasses.replace(self._progress, **fields)
 
-    def advance(self, seconds_done: float, track: int = 0) -> None:
-        """So many seconds of this track are transcribed; what is shown is the sum over all."""
+    def add_total(self, seconds: float) -> None:
+        """Add the seconds of audio of another input to what is to be transcribed."""
         with self._lock:
-            self._done[track] = seconds_done
+            total = round((self._progress.seconds_total or 0.0) + seconds, 3)
+            self._progress = dataclasses.replace(self._progress, seconds_total=total)
+
+    def advance(self, seconds_done: float, track: int = 0, number: int = 0) -> None:
+        """Set the seconds that are transcribed of a track of an input; what is shown is the sum over all."""
+        with self._lock:
+            self._done[number, track] = seconds_done
             total, done = self._progress.seconds_total, sum(self._done.values())
             done = done if total is None else min(done, total)
             eta = eta_seconds(self._clock() - self._stage_began, done, total)
@@ -52,18 +58,18 @@ class Board:
 
 
 def eta_seconds(elapsed: float, done: float, total: float | None) -> float | None:
-    """Seconds left at the pace so far; None before there is one."""
+    """Return the seconds left at the speed so far; None before there is one."""
     if not total or done <= 0:
         return None
     return round(max(0.0, elapsed / done * (total - done)), 1)
 
 
-def serve_progress(board: Board, port: int) -> http.server.ThreadingHTTPServer | None:
-    """GET /progress and /healthz in a thread of their own. Port 0: any free one.
+def serve_progress(tracker: ProgressTracker, port: int) -> http.server.ThreadingHTTPServer | None:
+    """Serve GET /progress and /healthz in a thread. Port 0 stands for any free one.
 
-    None where the port is taken: the transcription is worth more than its progress, and the log says so.
+    Returns None if the port is taken: the transcription is worth more than its progress, and the log says so.
     """
-    handler = type("ProgressHandler", (_Handler,), {"board": board})
+    handler = type("ProgressHandler", (_Handler,), {"tracker": tracker})
     try:
         server = http.server.ThreadingHTTPServer(("0.0.0.0", port), handler)  # noqa: S104 - the operator asks from its own pod
     except OSError as error:
@@ -75,13 +81,13 @@ def serve_progress(board: Board, port: int) -> http.server.ThreadingHTTPServer |
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    board: Board
+    tracker: ProgressTracker
     # Seconds: a client that says nothing does not hold its thread.
     timeout = 5
 
     def do_GET(self) -> None:
         if self.path == "/progress":
-            self._answer(200, json.dumps(to_json(self.board.read())).encode(), "application/json")
+            self._answer(200, json.dumps(to_json(self.tracker.read())).encode(), "application/json")
         elif self.path == "/healthz":
             self._answer(200, b"ok\n", "text/plain")
         else:

@@ -8,9 +8,9 @@ from transcription_api import names, reasons
 from transcription_api.spec import Spec, parse_spec
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
+from transcription_worker.pipeline.s3_sink import TRIAL_SUFFIX, find_result, try_destination
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
-from transcription_worker.write import TRIAL_SUFFIX, find_result, try_destination
 
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, versitygw
 from tests.support.worker_container import WorkerContainer

@@ -10,9 +10,9 @@ from transcription_api import names
 from transcription_api.report import QualityCounts
 from transcription_api.spec import Format, parse_spec
 from transcription_worker.paths import Paths
+from transcription_worker.pipeline.s3_sink import find_result
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
-from transcription_worker.write import find_result
 
 from tests.support.result_comparison import assert_same
 from tests.support.s3 import SECRET_KEY, S3Server, free_port

@@ -10,9 +10,9 @@ import pytest
 from transcription_api import exit_codes, layout
 from transcription_api.spec import Format, parse_spec
 from transcription_worker.paths import Paths
+from transcription_worker.pipeline.s3_sink import find_result
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
-from transcription_worker.write import find_result
 
 from tests.support.s3 import S3Server
 from tests.support.speech import SAMPLE_RATE, speak, write_wav

@@ -7,19 +7,19 @@ import urllib.request
 
 import pytest
 from transcription_api.report import STAGES
-from transcription_worker.progress import Board, eta_seconds, serve_progress
+from transcription_worker.progress import ProgressTracker, eta_seconds, serve_progress
 
 
 def test_the_board_is_served_as_it_is_now() -> None:
-    board = Board()
-    server = serve_progress(board, 0)
+    tracker = ProgressTracker()
+    server = serve_progress(tracker, 0)
     assert server is not None
     url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         assert read(f"{url}/progress") == {"stage": "device", "secondsDone": 0.0}
-        board.enter("transcribe")
-        board.note(seconds_total=60.0, language="pt")
-        board.advance(30.0)
+        tracker.enter_stage("transcribe")
+        tracker.update(seconds_total=60.0, language="pt")
+        tracker.advance(30.0)
         answer = read(f"{url}/progress")
         assert answer["stage"] in STAGES
         assert (answer["secondsDone"], answer["secondsTotal"], answer["language"]) == (30.0, 60.0, "pt")
@@ -35,19 +35,19 @@ def test_the_board_is_served_as_it_is_now() -> None:
 
 def test_tracks_side_by_side_are_summed_and_the_time_left_is_of_all_of_them() -> None:
     now = [0.0]
-    board = Board(lambda: now[0])
+    tracker = ProgressTracker(lambda: now[0])
     now[0] = 100.0  # the model is loaded
-    board.enter("transcribe")
-    board.note(seconds_total=120.0)
+    tracker.enter_stage("transcribe")
+    tracker.update(seconds_total=120.0)
     now[0] = 110.0
-    board.advance(10.0, track=0)
-    board.advance(20.0, track=1)
-    board.advance(20.0, track=0)
-    progress = board.read()
+    tracker.advance(10.0, track=0)
+    tracker.advance(20.0, track=1)
+    tracker.advance(20.0, track=0)
+    progress = tracker.read()
     assert (progress.seconds_done, progress.eta_seconds) == (40.0, 20.0)
-    board.advance(90.0, track=0)
-    board.advance(60.0, track=1)
-    progress = board.read()
+    tracker.advance(90.0, track=0)
+    tracker.advance(60.0, track=1)
+    progress = tracker.read()
     assert (progress.seconds_done, progress.eta_seconds) == (120.0, 0.0)
 
 
@@ -59,7 +59,7 @@ def read(url: str) -> dict[str, object]:
 
 def test_a_taken_port_does_not_stop_the_run() -> None:
     with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - the server's own address
-        assert serve_progress(Board(), taken.getsockname()[1]) is None
+        assert serve_progress(ProgressTracker(), taken.getsockname()[1]) is None
 
 
 @pytest.mark.parametrize(

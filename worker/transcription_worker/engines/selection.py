@@ -10,12 +10,12 @@ from transcription_api.spec import EngineKind, Precision
 
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.checkpoints import weights
+from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.faster_whisper import engine as faster_whisper
 from transcription_worker.engines.openai_whisper import engine as openai_whisper
 from transcription_worker.engines.protocol import Engine, Options
 from transcription_worker.engines.triton_link import use_prebuilt_link
-from transcription_worker.model import ModelFile
 from transcription_worker.threads import observed_thread_count
 
 

@@ -7,24 +7,28 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 from transcription_api import exit_codes, reasons
 from transcription_api.report import ModelUsed
 
 from transcription_worker.device import prove_device
-from transcription_worker.engines.protocol import Engine
+from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.errors import WorkerError
-from transcription_worker.local.course import Course
 from transcription_worker.local.display import Display
-from transcription_worker.local.files import LocalFile, find_files, is_done, make_output_folder
+from transcription_worker.local.files import find_files, is_done, make_output_folder
+from transcription_worker.local.listener import LocalListener
 from transcription_worker.local.options import in_options
-from transcription_worker.local.pace import Pace
 from transcription_worker.local.plan import Plan, make_plan
-from transcription_worker.local.summary import Ended, exit_code, render_summary
-from transcription_worker.model import ModelFile, fetch_named, sha256_of
+from transcription_worker.local.progress import FilesProgress
+from transcription_worker.local.summary import RunSummary, exit_code, render_summary
+from transcription_worker.model import fetch_named, sha256_of
 from transcription_worker.paths import keep_caches_in
+from transcription_worker.pipeline.engine_loader import EngineLoader
+from transcription_worker.pipeline.local_sink import LocalSink
+from transcription_worker.pipeline.local_source import LocalFile, LocalSource
+from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.termination import watch_signals
 
 # torch and whisper take seconds to import: what needs them is imported where it is used.
@@ -79,55 +83,57 @@ def _refused(error: WorkerError) -> int:
 
 
 class LocalRun:
-    """One run over the files that are to be done."""
+    """One run over the files that are to be transcribed."""
 
     def __init__(self, plan: Plan, files: list[LocalFile], skipped: int) -> None:
         self._plan, self._files, self._skipped = plan, files, skipped
         self._scratch = Path(tempfile.mkdtemp(prefix="transcription-"))
-        self._pace = Pace([file.size for file in files])
-        self._display = Display(self._pace, len(files))
-        self._course = Course(plan, files, self._scratch, self._pace, self._display)
+        self._progress = FilesProgress([file.size for file in files])
+        self._display = Display(self._progress, len(files))
+        self._listener = LocalListener(self._progress, self._display, self._scratch)
+        self._pipeline: Pipeline[LocalFile] | None = None
 
     def complete(self) -> int:
-        """The exit code. Raises WorkerError where no file can be transcribed at all."""
+        """Transcribe all files and return the exit code.
+
+        Raises:
+            WorkerError: no file can be transcribed at all.
+        """
         if self._files:
-            engine = self._engine()
-            self._pace.begin()
+            self._pipeline = self._make_pipeline()
             with self._display.shown():
-                self._course.run(engine)
+                self._pipeline.run()
         return self.end()
 
-    def _engine(self) -> Engine:
-        began = time.monotonic()
+    def _make_pipeline(self) -> "Pipeline[LocalFile]":
         plan, options = self._plan, self._plan.options
         keep_caches_in(self._scratch)
         if plan.threads is not None:
             os.environ["OMP_NUM_THREADS"] = str(plan.threads)
-        device = prove_device(plan.policy)
-        from transcription_worker.engines.selection import load_engine, refuse
+        loader = EngineLoader(plan.engine, options, prove_device(plan.policy), partial(local_model, plan), plan.batch)
+        loader.check()
+        sink = LocalSink(plan.formats, plan.subtitles, options.quality.policy)
+        settings = PipelineOptions(options, plan.channel, self._scratch)
+        return Pipeline(LocalSource(self._files), sink, loader, settings, self._listener)
 
-        refuse(plan.engine, options, device)
-        engine = load_engine(plan.engine, local_model(plan), device, options.decoding.precision, plan.batch)
-        self._display.say(
-            f"{Path(plan.model).name} on {device.name}, {engine.name}, ready after {time.monotonic() - began:.1f} s"
-        )
-        return engine
-
-    def end(self, code: int | None = None, name: str | None = None) -> int:
-        """Says what became of the files. `name`: the signal that ended it."""
+    def end(self, code: int | None = None, signal_name: str | None = None) -> int:
+        """Say what became of the files and return the exit code: `code`, or the one that their outcomes give."""
         self._display.close()
-        ended = Ended(self._files, self._skipped, self._course.tally, self._pace.read().elapsed, name)
-        self._display.say(render_summary(ended))
-        return exit_code(ended) if code is None else code
+        seconds = self._progress.snapshot().elapsed
+        summary = RunSummary(len(self._files), self._skipped, self._listener.counts, seconds, signal_name)
+        self._display.say(render_summary(summary))
+        return exit_code(summary) if code is None else code
 
-    def interrupt(self, name: str) -> None:
-        """Ends the program as soon as the file that is being written is written."""
-        with self._course.taking:
-            self.end(name=name)
-            self.clean()
-            os._exit(SIGNALLED + signal.Signals[name])
+    def interrupt(self, signal_name: str) -> None:
+        """End the program as soon as the files that are being written are written."""
+        if self._pipeline is not None:
+            self._pipeline.write_gate.close()
+        self.end(signal_name=signal_name)
+        self.clean()
+        os._exit(SIGNALLED + signal.Signals[signal_name])
 
     def clean(self) -> None:
+        """Delete the scratch folder."""
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 

@@ -1,7 +1,6 @@
 """What the local command shows: a line for each file that is done and, on a terminal, a bar below them."""
 
 import contextlib
-import logging
 import sys
 import threading
 import time
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from transcription_worker.local.pace import Pace, Reading
+from transcription_worker.local.progress import FilesProgress, ProgressSnapshot
 
 # Seconds between two drawings of the bar, and between two lines where there is no terminal.
 BAR_SECONDS = 0.2
@@ -22,8 +21,8 @@ BAR_FORMAT = "{desc} |{bar}|"
 class Display:
     """Lines about files go to stdout; the bar, or now and then a line of progress, to stderr. Safe in several threads."""
 
-    def __init__(self, pace: Pace, files: int) -> None:
-        self._pace = pace
+    def __init__(self, progress: FilesProgress, files: int) -> None:
+        self._progress = progress
         self._files = files
         self._lock = threading.RLock()
         self._drawn = time.monotonic()
@@ -71,25 +70,25 @@ class Display:
             if not at_once and now - self._drawn < (LINE_SECONDS if self._bar is None else BAR_SECONDS):
                 return
             self._drawn = now
-            reading = self._pace.read()
-            words = f"{reading.files_ended}/{self._files} files, {describe(reading)}"
+            snapshot = self._progress.snapshot()
+            words = f"{snapshot.files_ended}/{self._files} files, {describe(snapshot)}"
             if self._bar is None:
                 sys.stderr.write(words + "\n")
                 return
-            self._bar.n = reading.share
+            self._bar.n = snapshot.share
             self._bar.set_description_str(words)
 
 
-def describe(reading: Reading) -> str:
+def describe(snapshot: ProgressSnapshot) -> str:
     """31%, 1:02:10 of ~3:20:00, 85x real time, ETA 1:37."""
-    if reading.total is None:
+    if snapshot.total is None:
         return "opening"
-    about = "~" if reading.estimated else ""
-    parts = [f"{reading.share:.0%}", f"{clock(reading.done)} of {about}{clock(reading.total)}"]
-    if reading.done > 0 and reading.settled:
-        parts.append(f"{times(reading.speed)} real time")
-    if reading.eta is not None:
-        parts.append(f"ETA {clock(reading.eta)}")
+    about = "~" if snapshot.estimated else ""
+    parts = [f"{snapshot.share:.0%}", f"{clock(snapshot.done)} of {about}{clock(snapshot.total)}"]
+    if snapshot.done > 0 and snapshot.settled:
+        parts.append(f"{times(snapshot.speed)} real time")
+    if snapshot.eta is not None:
+        parts.append(f"ETA {clock(snapshot.eta)}")
     return ", ".join(parts)
 
 
@@ -103,8 +102,3 @@ def clock(seconds: float) -> str:
 def times(speed: float) -> str:
     """412.3 as 412x, 8.23 as 8.2x."""
     return f"{speed:.0f}x" if speed >= 100 else f"{speed:.1f}x"
-
-
-def quiet_logs() -> None:
-    """Files have lines of their own here: of the log warnings and errors are left."""
-    logging.getLogger().setLevel(logging.WARNING)

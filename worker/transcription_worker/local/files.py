@@ -1,14 +1,13 @@
-"""The local command's files: which there are, what their results are called, and writing those in one step."""
+"""The files that the local command transcribes, and what their results are called."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from transcription_api import layout
-from transcription_api.spec import Channel, Format
+from transcription_api.spec import Channel
 
 from transcription_worker.local.plan import Plan
+from transcription_worker.pipeline.local_source import LocalFile
 
 # What is transcribed in a folder; a file that is named on the command line may be called anything.
 EXTENSIONS = frozenset(
@@ -17,20 +16,6 @@ EXTENSIONS = frozenset(
 )
 
 FIRST_CHANNEL = 0
-
-
-@dataclass(frozen=True)
-class LocalFile:
-    """`folder` and `stem`: where its results go and what they are called. `size` in bytes."""
-
-    path: Path
-    folder: Path
-    stem: str
-    size: int
-
-    def result(self, fmt: Format, channel: int | None = None) -> Path:
-        """NAME.srt, or NAME.ch0.srt for channel 0 of a split."""
-        return self.folder / layout.file_name(self.stem, fmt, channel)
 
 
 def find_files(plan: Plan) -> list[LocalFile]:
@@ -98,21 +83,3 @@ def is_done(file: LocalFile, plan: Plan) -> bool:
     """Every format is there. Of a split the first channel is written last, so it speaks for the others."""
     channel = FIRST_CHANNEL if plan.channel is Channel.SPLIT else None
     return all(file.result(fmt, channel).is_file() for fmt in plan.formats)
-
-
-def write_results(results: Mapping[Path, bytes]) -> None:
-    """All beside their places first, then all renamed in order: a result that was there is replaced by a whole one or stays.
-
-    Raises:
-        OSError: no space, no right to write.
-    """
-    beside = [path.parent / f".transcription-{os.getpid()}-{index}.partial" for index, path in enumerate(results)]
-    try:
-        for partial, (path, body) in zip(beside, results.items(), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(body)
-        for partial, path in zip(beside, results, strict=True):
-            partial.replace(path)
-    finally:
-        for partial in beside:
-            partial.unlink(missing_ok=True)

@@ -1,55 +1,82 @@
-"""What the local command says at its end."""
+"""The last lines of the local command: what became of the files."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from transcription_api import exit_codes
 
-from transcription_worker.local.course import Tally
+from transcription_worker.errors import WorkerError
 from transcription_worker.local.display import clock, times
-from transcription_worker.local.files import LocalFile
 from transcription_worker.local.options import in_options
+from transcription_worker.pipeline.local_source import LocalFile
+
+
+@dataclass
+class FileCounts:
+    """What became of the files so far; counted from several threads. `audio_seconds` were transcribed."""
+
+    done: int = 0
+    audio_seconds: float = 0.0
+    failures: dict[int, tuple[LocalFile, WorkerError]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_done(self, audio_seconds: float) -> None:
+        """Count a file that is transcribed."""
+        with self._lock:
+            self.done += 1
+            self.audio_seconds += audio_seconds
+
+    def add_failure(self, number: int, file: LocalFile, error: WorkerError) -> None:
+        """Count a file that has failed. `number` is its place among all files."""
+        with self._lock:
+            self.failures[number] = (file, error)
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A run that is over. `seconds`: of transcribing, without the model's loading. `signal`: what ended it early."""
+class RunSummary:
+    """A run that is over.
 
-    files: Sequence[LocalFile]
+    `files` were to be transcribed, `skipped` more had results. `seconds` are those of transcribing, without the loading
+    of the model. `signal` ended the run early.
+    """
+
+    files: int
     skipped: int
-    tally: Tally
+    counts: FileCounts
     seconds: float
     signal: str | None = None
 
     @property
     def left(self) -> int:
-        """Files that were not come to."""
-        return len(self.files) - self.tally.done - len(self.tally.failures)
+        """Files that the run did not come to."""
+        return self.files - self.counts.done - len(self.counts.failures)
 
 
-def render_summary(ended: Ended) -> str:
-    """Counts, speed, and every failure with its reason and message."""
-    return "\n".join(_lines(ended))
+def render_summary(summary: RunSummary) -> str:
+    """Return lines with counts, speed, and every failure with its reason and message."""
+    return "\n".join(_lines(summary))
 
 
-def _lines(ended: Ended) -> Iterator[str]:
-    tally = ended.tally
-    counts = {"done": tally.done, "failed": len(tally.failures), "skipped": ended.skipped, "left": ended.left}
-    shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name in ("done", "failed"))
-    total = len(ended.files) + ended.skipped
-    yield f"{total} {'file' if total == 1 else 'files'}: {shown}"
-    if tally.done:
-        speed = times(tally.audio_seconds / max(ended.seconds, 1e-3))
-        yield f"{clock(tally.audio_seconds)} of audio in {clock(ended.seconds)}, {speed} real time"
-    for number, error in sorted(tally.failures.items()):
-        yield f"failed: {ended.files[number].path}: {in_options(error)}"
-    if ended.signal:
-        yield f"{ended.signal} ended it early; the same command with --skip-existing goes on"
+def _lines(summary: RunSummary) -> Iterator[str]:
+    counts = summary.counts
+    shown = {"done": counts.done, "failed": len(counts.failures), "skipped": summary.skipped, "left": summary.left}
+    words = ", ".join(f"{count} {name}" for name, count in shown.items() if count or name in ("done", "failed"))
+    total = summary.files + summary.skipped
+    yield f"{total} {'file' if total == 1 else 'files'}: {words}"
+    if counts.done:
+        speed = times(counts.audio_seconds / max(summary.seconds, 1e-3))
+        yield f"{clock(counts.audio_seconds)} of audio in {clock(summary.seconds)}, {speed} real time"
+    for _, (file, error) in sorted(counts.failures.items()):
+        yield f"failed: {file.name}: {in_options(error)}"
+    if summary.signal:
+        yield f"{summary.signal} ended it early; the same command with --skip-existing goes on"
 
 
-def exit_code(ended: Ended) -> int:
-    """0, or that of the first failed file's reason."""
-    if ended.tally.failures:
-        first = ended.tally.failures[min(ended.tally.failures)]
-        return first.reason.exit_code or exit_codes.INTERNAL
-    return exit_codes.OK if ended.left == 0 else exit_codes.INTERNAL
+def exit_code(summary: RunSummary) -> int:
+    """Return 0, or the exit code of the first failed file's reason."""
+    failures = summary.counts.failures
+    if failures:
+        _, error = failures[min(failures)]
+        return error.reason.exit_code or exit_codes.INTERNAL
+    return exit_codes.OK if summary.left == 0 else exit_codes.INTERNAL

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from transcription_api.spec import Format
-from transcription_worker.local.files import find_files, is_done, write_results
+from transcription_worker.local.files import find_files, is_done
 from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.main import make_parser
+from transcription_worker.pipeline.local_sink import write_results
 
 
 def plan(*words: str | Path) -> Plan:

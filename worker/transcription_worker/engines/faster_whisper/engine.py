@@ -21,6 +21,7 @@ from transcription_api.spec import LongForm, Precision
 from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES
 
 from transcription_worker.engines.checkpoints import weights
+from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.clips import clip_progress, frame_clips
 from transcription_worker.engines.faster_whisper.cublas import load_cublas
@@ -36,7 +37,6 @@ from transcription_worker.engines.spoken_language import (
 )
 from transcription_worker.engines.whisper_arguments import refuse_language
 from transcription_worker.errors import WorkerError
-from transcription_worker.model import ModelFile
 from transcription_worker.paths import container_paths
 from transcription_worker.threads import observed_thread_count
 

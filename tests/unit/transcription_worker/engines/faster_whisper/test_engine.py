@@ -26,6 +26,7 @@ from transcription_api.spec import (
     UncertainLanguage,
 )
 from transcription_worker.engines.checkpoints import weights
+from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.faster_whisper import engine as engine_module
 from transcription_worker.engines.faster_whisper.conversion import REVISION, ensure_converted
 from transcription_worker.engines.faster_whisper.engine import FasterWhisper
@@ -33,7 +34,6 @@ from transcription_worker.engines.faster_whisper.options import sequential_argum
 from transcription_worker.engines.formats.writers import render_format
 from transcription_worker.engines.protocol import InMemory, Input, Options, Outcome, Samples, Transcript
 from transcription_worker.errors import WorkerError
-from transcription_worker.model import ModelFile
 from whisper.model import ModelDimensions, Whisper
 
 from tests.support.speech import Utterance, speak

@@ -1,4 +1,4 @@
-"""How far many files are: seconds of audio done, of about how many, how fast and how long still."""
+"""Progress over many files: seconds of audio done, of about how many, how fast, and the time left."""
 
 import threading
 import time
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class _Known:
-    """A file that has been opened. `done`: seconds of each of its tracks."""
+class _OpenedFile:
+    """A file that the engine has opened. `done`: seconds of each of its tracks."""
 
     size: int
     seconds: float
@@ -22,10 +22,11 @@ class _Known:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Of one moment. Seconds of audio but for elapsed and eta. `total` is an estimate until every file was opened.
+class ProgressSnapshot:
+    """The progress at one moment. Everything is in seconds of audio but for elapsed and eta, which are seconds of time.
 
-    Before it is `settled` the speed says nothing: of many files side by side the first windows are done at about the same time.
+    `total` is an estimate until every file was opened. Until `settled` the speed says nothing: of many files side by
+    side the first windows are done at about the same time.
     """
 
     done: float
@@ -53,53 +54,53 @@ class Reading:
         return max(0.0, self.total - self.done) / self.speed
 
 
-class Pace:
-    """What every file is doing; told from several threads. Sizes in bytes.
+class FilesProgress:
+    """Adds up the progress of every file; its methods are called from several threads. Sizes are in bytes.
 
-    The length of a file that nobody has opened is guessed from its size, at the bytes for a second of those that were.
+    The length of a file that is not opened yet is guessed from its size, at the bytes for a second of those that were.
     """
 
     def __init__(self, sizes: list[int], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._unopened = dict(enumerate(sizes))
-        self._known: dict[int, _Known] = {}
+        self._opened: dict[int, _OpenedFile] = {}
         self._ended = 0
         self._began = clock()
 
     def begin(self) -> None:
-        """The time before does not count: the model was loaded in it."""
+        """Count the time from now on: the model was loaded before."""
         self._began = self._clock()
 
-    def opened(self, file: int, seconds: float, tracks: int = 1) -> None:
-        """So many seconds of it are to be transcribed."""
+    def open(self, file: int, seconds: float, tracks: int = 1) -> None:
+        """Set the seconds of a file that are to be transcribed."""
         with self._lock:
             if (size := self._unopened.pop(file, None)) is not None:
-                self._known[file] = _Known(size, seconds, tracks)
+                self._opened[file] = _OpenedFile(size, seconds, tracks)
 
     def advance(self, file: int, track: int, seconds: float) -> None:
-        """So many seconds of one of its tracks are done."""
+        """Set the seconds of one of its tracks that are transcribed."""
         with self._lock:
-            if file in self._known:
-                self._known[file].done[track] = seconds
+            if file in self._opened:
+                self._opened[file].done[track] = seconds
 
     def end(self, file: int, failed: bool) -> None:
-        """What fails is no audio that was transcribed."""
+        """Count a file as ended. Audio of a file that failed does not count as transcribed."""
         with self._lock:
             self._ended += 1
             self._unopened.pop(file, None)
             if failed:
-                self._known.pop(file, None)
-            elif file in self._known:
-                self._known[file].ended = True
+                self._opened.pop(file, None)
+            elif file in self._opened:
+                self._opened[file].ended = True
 
-    def read(self) -> Reading:
+    def snapshot(self) -> ProgressSnapshot:
         with self._lock:
-            known = list(self._known.values())
+            known = list(self._opened.values())
             seconds, size = sum(one.seconds for one in known), sum(one.size for one in known)
             unopened = sum(self._unopened.values())
             total = seconds + (unopened * seconds / size if size else 0.0)
-            return Reading(
+            return ProgressSnapshot(
                 done=sum(one.seconds_done for one in known),
                 total=total or None,
                 estimated=bool(self._unopened),

@@ -1,0 +1,105 @@
+"""The command run: carries out the task in the environment; its outcome is the exit code and the termination message."""
+
+import logging
+import os
+
+from transcription_api import exit_codes, names, reasons
+from transcription_api.report import Report, failure
+from transcription_api.spec import Spec
+from transcription_api.task import Task, parse_task
+
+from transcription_worker.errors import WorkerError
+from transcription_worker.logs import log_about
+from transcription_worker.paths import Paths, container_paths, point_caches_at, progress_port
+from transcription_worker.progress import ProgressTracker, serve_progress
+from transcription_worker.termination import TerminationMessage, watch_signals
+
+# boto3 takes long to import: what needs it is imported where it is used, after signals are watched.
+
+log = logging.getLogger(__name__)
+
+
+def run_task() -> int:
+    """Carry out one task, write its report to the termination message and return the exit code."""
+    paths = container_paths()
+    known: dict[str, object] = {}
+    message = TerminationMessage(paths.termination_log, lambda: dict(known))
+    watch_signals(message.interrupt)
+    report = _report(paths, known)
+    message.write(report)
+    return _exit_code(report)
+
+
+def _report(paths: Paths, known: dict[str, object]) -> Report:
+    """`known` collects the fields of the report as they become known: a failure tells them too."""
+    try:
+        task = _read_task()
+        log_about({"namespace": task.namespace, "name": task.name, "uid": task.uid})
+        report = _transcribe(_parse_spec(task), paths, known)
+        _log_report(report)
+        return report
+    except Exception as error:  # noqa: BLE001 - whatever it is, the report says what became of the task
+        return _failure_report(error, known)
+
+
+def _log_report(report: Report) -> None:
+    if report.reason is not None:  # the results are written, and yet fail the task
+        log.error("%s: %s", report.reason, report.message)
+        return
+    log.info("complete: %s", "reused" if report.reused else f"{report.segments} segments, RTFx {report.rtfx or 0:.1f}")
+
+
+def _failure_report(error: Exception, known: dict[str, object]) -> Report:
+    if isinstance(error, WorkerError):
+        log.error("%s: %s", error.reason.name, error.message)
+        log.info("%s", error.reason.advice)
+        return failure(error.reason, error.message, **known)
+    # The last line of defence: the report says that it is a defect. The exception's own words may hold data.
+    log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
+    return failure(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}", **known)
+
+
+def _transcribe(spec: Spec, paths: Paths, known: dict[str, object]) -> Report:
+    tracker = ProgressTracker()
+    server = serve_progress(tracker, progress_port())
+    try:
+        paths.scratch.mkdir(parents=True, exist_ok=True)
+        point_caches_at(paths.scratch)
+        from transcription_worker.job.transcription import transcribe_object
+
+        report = transcribe_object(spec, paths, tracker, known)
+        tracker.enter_stage("done")
+        return report
+    except OSError as error:
+        from transcription_worker.pipeline.pipeline import is_no_space
+
+        if not is_no_space(error):
+            raise
+        raise WorkerError(reasons.NO_SPACE_LEFT, f"{error.filename or paths.scratch}: no space left") from error
+    finally:
+        if server is not None:
+            server.shutdown()
+
+
+def _read_task() -> Task:
+    text = os.environ.get(names.ENV_TASK)
+    if text is None:
+        raise WorkerError(reasons.INVALID_TASK, f"environment: {names.ENV_TASK} is not set, expected a task as JSON")
+    try:
+        return parse_task(text)
+    except ValueError as error:
+        raise WorkerError(reasons.INVALID_TASK, f"{names.ENV_TASK}: {error}") from error
+
+
+def _parse_spec(task: Task) -> Spec:
+    try:
+        return task.parsed()
+    except ValueError as error:
+        raise WorkerError(reasons.INVALID_TASK, str(error)) from error
+
+
+def _exit_code(report: Report) -> int:
+    if report.reason is None:
+        return exit_codes.OK
+    code = reasons.BY_NAME[report.reason].exit_code
+    return exit_codes.INTERNAL if code is None else code

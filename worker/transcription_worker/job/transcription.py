@@ -1,0 +1,103 @@
+"""The pipeline of one task: the object that its spec names, from S3 to S3."""
+
+from collections.abc import Sequence
+
+from transcription_api.report import Report
+from transcription_api.spec import Spec
+
+from transcription_worker.device import prove_device
+from transcription_worker.engines.checkpoints.model_file import ModelFile
+from transcription_worker.engines.protocol import Options
+from transcription_worker.errors import WorkerError
+from transcription_worker.model import fetch_model
+from transcription_worker.paths import Paths
+from transcription_worker.pipeline.engine_loader import EngineLoader
+from transcription_worker.pipeline.pipeline import Pipeline, PipelineListener, PipelineOptions
+from transcription_worker.pipeline.s3_sink import S3Sink
+from transcription_worker.pipeline.s3_source import S3Input, S3Source
+from transcription_worker.pipeline.sink import EngineUsed, Transcription
+from transcription_worker.pipeline.source import InputVersion
+from transcription_worker.progress import ProgressTracker
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.roles import Role
+
+
+def transcribe_object(spec: Spec, paths: Paths, tracker: ProgressTracker, known: dict[str, object]) -> Report:
+    """Transcribe the object and write its results. `known` collects fields of the report as they become known.
+
+    Raises:
+        WorkerError: every failure but QualityRejected, which is the report's reason.
+    """
+    # The device comes first: without it no byte of audio is touched.
+    device = prove_device(spec.device.policy)
+    known["device"] = device
+    tracker.update(device=device)
+
+    def find_model() -> ModelFile:
+        model = fetch_model(spec.model, paths)
+        known["model"] = model.used
+        return model
+
+    options = engine_options(spec)
+    listener = JobListener(tracker, known)
+    Pipeline(
+        S3Source(spec.source.s3, Bucket(spec.source.s3, Role.SOURCE, paths)),
+        S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths)),
+        EngineLoader(spec.engine, options, device, find_model),
+        PipelineOptions(options, spec.audio.channel, paths.scratch),
+        listener,
+    ).run()
+    return listener.result()
+
+
+def engine_options(spec: Spec) -> Options:
+    """Return what the spec asks of the engine."""
+    language = None if spec.language == "auto" else spec.language
+    return Options(spec.task, language, spec.decoding, spec.language_detection, spec.audio.clips, spec.quality)
+
+
+class JobListener(PipelineListener[S3Input]):
+    """Keeps the progress that the operator asks for, and the outcome of the task's one input."""
+
+    def __init__(self, tracker: ProgressTracker, known: dict[str, object]) -> None:
+        self._tracker, self._known = tracker, known
+        self._outcome: Report | WorkerError | None = None
+
+    def result(self) -> Report:
+        """Return the report of the input.
+
+        Raises:
+            WorkerError: the failure of the input.
+        """
+        if isinstance(self._outcome, Report):
+            return self._outcome
+        raise self._outcome or RuntimeError("the pipeline has ended without an outcome")
+
+    def stage_entered(self, stage: str) -> None:
+        self._tracker.enter_stage(stage)
+
+    def input_found(self, number: int, version: InputVersion) -> None:
+        self._known["source_etag"] = version.etag
+
+    def input_decoded(self, number: int, seconds: Sequence[float]) -> None:
+        self._known["audio_seconds"] = round(max(seconds), 3)
+        self._tracker.add_total(sum(seconds))
+
+    def engine_loaded(self, engine: EngineUsed) -> None:
+        self._known["engine"] = engine.name
+
+    def track_advanced(self, number: int, track: int, seconds: float) -> None:
+        self._tracker.advance(seconds, track, number)
+
+    def language_detected(self, number: int, language: str) -> None:
+        # The status has room for one language.
+        self._tracker.update(language=language)
+
+    def input_reused(self, number: int, item: S3Input, report: Report) -> None:
+        self._outcome = report
+
+    def input_written(self, number: int, item: S3Input, transcription: Transcription, report: Report) -> None:
+        self._outcome = report
+
+    def input_failed(self, number: int, item: S3Input, error: WorkerError) -> None:
+        self._outcome = error

@@ -1,0 +1,65 @@
+"""The engine of a pipeline, loaded once there is something to transcribe."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from transcription_api.report import DeviceUsed
+from transcription_api.spec import EngineKind
+
+from transcription_worker.engines.checkpoints.model_file import ModelFile
+from transcription_worker.engines.protocol import Engine, Options
+from transcription_worker.pipeline.sink import EngineUsed
+
+# torch and whisper take seconds to import, so engines.selection is imported where it is used.
+
+
+@dataclass(frozen=True)
+class LoadedEngine:
+    """An engine with its model, and how reports name the two."""
+
+    engine: Engine
+    used: EngineUsed
+
+
+class EngineLoader:
+    """Checks and loads the engine that was asked for. `find_model` may download; `batch_size` is the batched engine's."""
+
+    def __init__(
+        self,
+        kind: EngineKind,
+        options: Options,
+        device: DeviceUsed,
+        find_model: Callable[[], ModelFile],
+        batch_size: int | None = None,
+    ) -> None:
+        self._kind, self._options, self._device = kind, options, device
+        self._find_model, self._batch_size = find_model, batch_size
+        self._lock = threading.Lock()
+        self._checked = False
+
+    def check(self) -> None:
+        """Make sure, before anything is fetched, that the engine can do what is asked.
+
+        Raises:
+            WorkerError: EngineNotInstalled; EngineUnsuitable, which names the field.
+        """
+        from transcription_worker.engines.selection import refuse
+
+        with self._lock:
+            if not self._checked:
+                refuse(self._kind, self._options, self._device)
+                self._checked = True
+
+    def load(self) -> LoadedEngine:
+        """Find the model and load it.
+
+        Raises:
+            WorkerError: the model cannot be had or opened, or the engine cannot run it.
+        """
+        model = self._find_model()
+        from transcription_worker.engines.selection import load_engine
+
+        precision = self._options.decoding.precision
+        engine = load_engine(self._kind, model, self._device, precision, self._batch_size)
+        return LoadedEngine(engine, EngineUsed(engine.name, model.used, self._device))

@@ -1,0 +1,62 @@
+"""Inputs that are files of this machine."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcription_api import layout, reasons
+from transcription_api.spec import Format
+
+from transcription_worker.errors import WorkerError
+from transcription_worker.pipeline.source import InputVersion
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """One file of media. Its results go to `folder` and are called `stem` with an extension. `size` is in bytes."""
+
+    path: Path
+    folder: Path
+    stem: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The file's path as it was given."""
+        return str(self.path)
+
+    def result(self, fmt: Format, channel: int | None = None) -> Path:
+        """Return NAME.srt, or NAME.ch0.srt for channel 0 of a file whose channels are transcribed apart."""
+        return self.folder / layout.file_name(self.stem, fmt, channel)
+
+
+class LocalSource:
+    """Files that have been found already. They are read where they lie."""
+
+    def __init__(self, files: Sequence[LocalFile]) -> None:
+        self._files = files
+
+    def inputs(self) -> Sequence[LocalFile]:
+        """See `Source.inputs`."""
+        return self._files
+
+    def stat(self, item: LocalFile) -> InputVersion:
+        """Make sure that the file can be read.
+
+        Raises:
+            WorkerError: UnsupportedMedia, with the operating system's words.
+        """
+        try:
+            if item.path.is_file():  # whatever else it is, decoding refuses it without opening it
+                with item.path.open("rb") as file:
+                    file.read(1)
+        except OSError as error:
+            message = f"the file cannot be read: {error.strerror or error}"
+            raise WorkerError(reasons.UNSUPPORTED_MEDIA, message) from error
+        return InputVersion()
+
+    @contextlib.contextmanager
+    def fetch(self, item: LocalFile, version: InputVersion, folder: Path) -> Iterator[Path]:
+        """Give the file itself: there is nothing to download."""
+        yield item.path

@@ -1,0 +1,298 @@
+"""The course of work of every run: inputs are prepared ahead, transcribed side by side, and written as each is done."""
+
+import errno
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Generic
+
+from transcription_api import reasons
+from transcription_api.report import Report
+from transcription_api.spec import Channel
+
+from transcription_worker.engines.protocol import Audio, Input, Options, Outcome
+from transcription_worker.errors import WorkerError
+from transcription_worker.pipeline.engine_loader import EngineLoader
+from transcription_worker.pipeline.preparation import InputState, Preparation, Prepared
+from transcription_worker.pipeline.sink import EngineUsed, Sink, TrackTranscript, Transcription
+from transcription_worker.pipeline.source import InputT, InputVersion, Source
+from transcription_worker.pipeline.tracks import open_tracks, selected_seconds
+
+log = logging.getLogger(__name__)
+
+# Inputs whose results are written at the same time: S3 takes a round trip for each object.
+WRITERS = 4
+
+
+class PipelineListener(Generic[InputT]):
+    """Is told what becomes of every input. Methods are called from several threads; a subclass overrides what it needs.
+
+    `number` counts inputs from 0, in the order of the source.
+    """
+
+    def stage_entered(self, stage: str) -> None:
+        """The next of transcription_api.report.STAGES begins: for the first input, and `write` for the last."""
+
+    def input_found(self, number: int, version: InputVersion) -> None:
+        """The input was looked up."""
+
+    def input_decoded(self, number: int, seconds: Sequence[float]) -> None:
+        """So many seconds are to be transcribed of each of its tracks."""
+
+    def input_opened(self, number: int, seconds: float, tracks: int) -> None:
+        """The engine has begun with it. `seconds` of the audio, whatever the number of tracks."""
+
+    def engine_loaded(self, engine: EngineUsed) -> None:
+        """Model and engine are ready."""
+
+    def track_advanced(self, number: int, track: int, seconds: float) -> None:
+        """So many seconds of a track are transcribed."""
+
+    def language_detected(self, number: int, language: str) -> None:
+        """The language of the input's first track."""
+
+    def input_reused(self, number: int, item: InputT, report: Report) -> None:
+        """Its results were there already."""
+
+    def input_written(self, number: int, item: InputT, transcription: Transcription, report: Report) -> None:
+        """Its results are written; the report's reason may still say that they fail the input."""
+
+    def input_failed(self, number: int, item: InputT, error: WorkerError) -> None:
+        """Nothing of it is written."""
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """What is done with every input. `scratch`: the folder of downloads and samples."""
+
+    engine: Options
+    channel: Channel
+    scratch: Path
+
+
+class WriteGate:
+    """Admits writers until it is closed, so that a program can end without cutting off a result."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._writing = 0
+        self._closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._writing += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._writing -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Return once nothing is being written; whoever wants to write from then on waits until the program ends."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: self._writing == 0)
+
+
+class Pipeline(Generic[InputT]):
+    """One run over all inputs of a source. The failure of one input is that input's alone."""
+
+    def __init__(
+        self,
+        source: Source[InputT],
+        sink: Sink[InputT],
+        loader: EngineLoader,
+        options: PipelineOptions,
+        listener: PipelineListener[InputT],
+    ) -> None:
+        self.write_gate = WriteGate()
+        self._source, self._sink, self._loader = source, sink, loader
+        self._options, self._listener = options, listener
+        self._preparation = Preparation(source.inputs(), self._prepare)
+        self._under_way: dict[int, InputState[InputT]] = {}
+        self._uncounted: list[InputState[InputT]] = []
+        self._stages: set[str] = set()
+        self._stages_lock = threading.Lock()
+
+    def run(self) -> None:
+        """Return when every input is written or has failed.
+
+        Raises:
+            WorkerError: the engine or its model cannot be had, so that no input can be transcribed.
+        """
+        self._enter("fetch")
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as writers, self._preparation:
+            first = next(filter(self._needs_engine, self._preparation), None)
+            if first is None:
+                return
+            self._enter("model")
+            loaded = self._loader.load()
+            self._listener.engine_loaded(loaded.used)
+            self._enter("transcribe")
+            for outcome in loaded.engine.transcribe(self._engine_inputs(first)):
+                if (state := self._completed(outcome)) is not None:
+                    if self._preparation.exhausted and not self._under_way:
+                        self._enter("write")
+                    writers.submit(self._write, state, loaded.used)
+
+    def _enter(self, stage: str) -> None:
+        """Tell the stage the first time that it is entered."""
+        with self._stages_lock:
+            if stage not in self._stages:
+                self._stages.add(stage)
+                self._listener.stage_entered(stage)
+
+    # --- in the threads that prepare
+
+    def _prepare(self, state: InputState[InputT]) -> Prepared:
+        """Raises WorkerError alone: anything else is a defect, and the failure of this one input."""
+        try:
+            return self._fetch_and_decode(state)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _fetch_and_decode(self, state: InputState[InputT]) -> Prepared:
+        item, scratch = state.item, self._options.scratch
+        version = self._source.stat(item)
+        self._listener.input_found(state.number, version)
+        if (report := self._sink.find_results(item, version)) is not None:
+            return Prepared(version, report=report)
+        self._loader.check()
+        self._sink.check_writable(item)
+        self._preparation.reserve(state, version.download_bytes)
+        with self._source.fetch(item, version, scratch) as path:
+            self._enter("decode")
+            tracks = tuple(open_tracks(path, scratch, self._options.channel))
+        seconds = tuple(selected_seconds(track.audio, self._options.engine.clips) for track in tracks)
+        self._listener.input_decoded(state.number, seconds)
+        return Prepared(version, tracks, seconds)
+
+    def _failure(self, error: Exception) -> WorkerError:
+        if isinstance(error, WorkerError):
+            return error
+        if isinstance(error, OSError) and is_no_space(error):
+            message = f"{error.filename or self._options.scratch}: no space left"
+            return WorkerError(reasons.NO_SPACE_LEFT, message)
+        # The exception's own words may hold data: they go to the log's traceback alone.
+        log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
+        return WorkerError(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}")
+
+    # --- in the engine's threads
+
+    def _engine_inputs(self, first: InputState[InputT]) -> Iterator[Input]:
+        """Give each input's first track at once, though it may not be prepared, so that the engine never waits here.
+
+        How many more tracks there are is known once the input is decoded; until then other inputs come first.
+        """
+        for state in itertools.chain([first], self._preparation):
+            self._under_way[state.number] = state
+            yield self._engine_input(state, 0)
+            if self._options.channel is Channel.SPLIT:
+                self._uncounted.append(state)
+                yield from self._further_tracks(wait=False)
+        yield from self._further_tracks(wait=True)
+
+    def _further_tracks(self, wait: bool) -> Iterator[Input]:
+        for state in [state for state in self._uncounted if wait or state.prepared.done()]:
+            self._uncounted.remove(state)
+            if state.prepared.exception() is None:
+                for track in range(1, len(state.prepared.result().tracks)):
+                    yield self._engine_input(state, track)
+
+    def _engine_input(self, state: InputState[InputT], track: int) -> Input:
+        number, listener = state.number, self._listener
+
+        def detected(language: str) -> None:
+            if track == 0:
+                listener.language_detected(number, language)
+
+        return Input(
+            id=f"{number}.{track}",
+            open=partial(self._open, state, track),
+            options=self._options.engine,
+            on_progress=partial(listener.track_advanced, number, track),
+            on_language=detected,
+        )
+
+    def _open(self, state: InputState[InputT], track: int) -> Audio:
+        audio = state.take(track, time.monotonic())
+        if track == 0:
+            seconds = state.prepared.result().seconds
+            self._preparation.release(state)
+            self._listener.input_opened(state.number, max(seconds), len(seconds))
+        return audio
+
+    # --- in the thread that runs the engine
+
+    def _needs_engine(self, state: InputState[InputT]) -> bool:
+        """Wait until the input is prepared. False, and it is done with, where there is nothing to transcribe."""
+        error = state.prepared.exception()
+        if error is None and state.prepared.result().report is None:
+            return True
+        self._end_early(state, self._failure(error) if isinstance(error, Exception) else None)
+        return False
+
+    def _end_early(self, state: InputState[InputT], error: WorkerError | None) -> None:
+        """Tell of an input that failed, or of one whose results were there already."""
+        state.close()
+        prepared = None if state.prepared.exception() else state.prepared.result()
+        if prepared is not None and prepared.report is not None:
+            self._listener.input_reused(state.number, state.item, prepared.report)
+        elif error is not None:
+            self._listener.input_failed(state.number, state.item, error)
+
+    def _completed(self, outcome: Outcome) -> InputState[InputT] | None:
+        """Return the input if this was the last of its tracks and all of them are transcribed."""
+        number, track = map(int, outcome.id.split("."))
+        if (state := self._under_way.get(number)) is None:
+            return None  # another track of the same input has failed
+        try:
+            state.transcripts[track] = outcome.value()
+        except WorkerError as error:
+            del self._under_way[number]
+            self._end_early(state, error)
+            return None
+        if len(state.transcripts) < len(state.prepared.result().tracks):
+            return None
+        state.finished_time = time.monotonic()
+        return self._under_way.pop(number)
+
+    # --- in the threads that write
+
+    def _write(self, state: InputState[InputT], engine: EngineUsed) -> None:
+        with self.write_gate:
+            try:
+                transcription = self._transcription(state, engine)
+                report = self._sink.write(state.item, state.prepared.result().version, transcription)
+            except Exception as error:  # noqa: BLE001 - the other inputs go on
+                self._listener.input_failed(state.number, state.item, self._failure(error))
+                return
+            self._listener.input_written(state.number, state.item, transcription, report)
+
+    def _transcription(self, state: InputState[InputT], engine: EngineUsed) -> Transcription:
+        """Collect what the input's tracks have become. The state lets go of it: many inputs would fill the memory."""
+        prepared, transcripts = state.prepared.result(), state.transcripts
+        state.transcripts = {}
+        return Transcription(
+            tracks=tuple(
+                TrackTranscript(transcripts[number], track.channel) for number, track in enumerate(prepared.tracks)
+            ),
+            audio_seconds=max(prepared.seconds),
+            wall_seconds=state.finished_time - state.opened_time,
+            engine=engine,
+        )
+
+
+def is_no_space(error: OSError) -> bool:
+    """Whether the disk or its quota is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,211 @@
+"""Inputs are looked up, fetched and decoded ahead of the engine, within bounds on their number and on the disk."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Generic
+
+from transcription_api import reasons
+from transcription_api.report import Report
+
+from transcription_worker.engines.protocol import Audio, Transcript
+from transcription_worker.errors import WorkerError
+from transcription_worker.pipeline.source import InputT, InputVersion
+from transcription_worker.pipeline.tracks import Track
+
+# Inputs that are fetched and decoded before the engine opens them, each in a thread.
+PREPARED_AHEAD = 4
+# Bytes of media that are downloaded for them; one input that is larger than this is let through on its own.
+DOWNLOADED_AHEAD = 4 << 30
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An input that is ready for the engine, or the report of its results that are there already.
+
+    `seconds` are those of each track that are to be transcribed.
+    """
+
+    version: InputVersion
+    tracks: tuple[Track, ...] = ()
+    seconds: tuple[float, ...] = ()
+    report: Report | None = None
+
+
+@dataclass(eq=False)
+class InputState(Generic[InputT]):
+    """One input on its way through the pipeline. `number` counts inputs from 0, in the order of the source."""
+
+    number: int
+    item: InputT
+    prepared: "Future[Prepared]" = field(default_factory=Future)
+    transcripts: dict[int, Transcript] = field(default_factory=dict)  # by track
+    opened_time: float = 0.0  # monotonic: the engine opened the first track
+    finished_time: float = 0.0  # monotonic: the last track was transcribed
+    _taken: set[int] = field(default_factory=set)  # tracks whose audio the engine holds and closes
+    _closed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, track: int, now: float) -> Audio:
+        """Hand the audio of a track over to the engine, which closes it.
+
+        Raises:
+            WorkerError: the input could not be prepared, has results already, or has failed meanwhile.
+        """
+        prepared = self.prepared.result()
+        with self._lock:
+            if self._closed or prepared.report is not None:
+                raise WorkerError(reasons.INTERRUPTED, f"{self.item.name}: nothing to transcribe any more")
+            self.opened_time = self.opened_time or now
+            self._taken.add(track)
+        return prepared.tracks[track].audio
+
+    def close(self) -> None:
+        """Close the audio that no engine holds; nothing more is handed over."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if not self.prepared.done() or self.prepared.exception() is not None:
+            return
+        for number, track in enumerate(self.prepared.result().tracks):
+            if number not in self._taken:
+                track.audio.close()
+
+
+class DownloadBudget:
+    """Bounds what is downloaded for inputs that the engine has not opened yet."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._held: dict[int, int] = {}  # bytes by input; 0 until the input has been looked up
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def enter(self, number: int) -> None:
+        with self._changed:
+            self._held[number] = 0
+
+    def reserve(self, number: int, size: int) -> None:
+        """Wait for room. The first input in line never waits: the engine opens them in order, so all others wait for it."""
+
+        def has_room() -> bool:
+            return self._closed or number == min(self._held) or sum(self._held.values()) + size <= self._limit
+
+        with self._changed:
+            self._changed.wait_for(has_room)
+            if self._closed:
+                raise WorkerError(reasons.INTERRUPTED, "the pipeline ended before this input was fetched")
+            self._held[number] = size
+
+    def release(self, number: int) -> None:
+        with self._changed:
+            self._held.pop(number, None)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Preparation(Generic[InputT]):
+    """Iterates over the inputs in their order and prepares the next ones in threads meanwhile.
+
+    Iteration does not wait until an input is prepared: that is what its `prepared` is for.
+    """
+
+    def __init__(
+        self,
+        inputs: Iterable[InputT],
+        prepare: Callable[[InputState[InputT]], Prepared],
+        ahead: int = PREPARED_AHEAD,
+        downloaded: int = DOWNLOADED_AHEAD,
+    ) -> None:
+        self._listing = iter(inputs)
+        self._prepare = prepare
+        self._ahead = ahead
+        self._budget = DownloadBudget(downloaded)
+        self._lock = threading.RLock()
+        self._states: list[InputState[InputT]] = []
+        self._iterated = self._submitted = 0
+        self._error: Exception | None = None
+        self._threads = ThreadPoolExecutor(ahead, thread_name_prefix="prepare")
+
+    def __enter__(self) -> "Preparation[InputT]":
+        self._submit()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the audio of the inputs that no engine has opened."""
+        self._budget.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for state in self._states:
+            if not state.prepared.done():
+                state.prepared.set_exception(WorkerError(reasons.INTERRUPTED, "the pipeline has ended"))
+            state.close()
+
+    def __iter__(self) -> Iterator[InputState[InputT]]:
+        return self
+
+    def __next__(self) -> InputState[InputT]:
+        with self._lock:
+            state = self._state(self._iterated)
+            if state is None:
+                raise self._error or StopIteration
+            self._iterated += 1
+        return state
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether iteration has come to the last input."""
+        with self._lock:
+            return self._state(self._iterated) is None
+
+    def reserve(self, state: InputState[InputT], size: int) -> None:
+        """Wait, in the thread that prepares the input, until so many bytes may be downloaded for it."""
+        self._budget.reserve(state.number, size)
+
+    def release(self, state: InputState[InputT]) -> None:
+        """Make room for the next input: the engine has opened this one, or it needs no engine."""
+        self._budget.release(state.number)
+        self._submit()
+
+    def _state(self, number: int) -> InputState[InputT] | None:
+        """Return the input of that number; list it if need be."""
+        while len(self._states) <= number and self._error is None:
+            try:
+                self._states.append(InputState(len(self._states), next(self._listing)))
+            except StopIteration:
+                return None
+            except Exception as error:  # noqa: BLE001 - raised to whoever iterates, not in the thread that happened to list
+                self._error = error
+        return self._states[number] if number < len(self._states) else None
+
+    def _submit(self) -> None:
+        with self._lock:
+            while len(self._budget) < self._ahead and (state := self._state(self._submitted)) is not None:
+                self._submitted += 1
+                self._budget.enter(state.number)
+                try:
+                    self._threads.submit(self._run, state)
+                except RuntimeError:  # shut down: nobody waits for more inputs
+                    return
+
+    def _run(self, state: InputState[InputT]) -> None:
+        try:
+            prepared = self._prepare(state)
+        except BaseException as error:  # noqa: BLE001 - given to whoever takes the input
+            state.prepared.set_exception(error)
+            self.release(state)
+            return
+        state.prepared.set_result(prepared)
+        if prepared.report is not None:
+            self.release(state)

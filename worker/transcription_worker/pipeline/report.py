@@ -1,0 +1,137 @@
+"""The report about one input: for the termination message and, with more of it, for S3."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from transcription_api import reasons
+from transcription_api.codec import to_json
+from transcription_api.report import QualityCounts, Report, WrittenObject
+from transcription_api.spec import QualityPolicy
+
+from transcription_worker.engines.protocol import Transcript
+from transcription_worker.engines.quality.flags import count_flags
+from transcription_worker.pipeline.sink import TrackTranscript, Transcription
+
+# From the best to the worst.
+VERDICTS = (GOOD, DOUBTFUL, BAD) = ("good", "doubtful", "bad")
+# Characters kept for a later preview: the most that spec.preview.characters may ask for.
+PREVIEW_LIMIT = 500
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """One of the channels that were transcribed apart; the termination message has no room for it."""
+
+    channel: int
+    language: str
+    words: int
+    segments: int
+    quality: QualityCounts
+    language_probability: float | None = None
+
+
+@dataclass(frozen=True)
+class CommittedReport:
+    """The report in S3. `preview` is there whatever the spec asked for: the transcripts lie beside it."""
+
+    fingerprint: str
+    report: Report
+    preview: str = ""
+    tracks: tuple[TrackReport, ...] = ()
+
+
+def make_report(
+    transcription: Transcription,
+    source_etag: str | None,
+    policy: QualityPolicy,
+    objects: tuple[WrittenObject, ...] = (),
+    preview: str | None = None,
+) -> Report:
+    """Sum up all tracks; the language is the first one's. The reason is QualityRejected where the policy says so."""
+    first = transcription.tracks[0].transcript
+    transcripts = [track.transcript for track in transcription.tracks]
+    apart = transcription.tracks[0].channel is not None
+    report = Report(
+        engine=transcription.engine.name,
+        device=transcription.engine.device,
+        model=transcription.engine.model,
+        source_etag=source_etag,
+        language=first.language,
+        language_probability=first.language_probability,
+        audio_seconds=round(transcription.audio_seconds, 3),
+        wall_seconds=round(transcription.wall_seconds, 3),
+        words=sum(count_words(one) for one in transcripts),
+        segments=sum(len(one.segments) for one in transcripts),
+        precision=first.precision,
+        long_form=first.long_form,
+        channels=len(transcripts) if apart else None,
+        quality=sum_quality(transcripts),
+        objects=objects,
+        preview=preview,
+    )
+    return reject_quality(report, policy)
+
+
+def reject_quality(report: Report, policy: QualityPolicy) -> Report:
+    """Give the report the reason QualityRejected where the policy refuses a text that is written."""
+    quality = report.quality
+    if policy is not QualityPolicy.FAIL or quality is None or quality.verdict != BAD:
+        return report
+    counts = ", ".join(f"{name} {count}" for name, count in to_json(quality).items() if name != "verdict" and count)
+    message = f"spec.quality.policy: got fail with the verdict {quality.verdict}: {counts}"
+    return dataclasses.replace(report, reason=reasons.QUALITY_REJECTED.name, message=message)
+
+
+def sum_quality(transcripts: Iterable[Transcript]) -> QualityCounts:
+    """Add up the counts of all tracks of an input; the verdict is the worst of theirs."""
+    counts = [count_flags(one.segments, one.counters.retried) for one in transcripts]
+    return QualityCounts(
+        verdict=max((one.verdict for one in counts), key=VERDICTS.index),
+        repetition_loops=sum(one.repetition_loops for one in counts),
+        text_over_silence=sum(one.text_over_silence for one in counts),
+        low_confidence=sum(one.low_confidence for one in counts),
+        implausible_rate=sum(one.implausible_rate for one in counts),
+        retried_windows=sum(one.retried_windows for one in counts),
+    )
+
+
+def count_words(transcript: Transcript) -> int:
+    """Count what spaces separate."""
+    return len(transcript.text.split())
+
+
+def cut_preview(text: str, characters: int) -> str | None:
+    """Return the first characters of the text; None unless any are asked for."""
+    wanted = min(characters, PREVIEW_LIMIT)
+    return text.strip()[:wanted] if wanted > 0 else None
+
+
+def make_committed(fingerprint: str, report: Report, transcription: Transcription) -> CommittedReport:
+    """Make the report for S3: with every channel's own numbers, and the preview apart from the report."""
+    return CommittedReport(
+        fingerprint=fingerprint,
+        report=dataclasses.replace(report, preview=None),
+        preview=transcription.tracks[0].transcript.text.strip()[:PREVIEW_LIMIT],
+        tracks=tuple(
+            _track_report(track, track.channel) for track in transcription.tracks if track.channel is not None
+        ),
+    )
+
+
+def _track_report(track: TrackTranscript, channel: int) -> TrackReport:
+    transcript = track.transcript
+    return TrackReport(
+        channel,
+        transcript.language,
+        count_words(transcript),
+        len(transcript.segments),
+        sum_quality([transcript]),
+        transcript.language_probability,
+    )
+
+
+def encode_committed(committed: CommittedReport) -> bytes:
+    """Return the report as JSON, for the object in S3."""
+    return json.dumps(to_json(committed), ensure_ascii=False, indent=2).encode() + b"\n"
