@@ -11,7 +11,7 @@ from transcription_operator.cluster import ApiError, KubernetesClient, NotLeadin
 from transcription_operator.controller.reconciler import Reconciler
 from transcription_operator.models.objects import Key
 from transcription_operator.observability.logs import log_context
-from transcription_operator.observability.metrics import Metrics
+from transcription_operator.observability.metrics import Metrics, ReconcileError
 from transcription_operator.watch.informer_cache import InformerCache
 from transcription_operator.work_queue import WorkQueue
 
@@ -42,37 +42,37 @@ class Controller:
         resource = self.cache.resource(key)
         began = time.perf_counter()
         with log_context(key, resource):
-            error_kind = await self._handle_errors(key, self.reconciler.reconcile(key))
-        self.metrics.reconcile_ended(time.perf_counter() - began, error_kind)
-        if error_kind is None:
+            error = await self._handle_errors(key, self.reconciler.reconcile(key))
+        self.metrics.reconcile_ended(time.perf_counter() - began, error)
+        if error is None:
             self.queue.forget(key)
 
-    async def _handle_errors(self, key: Key, work: Coroutine[Any, Any, None]) -> str | None:
-        """Await the work; if it fails, requeue the key and return the kind of error, a label of the metrics."""
+    async def _handle_errors(self, key: Key, work: Coroutine[Any, Any, None]) -> ReconcileError | None:
+        """Await the work. If it fails, requeue the key and return the kind of error."""
         try:
             await work
         except NotLeadingError as error:
             # The process is about to end, unless the lease can still be renewed: then this key must not be lost.
             logger.warning("not the leader: %s; requeued after %.1f s", error, self.queue.add_rate_limited(key))
-            return "NotLeading"
+            return ReconcileError.NOT_LEADING
         except ApiError as error:
             return await self._handle_api_error(key, error)
         except UnreachableError as error:
             logger.warning("%s; requeued after %.1f s", error, self.queue.add_rate_limited(key))
-            return "Unreachable"
+            return ReconcileError.UNREACHABLE
         except Exception:
             logger.exception("reconcile failed; requeued after %.1f s", self.queue.add_rate_limited(key))
-            return "Defect"
+            return ReconcileError.DEFECT
         return None
 
-    async def _handle_api_error(self, key: Key, error: ApiError) -> str:
+    async def _handle_api_error(self, key: Key, error: ApiError) -> ReconcileError:
         """On a conflict or an object that does not exist the cache is out of date: refresh it and reconcile at once."""
         if error.conflict or error.not_found:
             await self._handle_errors(key, self._refresh(key))
             self.queue.add(key)
-            return "Conflict"
+            return ReconcileError.CONFLICT
         logger.warning("%s; requeued after %.1f s", error, self.queue.add_rate_limited(key))
-        return "Api"
+        return ReconcileError.API
 
     async def _refresh(self, key: Key) -> None:
         cached = self.cache.resource(key)

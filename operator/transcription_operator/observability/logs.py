@@ -25,18 +25,18 @@ def log_context(key: Key, resource: Resource | None) -> Iterator[None]:
 
 
 class JsonFormatter(logging.Formatter):
-    """Write one JSON object a line: time, level, logger, message, the resource, and an exception's traceback."""
+    """Write one JSON object a line: time (RFC 3339, UTC), level, logger, message, the resource, and a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _format_time(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
             **_resource.get({}),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -50,6 +50,11 @@ class TextFormatter(logging.Formatter):
         named = _resource.get({})
         record.resource = f"[{named['namespace']}/{named['name']}] " if named else ""
         return super().format(record)
+
+
+def _format_time(record: logging.LogRecord) -> str:
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return time.replace("+00:00", "Z")
 
 
 def configure_logs(log_format: str, level: str) -> None:

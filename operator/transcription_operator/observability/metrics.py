@@ -1,5 +1,7 @@
 """Prometheus metrics. Names start with transcription_; times are in seconds. docs/observability.md describes each one."""
 
+import enum
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from transcription_api.status import Phase, Status
 
@@ -14,6 +16,16 @@ QUEUE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200)
 RUN_BUCKETS = (5, 15, 60, 300, 900, 3600, 10_800, 43_200)
 
 
+class ReconcileError(enum.Enum):
+    """Why a reconcile failed: the values of the label kind."""
+
+    NOT_LEADING = "NotLeading"  # a write was not sent, because this replica is not the leader
+    CONFLICT = "Conflict"  # an object had changed or was gone, so that the cache was out of date
+    API = "Api"  # the apiserver responded with another error
+    UNREACHABLE = "Unreachable"  # the apiserver did not respond
+    DEFECT = "Defect"  # an exception that the operator does not expect
+
+
 class Metrics:
     """The metrics and their registry. Each instance has its own registry, so that tests do not share one."""
 
@@ -24,9 +36,11 @@ class Metrics:
             "transcription_reconcile_errors", "Reconciles that failed, by kind", ["kind"], registry=self.registry
         )
         self.queue_depth = Gauge(
-            "transcription_queue_depth", "Resources that wait for a worker", registry=self.registry
+            "transcription_queue_depth", "Resources that wait to be reconciled", registry=self.registry
         )
-        self.leading = Gauge("transcription_leading", "1 on the replica that acts", registry=self.registry)
+        self.leading = Gauge(
+            "transcription_leading", "1 on the replica that is the leader, 0 on the others", registry=self.registry
+        )
         self._jobs = Gauge(
             "transcription_jobs", "Resources by phase and reason", ["phase", "reason"], registry=self.registry
         )
@@ -34,11 +48,11 @@ class Metrics:
         self._run = self._histogram("run_seconds", "First worker to the end", RUN_BUCKETS, ["phase"])
         self._audio = Counter("transcription_audio_seconds", "Audio transcribed", registry=self.registry)
 
-    def reconcile_ended(self, seconds: float, error_kind: str | None) -> None:
-        """Count a reconcile. `error_kind` is None if it did not fail."""
+    def reconcile_ended(self, seconds: float, error: ReconcileError | None) -> None:
+        """Count a reconcile. `error` is None if it did not fail."""
         self._duration.observe(seconds)
-        if error_kind is not None:
-            self._errors.labels(error_kind).inc()
+        if error is not None:
+            self._errors.labels(error.value).inc()
 
     def resource_changed(self, old: Resource | None, new: Resource | None) -> None:
         """Move a resource from one phase and reason to another. None stands for a resource that does not exist."""
