@@ -1,6 +1,6 @@
 """Writes crds/."""
 
-from hack.crd.resource import CRD, render_crd
+from hack.crd.definition import CRD, render_crd
 
 if __name__ == "__main__":
     CRD.write_text(render_crd())

@@ -1,6 +1,6 @@
 """Writes docs/reference.md, and the tables of options in docs/local.md."""
 
-from hack.crd.resource import read_crd
+from hack.crd.definition import read_crd
 from hack.docs.local import LOCAL, render_local
 from hack.docs.reference import REFERENCE, render_reference
 

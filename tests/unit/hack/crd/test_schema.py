@@ -7,7 +7,7 @@ import yaml
 from transcription_api.spec import DevicePolicy
 
 from hack.crd import immutability
-from hack.crd.resource import CRD, HEADER, render_crd
+from hack.crd.definition import CRD, HEADER, render_crd
 from hack.crd.schema import spec_schema
 
 

@@ -10,7 +10,7 @@ from hack.crd.schema import Schema, spec_schema
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds/transcriptionjobs.transcription.dev.yaml"
 # Written by hand; each says in its first lines what it holds.
-RESOURCE = Path(__file__).with_name("resource.yaml")
+DEFINITION = Path(__file__).with_name("definition.yaml")
 RULES = Path(__file__).with_name("rules.yaml")
 KUBERNETES = Path(__file__).with_name("kubernetes.yaml")
 
@@ -27,14 +27,14 @@ def read_crd() -> Schema:
 
 def render_crd() -> str:
     """The text of the file in crds/."""
-    resource = _read(RESOURCE)
-    schema = resource["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    definition = _read(DEFINITION)
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     written = schema["properties"]
     spec = spec_schema(_read(RULES), _read(KUBERNETES))
     schema["properties"] = {
         name: spec if name == "spec" else written[name] for name in ("apiVersion", "kind", "metadata", "spec", "status")
     }
-    return HEADER + yaml.dump(resource, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    return HEADER + yaml.dump(definition, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
 
 
 def _read(path: Path) -> dict[str, Any]:
