@@ -11,6 +11,7 @@ DEFAULT_BEST_OF = 5  # as the whisper command
 # Whisper's vocabularies have 51,864 tokens in English alone, 51,865 in all languages and 51,866 since large-v3.
 LAST_TOKEN = 51865
 LONGEST_AUDIO_SECONDS = 86400
+MAX_SPLIT_CHANNELS = 16  # each is a transcript of its own
 
 BATCHED_ALONE = (EngineKind.BATCHED,)
 # faster-whisper has no place for these.
@@ -171,8 +172,8 @@ class AudioSelection:
 
     channel: Channel = option(
         Channel.MIX,
-        help="mix mixes all channels to one. left is the first, right the second. split transcribes each of at most 16 on "
-        "its own, with keys as in 01.ch0.srt and 01.ch1.srt.",
+        help="mix mixes all channels to one. left is the first, right the second. split transcribes each of at most "
+        f"{MAX_SPLIT_CHANNELS} on its own, with keys as in 01.ch0.srt and 01.ch1.srt.",
     )
     clips: tuple[Clip, ...] = option(
         (),

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.codec import from_json, to_json
+from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.spec import Format
 
 # Bytes. Kubernetes keeps 4,096 of a termination message; the rest is headroom for the runtime's own words.
 TERMINATION_MESSAGE_LIMIT = 3584
 MESSAGE_LIMIT = 1024  # characters of Report.message
-# Results that a termination message surely has room for: sixteen channels in every format.
-MAX_OBJECTS = 80
+# The results of one file: every channel in every format. A test holds that a termination message has room for them.
+MAX_OBJECTS = MAX_SPLIT_CHANNELS * len(Format)
 
 
 @dataclass(frozen=True)
