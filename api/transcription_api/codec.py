@@ -1,4 +1,7 @@
-"""Dataclasses from JSON and back: snake_case fields, camelCase keys, errors that name the field, the value and what was expected."""
+"""Converts dataclasses with snake_case fields to JSON with camelCase keys, and back.
+
+Errors name the field, the value and what was expected.
+"""
 
 import dataclasses
 import enum
@@ -15,7 +18,7 @@ CAPITALS = {"url": "URL", "gpu": "GPU"}
 
 
 class InvalidFieldError(ValueError):
-    """A value that does not fit its field: `field` is its path, as in spec.source.s3.bucket."""
+    """A value does not fit its field. `field` is the field's path, as in spec.source.s3.bucket."""
 
     def __init__(self, field: str, value: object, expected: str) -> None:
         super().__init__(f"{field}: got {_shown(value)}, expected {expected}")
@@ -25,13 +28,13 @@ class InvalidFieldError(ValueError):
 
 @functools.cache
 def camel(name: str) -> str:
-    """`endpoint_url` -> `endpointURL`."""
+    """Return the JSON key of a field: `endpointURL` for `endpoint_url`."""
     first, *rest = name.split("_")
     return first + "".join(CAPITALS.get(word, word.capitalize()) for word in rest)
 
 
 def to_json(value: Any) -> Any:
-    """JSON's own types for a dataclass; absent (None) fields are left out, so that no null is ever sent to the apiserver."""
+    """Return a value in JSON's own types. A field that is None is left out, so that no null is ever sent to the API server."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         pairs = ((key, getattr(value, name)) for name, key in _fields(type(value)))
         return {key: to_json(item) for key, item in pairs if item is not None}
@@ -45,10 +48,10 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(cls: type[T], value: object, path: str = "") -> T:
-    """A dataclass from parsed JSON.
+    """Make a dataclass of parsed JSON. `path` is the path of the object, for messages.
 
     Raises:
-        InvalidFieldError: a field that is missing, unknown or of another type.
+        InvalidFieldError: A field is missing, unknown or of another type.
     """
     if not isinstance(value, Mapping):
         raise InvalidFieldError(path or cls.__name__, value, "an object")
@@ -70,7 +73,7 @@ def from_json(cls: type[T], value: object, path: str = "") -> T:
 
 @functools.cache
 def _keys(cls: Hashable) -> dict[str, tuple[str, Any]]:
-    """JSON key to field and type."""
+    """Return each field's name and type by its JSON key."""
     return {camel(name): (name, hint) for name, hint in typing.get_type_hints(cls).items()}
 
 
@@ -82,14 +85,20 @@ def _required(cls: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _fields(cls: Any) -> tuple[tuple[str, str], ...]:
-    """Field and JSON key."""
+    """Return the name and the JSON key of each field."""
     return tuple((field.name, camel(field.name)) for field in dataclasses.fields(cls))
 
 
+def without_none(hint: Any) -> Any:
+    """Return the type of a field that may be None without None, and any other type as it is."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    return hint
+
+
 def _convert(hint: Any, value: Any, path: str) -> Any:
+    hint = without_none(hint)
     origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _convert(next(arg for arg in typing.get_args(hint) if arg is not type(None)), value, path)
     if origin is tuple:
         return _sequence(typing.get_args(hint)[0], value, path)
     if origin is dict or hint is dict or hint is Any:

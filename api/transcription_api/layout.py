@@ -41,28 +41,34 @@ SOURCE_IDENTITY = ("endpoint_url", "bucket", "key")
 
 
 def stem(spec: Spec) -> str:
-    """Name of the results: the source's file name without its last extension, as the whisper command does."""
+    """Return the name of the results: the source's file name without its last extension, as the whisper command names them."""
     return PurePosixPath(spec.source.s3.key).stem
 
 
 def result_key(spec: Spec, fmt: Format, channel: int | None = None) -> str:
-    """Key of one transcript: interviews/01.wav with prefix out/ gives out/01.srt, and out/01.ch0.srt for channel 0 of a split."""
+    """Return the key of one transcript.
+
+    interviews/01.wav with the prefix out/ gives out/01.srt, and out/01.ch0.srt for the first of several channels.
+    """
     return f"{spec.destination.s3.prefix}{file_name(stem(spec), fmt, channel)}"
 
 
 def file_name(stem: str, fmt: Format, channel: int | None = None) -> str:
-    """Name of one transcript, in a bucket or a folder."""
+    """Return the name of one transcript in a bucket or a folder."""
     apart = "" if channel is None else f".ch{channel}"
     return f"{stem}{apart}.{fmt.value}"
 
 
 def report_key(spec: Spec) -> str:
-    """Key of the report, the commit marker."""
+    """Return the key of the report, which is written last and marks the result as whole."""
     return f"{spec.destination.s3.prefix}{stem(spec)}{REPORT_SUFFIX}"
 
 
 def fingerprint(spec: Spec) -> str:
-    """SHA-256 over what decides the result: with the source's ETag it says whether a result found is the one asked for."""
+    """Return a SHA-256 over all that decides the result.
+
+    Together with the source's ETag it says whether a result that is found is the one asked for.
+    """
     parts = _deciding(spec, "")
     parts["source"] = _source(spec.source.s3)
     # An absent cache was written as null by the first version.
@@ -73,7 +79,7 @@ def fingerprint(spec: Spec) -> str:
 
 
 def _deciding(part: Any, path: str) -> dict[str, Any]:
-    """The fields of a dataclass that are in the fingerprint, in JSON, recursively. `path` ends with a dot or is empty."""
+    """Return the fields of a dataclass that are in the fingerprint, as JSON. `path` ends with a dot or is empty."""
     found = {}
     for field in dataclasses.fields(part):
         value, name = getattr(part, field.name), f"{path}{field.name}"
@@ -84,7 +90,7 @@ def _deciding(part: Any, path: str) -> dict[str, Any]:
 
 
 def _source(source: S3Object) -> list[Any]:
-    """A list and not an object, as the first version wrote it. A field that is added later follows at the end."""
+    """Return the source as a list, as the first version wrote it. A field that is added later follows at the end."""
     others = {
         name: value
         for name, value in _deciding(source, "source.s3.").items()

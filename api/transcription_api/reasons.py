@@ -10,7 +10,7 @@ from transcription_api import exit_codes
 
 @dataclass(frozen=True)
 class Reason:
-    """`advice` is shown beside the message in status.failure: what to do."""
+    """Why something failed or waits. `advice` says what to do, and is shown beside the message in status.failure."""
 
     name: str
     permanent: bool

@@ -1,4 +1,7 @@
-"""What the worker tells: progress while it runs, and at the end a report, in the termination message and whole in S3."""
+"""What the worker tells the operator: its progress while it runs, and a report at the end.
+
+The report is in the termination message, and whole in S3.
+"""
 
 import dataclasses
 import json
@@ -33,7 +36,7 @@ class DeviceUsed:
 
 @dataclass(frozen=True)
 class ModelUsed:
-    """`digest` is the checkpoint file's: sha256:<hex>."""
+    """The model that was used. `digest` is that of the checkpoint file, as sha256:<hex>."""
 
     name: str
     digest: str | None = None
@@ -41,7 +44,9 @@ class ModelUsed:
 
 @dataclass(frozen=True)
 class WrittenObject:
-    """One result, as a HEAD after the write saw it. Its key is layout.result_key. `channel` from 0, for a split file.
+    """One result, as a HEAD request saw it after the write. Its key is that of layout.result_key.
+
+    `channel` counts from 0, and is None where the channels were not transcribed apart.
 
     `etag` is empty in a termination message that has no room for it.
     """
@@ -54,7 +59,7 @@ class WrittenObject:
 
 @dataclass(frozen=True)
 class QualityCounts:
-    """Segments with each flag; one segment may have several. `verdict` is good, doubtful or bad."""
+    """How many segments have each flag; one segment may have several. `verdict` is good, doubtful or bad."""
 
     verdict: str
     repetition_loops: int = 0
@@ -66,7 +71,10 @@ class QualityCounts:
 
 @dataclass(frozen=True)
 class Report:
-    """`reason` is None where the transcription is complete. Counts and seconds are of the audio asked for."""
+    """What a worker says when it ends. `reason` is None where the transcription is complete.
+
+    Counts and seconds are those of the part of the audio that was asked for.
+    """
 
     reason: str | None = None
     message: str | None = None
@@ -91,7 +99,7 @@ class Report:
 
     @property
     def rtfx(self) -> float | None:
-        """Seconds of audio transcribed in one second."""
+        """Seconds of audio that were transcribed in one second; None where that is not known."""
         if not self.audio_seconds or not self.wall_seconds:
             return None
         return self.audio_seconds / self.wall_seconds
@@ -99,7 +107,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Progress:
-    """Answer of GET /progress. `stage` is one of STAGES."""
+    """The answer to GET /progress. `stage` is one of STAGES."""
 
     stage: str
     seconds_done: float = 0.0  # of audio
@@ -114,14 +122,18 @@ STAGES = ("device", "fetch", "decode", "model", "transcribe", "write", "done")
 
 
 def failure(reason: reasons.Reason, message: str, **known: object) -> Report:
-    """A report of failure with what was known by then."""
+    """Return a report of a failure, with all that was known by then."""
     return Report(reason=reason.name, message=message[:MESSAGE_LIMIT], **known)  # type: ignore[arg-type]
 
 
 def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
-    """JSON of at most `limit` bytes: the preview goes first, then most of the message, then the results' ETags.
+    """Return the report as JSON of at most `limit` bytes.
 
-    What says whether the result is whole never goes. Raises ValueError where that alone is too much: see MAX_OBJECTS.
+    Where there is no room the preview is left out first, then most of the message, then the ETags of the results. What
+    says whether the result is whole always stays.
+
+    Raises:
+        ValueError: That alone is too long, which MAX_OBJECTS results are not.
     """
     for shorter in (report, dataclasses.replace(report, preview=None), _short(report, 200)):
         if len(encoded := _encode(to_json(shorter))) <= limit:
@@ -148,7 +160,10 @@ def _cut(text: str | None, characters: int) -> str | None:
 
 
 def parse_report(text: str | bytes) -> Report | None:
-    """A report from a termination message; None where it holds none (the kubelet's or the runtime's own words, or cut off)."""
+    """Read a report from a termination message.
+
+    Returns None where the message holds none: it is the kubelet's or the runtime's own, or was cut off.
+    """
     try:
         value = json.loads(text)
     except ValueError:
@@ -161,5 +176,5 @@ def parse_report(text: str | bytes) -> Report | None:
 
 
 def _from_row(row: list[object]) -> dict[str, object]:
-    """A result of which there was no room to tell more."""
+    """Return the result that a row stands for, in a report that had no room for more."""
     return dict(zip(("format", "size", "channel"), row, strict=False)) | {"etag": ""}

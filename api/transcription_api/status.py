@@ -1,4 +1,4 @@
-"""status of a TranscriptionJob: bounded, whatever the audio's length."""
+"""The status of a TranscriptionJob. Its size is bounded, whatever the length of the audio."""
 
 import enum
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ MAX_RESULTS = 128  # more than a worker can have written: see report.MAX_OBJECTS
 
 
 class Phase(enum.Enum):
-    """One word for people; machines wait for conditions."""
+    """How far a resource is, in one word for people. Programs wait for conditions instead."""
 
     PENDING = "Pending"  # accepted; no pod has started
     RUNNING = "Running"
@@ -19,7 +19,7 @@ class Phase(enum.Enum):
 
 
 class ConditionType(enum.Enum):
-    """Conditions, each with observedGeneration and a reason of reasons.py."""
+    """The conditions of a resource. Each has an observedGeneration and a reason of `reasons`."""
 
     ACCEPTED = "Accepted"
     RUNNING = "Running"
@@ -31,7 +31,7 @@ class ConditionType(enum.Enum):
 
 @dataclass(frozen=True)
 class Condition:
-    """As metav1.Condition. `status` is True, False or Unknown."""
+    """A condition as Kubernetes' metav1.Condition has it. `status` is True, False or Unknown."""
 
     type: str
     status: str
@@ -63,7 +63,7 @@ class ResultObject:
 
 @dataclass(frozen=True)
 class ProgressStatus:
-    """Copied from the worker at most every 10 s."""
+    """The worker's progress, which is copied at most every 10 s."""
 
     stage: str
     percent: int | None = None
@@ -75,7 +75,7 @@ class ProgressStatus:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why, and what to do. `exit_code` is the worker's, where a worker ran."""
+    """Why a resource failed, and what to do. `exit_code` is the worker's, where a worker ran."""
 
     reason: str
     message: str
@@ -85,7 +85,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Status:
-    """All fields but the phase come and go; times are RFC 3339, UTC."""
+    """What happened to a resource. All fields but the phase may be absent. Times are in RFC 3339 and UTC."""
 
     observed_generation: int | None = None
     phase: Phase | None = None

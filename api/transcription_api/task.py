@@ -10,7 +10,7 @@ from transcription_api.spec import Spec, parse_spec
 
 @dataclass(frozen=True)
 class Task:
-    """`spec` is the resource's own, so that both sides read it with the same code."""
+    """What one worker is to do. `spec` is the resource's own, so that both sides read it with the same code."""
 
     namespace: str
     name: str
@@ -18,15 +18,23 @@ class Task:
     spec: dict[str, Any]
 
     def parsed(self) -> Spec:
-        """Raises codec.InvalidFieldError."""
+        """Return the spec of the task.
+
+        Raises:
+            codec.InvalidFieldError: A field of the spec does not fit.
+        """
         return parse_spec(self.spec)
 
 
 def encode_task(task: Task) -> str:
-    """One line of JSON with sorted keys: the same task gives the same pod."""
+    """Return one line of JSON with sorted keys, so that the same task gives the same pod."""
     return json.dumps(to_json(task), sort_keys=True, separators=(",", ":"))
 
 
 def parse_task(text: str) -> Task:
-    """Raises ValueError (InvalidFieldError among them)."""
+    """Read a task from JSON.
+
+    Raises:
+        ValueError: The text is no JSON, or a field does not fit (codec.InvalidFieldError).
+    """
     return from_json(Task, json.loads(text), "task")

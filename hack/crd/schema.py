@@ -2,13 +2,12 @@
 
 import dataclasses
 import enum
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from transcription_api.codec import camel, to_json
+from transcription_api.codec import camel, to_json, without_none
 from transcription_api.options import Bounds, Option, option_of
 from transcription_api.spec import Destination, Source, Spec
 
@@ -41,7 +40,7 @@ class Handwritten:
 
 
 def spec_schema(rules: Mapping[str, list[Schema]], kubernetes: Mapping[str, Schema]) -> Schema:
-    """The schema of .spec.
+    """Return the schema of .spec.
 
     Raises:
         ValueError: A path of the handwritten files leads to no field.
@@ -72,7 +71,7 @@ def _object(cls: Any, path: str, handwritten: Handwritten, part_help: Mapping[st
 
 def _field(field: "dataclasses.Field[Any]", option: Option, hint: Any, path: str, handwritten: Handwritten) -> Schema:
     default = _stored(_default(field))
-    value = _value(_bare(hint), option, path, handwritten)
+    value = _value(without_none(hint), option, path, handwritten)
     # The default stands before what may be long.
     head = {key: value.pop(key) for key in ("type", "format", "x-kubernetes-list-type") if key in value}
     told = {} if default is None else {"default": default}
@@ -123,13 +122,6 @@ def _keywords(bounds: Bounds) -> Schema:
 
 def _rules(path: str, handwritten: Handwritten) -> Schema:
     return {immutability.RULES: list(handwritten.rules[path])} if path in handwritten.rules else {}
-
-
-def _bare(hint: Any) -> Any:
-    """The hint without None."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    return hint
 
 
 def _default(field: "dataclasses.Field[Any]") -> Any:

@@ -5,7 +5,6 @@ import dataclasses
 import enum
 import importlib.util
 import re
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from transcription_api import languages, names, report
-from transcription_api.codec import camel, to_json
+from transcription_api.codec import camel, to_json, without_none
 from transcription_api.spec import Destination, Source, Spec, parse_spec
 from transcription_api.status import MAX_RESULTS, ConditionType, Status
 
@@ -33,18 +32,11 @@ SMALLEST = {
 }
 
 
-def bare(hint: Any) -> Any:
-    """The hint without None."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    return hint
-
-
 def pairs(cls: Any, schema: Schema, path: str) -> Iterator[tuple[str, Any, Schema]]:
     """Every dataclass reachable from `cls` with the schema of its object."""
     yield path, cls, schema
     for name, hint in typing.get_type_hints(cls).items():
-        inner, child = bare(hint), schema["properties"].get(camel(name), {})
+        inner, child = without_none(hint), schema["properties"].get(camel(name), {})
         if typing.get_origin(inner) is tuple:
             inner, child = typing.get_args(inner)[0], child.get("items", {})
         if dataclasses.is_dataclass(inner):
@@ -106,7 +98,7 @@ def test_the_schema_requires_what_the_shared_type_requires(cls: Any, schema: Sch
 @EVERY_OBJECT
 def test_the_schema_has_the_types_and_enumerations_of_the_shared_type(cls: Any, schema: Schema) -> None:
     for name, hint in typing.get_type_hints(cls).items():
-        field, inner = schema["properties"][camel(name)], bare(hint)
+        field, inner = schema["properties"][camel(name)], without_none(hint)
         if typing.get_origin(inner) is tuple:
             assert field["type"] == "array", name
             inner, field = typing.get_args(inner)[0], field["items"]

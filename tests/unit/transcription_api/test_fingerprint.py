@@ -2,13 +2,12 @@
 
 import dataclasses
 import enum
-import types
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from transcription_api.codec import to_json
+from transcription_api.codec import to_json, without_none
 from transcription_api.layout import FIELDS_OUTSIDE_FINGERPRINT, fingerprint
 from transcription_api.spec import Spec, parse_spec
 
@@ -16,16 +15,9 @@ SAMPLES: dict[Any, tuple[Any, Any]] = {str: ("a", "b"), int: (1, 2), float: (0.5
 SAMPLES[Any] = ({"a": "b"}, {"c": "d"})
 
 
-def bare(hint: Any) -> Any:
-    """The hint without None."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    return hint
-
-
 def sample(hint: Any, number: int = 0) -> Any:
     """One of two values of a type. In a dataclass every field has a value, even where it may be absent."""
-    hint, origin = bare(hint), typing.get_origin(bare(hint))
+    hint, origin = without_none(hint), typing.get_origin(without_none(hint))
     if dataclasses.is_dataclass(hint):
         made: Any = hint
         return made(**{name: sample(inner) for name, inner in typing.get_type_hints(hint).items()})
@@ -41,7 +33,7 @@ def sample(hint: Any, number: int = 0) -> Any:
 def changes(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The path of each field of a dataclass, at every depth, and the dataclass with that field alone changed."""
     for name, hint in typing.get_type_hints(type(part)).items():
-        value, inner = getattr(part, name), bare(hint)
+        value, inner = getattr(part, name), without_none(hint)
         listed = isinstance(value, tuple) and dataclasses.is_dataclass(value[0])
         if listed or dataclasses.is_dataclass(inner):
             for where, changed in changes(value[0] if listed else value, f"{path}{name}."):

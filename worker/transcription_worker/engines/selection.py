@@ -34,7 +34,7 @@ class EngineFactory:
 
 
 def refuse(kind: EngineKind, options: Options, device: DeviceUsed) -> None:
-    """Refuses what the engine or the device cannot do, before anything is fetched.
+    """Refuse what the engine or the device cannot do, before anything is fetched.
 
     Raises:
         WorkerError: EngineNotInstalled; EngineUnsuitable, which names the field that the engine cannot do.

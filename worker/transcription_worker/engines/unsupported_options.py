@@ -36,7 +36,7 @@ class Refusal:
 
 
 def refuse_unsupported(options: Options, engine: EngineKind, accepted: Mapping[str, Accepted] | None = None) -> None:
-    """Refuses what the engine does not have.
+    """Refuse what the engine does not have.
 
     Args:
         options: The options of one file.

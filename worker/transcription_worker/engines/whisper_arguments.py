@@ -16,7 +16,7 @@ COMMAND_TEMPERATURES = tuple(float(step) for step in np.arange(0.0, 1.0 + 1e-6, 
 
 
 def refuse_language(multilingual: bool, language: str | None) -> None:
-    """Refuses another language than English for a model of English alone, which would write what looks like English.
+    """Refuse another language than English for a model of English alone, which would write what looks like English.
 
     Raises:
         WorkerError: ModelInvalid.
@@ -27,7 +27,7 @@ def refuse_language(multilingual: bool, language: str | None) -> None:
 
 
 def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
-    """Keyword arguments of whisper.transcribe with the defaults of its command.
+    """Return the keyword arguments of whisper.transcribe, with the defaults of its command.
 
     Args:
         options: The options of one file.
@@ -51,7 +51,7 @@ def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
 
 
 def _greedy(decoding: Decoding) -> bool:
-    """One beam ends with the tokens of the greedy decoder, which is quicker."""
+    """Whether the greedy decoder, which is quicker, gives the same tokens as beam search: it does with one beam."""
     return decoding.beam_size == 1 and round(decoding.patience or 1.0) == 1
 
 

@@ -3,14 +3,13 @@
 import dataclasses
 import enum
 import re
-import types
 import typing
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from transcription_api.codec import camel
+from transcription_api.codec import camel, without_none
 from transcription_api.languages import CODES
 from transcription_api.options import Option, options_of
 from transcription_api.spec import (
@@ -96,12 +95,12 @@ def _flag(part: str, name: str, hint: Any, option: Option) -> Flag:
     cls = PARTS[part]
     changes = CHANGES.get((cls, name), {})
     default = getattr(cls(), name)
-    bare, optional = _bare(hint)
+    bare = without_none(hint)
     choices = tuple(member.value for member in bare) if _is_enum(bare) else ()
     return Flag(
         name=_name(part, name, option),
         help=in_flags(" ".join(filter(None, (option.help, changes.get("note"), PART_NOTES.get(part))))),
-        type=str if choices else _read(bare, option, changes.get("none", optional)),
+        type=str if choices else _read(bare, option, changes.get("none", bare is not hint)),
         default=changes.get("default", _shown(default)),
         choices=choices,
     )
@@ -113,7 +112,7 @@ def _name(part: str, name: str, option: Option) -> str:
 
 
 def _read(hint: Any, option: Option, none: bool) -> Read:
-    """What reads a value of the field's type, within the field's bounds. `none`: the text None is a value too."""
+    """Return a reader of the field's type within the field's bounds. With `none` the text None is read as no value."""
     if hint is int:
         return values.whole(int(_bound(option.minimum)), int(_bound(option.maximum)), none=none)
     if hint is float:
@@ -137,19 +136,12 @@ def _bound(bound: float | None) -> float:
     return bound
 
 
-def _bare(hint: Any) -> tuple[Any, bool]:
-    """The type without None, and whether None was allowed."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(arg for arg in typing.get_args(hint) if arg is not type(None)), True
-    return hint, False
-
-
 def _is_enum(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, enum.Enum)
 
 
 def _shown(default: Any) -> Any:
-    """The default as it would be typed. An empty list is no value at all."""
+    """Return the default as it would be typed; None for an empty list, which is no value at all."""
     if isinstance(default, enum.Enum):
         return default.value
     if isinstance(default, tuple):
@@ -158,7 +150,7 @@ def _shown(default: Any) -> Any:
 
 
 def _fields(part: str) -> list[tuple[str, Any, Option]]:
-    """Name, type and option of each field that is a flag."""
+    """Return the name, the type and the option of each field that is a flag."""
     hints, options = typing.get_type_hints(PARTS[part]), options_of(PARTS[part])
     return [(name, hints[name], option) for name, option in options.items() if (PARTS[part], name) not in LEFT_OUT]
 
@@ -174,7 +166,7 @@ CAMEL_CASE = {path.split(".")[1]: flag for path, flag in SPELLINGS.items() if no
 
 
 def in_flags(text: str) -> str:
-    """A field's help with the names of flags in place of the fields'."""
+    """Return a field's help with the names of flags in place of the names of fields."""
     known = SPELLINGS | CAMEL_CASE
     return re.sub(r"\b[a-zA-Z]+(?:\.[a-zA-Z]+)?\b", lambda word: known.get(word[0], word[0]), text)
 
@@ -186,19 +178,19 @@ FLAGS: Mapping[Any, Mapping[str, Flag]] = {
 
 
 def given_part(cls: type[T], given: Namespace) -> T:
-    """A part of the spec from the flags that stand for its fields. Where a flag has no value the field's default is taken."""
+    """Return a part of the spec from the flags that stand for its fields, with a field's default where its flag has no value."""
     hints = typing.get_type_hints(cls)
     read = {name: getattr(given, flag.dest) for name, flag in FLAGS[cls].items()}
     return cls(**{name: _converted(hints[name], value) for name, value in read.items() if value is not None})
 
 
 def _converted(hint: Any, value: Any) -> Any:
-    bare, _ = _bare(hint)
+    bare = without_none(hint)
     return bare(value) if _is_enum(bare) else value
 
 
 def field_flag(cls: Any, name: str) -> Flag:
-    """A flag that stands for a field of the spec itself whose type is an enum, such as task."""
+    """Return the flag that stands for a field of the spec itself whose type is an enum, such as task."""
     default: Any = next(field.default for field in dataclasses.fields(cls) if field.name == name)
     choices = tuple(member.value for member in type(default))
     return Flag(name, options_of(cls)[name].help, default=default.value, choices=choices)

@@ -86,7 +86,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """FILE and every option of GROUPS."""
+    """Add FILE and every option of GROUPS to the parser."""
     parser.add_argument("file", nargs="+", type=Path, metavar="FILE", help="audio or video, or a folder of it")
     for title, flags in GROUPS.items():
         group = parser.add_argument_group(title)
@@ -110,7 +110,10 @@ def _add(group: Any, flag: Flag) -> None:
 
 
 def spell_with_dashes(words: list[str]) -> list[str]:
-    """--output_dir as --output-dir: whisper's command spells with underscores. Nothing after -- is an option."""
+    """Return the words with --output_dir as --output-dir, because whisper's command spells its options with underscores.
+
+    What follows -- is no option and stays.
+    """
     end = words.index("--") if "--" in words else len(words)
     return [_spelled(word) for word in words[:end]] + words[end:]
 
@@ -125,7 +128,7 @@ OPTIONS = {"model.name": "--model"}
 
 
 def in_options(error: WorkerError) -> str:
-    """Reason and message, with the options of this command in place of a spec's fields."""
+    """Return the error's reason and message, with options of this command in place of fields of a spec."""
     message = re.sub(r"spec(?:\.\w+)+", _option_of, error.message)
     return f"{error.reason.name}: {message}"
 

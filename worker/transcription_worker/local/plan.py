@@ -1,4 +1,4 @@
-"""What the local command was asked for: its options joined, and what contradicts itself refused."""
+"""What the local command is asked for: its options joined to a plan, and contradictions between them refused."""
 
 import argparse
 import dataclasses
@@ -38,7 +38,7 @@ ENGLISH_ALONE = ".en"
 
 @dataclass(frozen=True)
 class Plan:
-    """`batch` and `threads`: None for as many as there is room for. `options` are of every file."""
+    """What the command does. `batch` and `threads` are None for as many as there is room for; `options` hold for every file."""
 
     files: tuple[Path, ...]
     output_dir: Path
@@ -57,7 +57,11 @@ class Plan:
 
 
 def make_plan(given: argparse.Namespace) -> Plan:
-    """Raises ValueError with the option, its value and what was expected."""
+    """Return the plan for parsed arguments.
+
+    Raises:
+        ValueError: Two options contradict each other. The message has the option, its value and what was expected.
+    """
     for wrong in contradictions(given):
         raise ValueError(wrong)
     audio = given_part(AudioSelection, given)
@@ -87,7 +91,7 @@ def make_plan(given: argparse.Namespace) -> Plan:
 
 
 def whisper_cache() -> Path:
-    """Where openai-whisper keeps its downloads: what it has fetched is not fetched again."""
+    """Return the folder where openai-whisper keeps its downloads, so that what it has fetched is not fetched again."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME", "/")) / ".cache")
     return Path(base) / "whisper"
 
@@ -107,12 +111,12 @@ def _decoding(given: argparse.Namespace) -> Decoding:
 
 
 def _counted(value: int | None, default: int) -> int | None:
-    """whisper's None is greedy: one beam, one sample. The default is the spec's own, so that nobody takes it for a wish."""
+    """Return the count for the spec. whisper's None means one beam or sample; its default is left to the spec's own."""
     return None if value == default else value or 1
 
 
 def temperatures(first: float, step: float | None) -> tuple[float, ...]:
-    """As whisper's command counts them up, in its own floats."""
+    """Return the temperatures that whisper's command counts up, with its rounding errors."""
     return (first,) if step is None else tuple(float(value) for value in np.arange(first, 1.0 + 1e-6, step))
 
 
@@ -127,7 +131,10 @@ def _precision(given: argparse.Namespace) -> Precision:
 
 
 def contradictions(given: argparse.Namespace) -> Iterator[str]:
-    """Sentences with the option, its value and what was expected; the rules of the resource's schema."""
+    """Yield a sentence for each contradiction, with the option, its value and what was expected.
+
+    The rules are those of the resource's schema: see hack/crd/rules.yaml.
+    """
     yield from _of_model(given)
     yield from _of_language(given)
     yield from _of_words(given)

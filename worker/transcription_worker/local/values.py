@@ -1,4 +1,7 @@
-"""Values of the local command's options, read as openai-whisper's command reads them."""
+"""Readers of the local command's values, which read as openai-whisper's command does.
+
+Each raises argparse.ArgumentTypeError with the text and what was expected.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -12,7 +15,7 @@ ALL_FORMATS = "all"
 
 
 def number(low: float, high: float, *, none: bool = False) -> Callable[[str], float | None]:
-    """A type for argparse: from `low` to `high`, and None where that is allowed."""
+    """Return a reader of numbers from `low` to `high`. With `none` the text None is read as no value."""
 
     def parse(text: str) -> float | None:
         if none and text == NONE:
@@ -29,7 +32,7 @@ def number(low: float, high: float, *, none: bool = False) -> Callable[[str], fl
 
 
 def whole(low: int, high: int, *, none: bool = False) -> Callable[[str], int | None]:
-    """As number, without fractions."""
+    """Return a reader of whole numbers from `low` to `high`. With `none` the text None is read as no value."""
 
     def parse(text: str) -> int | None:
         if none and text == NONE:
@@ -42,14 +45,14 @@ def whole(low: int, high: int, *, none: bool = False) -> Callable[[str], int | N
 
 
 def truth(text: str) -> bool:
-    """True or False, as whisper's command writes them; true and false too."""
+    """Read True or False, as whisper's command writes them, in any case."""
     if text.lower() not in ("true", "false"):
         raise _wrong(text, "True or False")
     return text.lower() == "true"
 
 
 def language(text: str) -> str | None:
-    """A code or an English name, in any case; None for auto."""
+    """Read a language's code or its English name, in any case, as its code. auto gives None."""
     lowered = text.lower()
     if lowered in ("auto", NONE.lower()):
         return None
@@ -65,7 +68,7 @@ def language(text: str) -> str | None:
 
 
 def language_code(text: str) -> str:
-    """A language that must be named."""
+    """Read a language's code or its English name as its code; auto is refused."""
     code = language(text)
     if code is None:
         raise _wrong(text, "a language's code or English name")
@@ -73,12 +76,12 @@ def language_code(text: str) -> str:
 
 
 def languages(text: str) -> tuple[str, ...]:
-    """Separated by commas."""
+    """Read languages that are separated by commas, as their codes."""
     return tuple(language_code(part.strip()) for part in text.split(","))
 
 
 def formats(text: str) -> tuple[Format, ...]:
-    """One, several separated by commas, or all."""
+    """Read one format, several that are separated by commas, or all."""
     if text == ALL_FORMATS:
         return tuple(Format)
     known = {fmt.value: fmt for fmt in Format}
@@ -89,7 +92,7 @@ def formats(text: str) -> tuple[Format, ...]:
 
 
 def tokens(text: str) -> tuple[int, ...]:
-    """Numbers of tokens separated by commas; nothing at all for none."""
+    """Read the numbers of tokens, separated by commas. An empty text gives none."""
     try:
         return tuple(int(part) for part in text.split(",")) if text.strip() else ()
     except ValueError:
@@ -97,7 +100,10 @@ def tokens(text: str) -> tuple[int, ...]:
 
 
 def clips(text: str) -> tuple[Clip, ...]:
-    """start,end,start,end,... in seconds, ascending; the last end may be left out. 0 alone: all of the audio."""
+    """Read clips as start,end,start,end,... in seconds and in ascending order.
+
+    The last end may be left out. 0 alone stands for all of the audio and gives no clips.
+    """
     try:
         points = [float(part) for part in text.split(",")] if text.strip() else []
     except ValueError:

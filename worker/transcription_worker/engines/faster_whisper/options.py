@@ -29,7 +29,7 @@ NAMES = {"logprob_threshold": "log_prob_threshold"}
 
 
 def refuse_options(options: Options) -> None:
-    """Refuses what faster-whisper does not have.
+    """Refuse what faster-whisper does not have.
 
     Raises:
         WorkerError: EngineUnsuitable, with the first field that faster-whisper cannot honour.
@@ -38,7 +38,7 @@ def refuse_options(options: Options) -> None:
 
 
 def sequential_arguments(options: Options, start_of_transcript: int) -> dict[str, Any]:
-    """The keyword arguments of WhisperModel.transcribe, but for the language."""
+    """Return the keyword arguments of WhisperModel.transcribe, but for the language."""
     decoding = options.decoding
     return _shared(options, LongForm.SEQUENTIAL, start_of_transcript) | {
         "temperature": list(decoding.temperatures),
@@ -48,7 +48,7 @@ def sequential_arguments(options: Options, start_of_transcript: int) -> dict[str
 
 
 def batched_arguments(options: Options, start_of_transcript: int, batch: int) -> dict[str, Any]:
-    """The keyword arguments of BatchedInferencePipeline.transcribe, but for the language. `batch` is in pieces."""
+    """Return the keyword arguments of BatchedInferencePipeline.transcribe, but for the language. `batch` is in pieces."""
     return _shared(options, LongForm.CHUNKED, start_of_transcript) | {
         "temperature": list(ONE_TEMPERATURE),
         "batch_size": batch,

@@ -1,1 +1,1 @@
-"""Result files: json, txt, srt, vtt and tsv."""
+"""The result files: one row of `writers.FORMATS` for each format."""

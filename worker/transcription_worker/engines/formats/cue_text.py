@@ -1,7 +1,7 @@
-"""Text that cannot break the file it is written to. Text that holds nothing of the kind is not touched.
+"""Makes text safe for the file it is written to. Text that could not break the file stays as it is.
 
-WebVTT: https://www.w3.org/TR/webvtt1/ (6.4 the text of a cue). SRT has no specification and no way to escape: what counts
-is what its readers take for the end of a cue.
+WebVTT: https://www.w3.org/TR/webvtt1/ (6.4 describes the text of a cue). SRT has no specification and no way to escape, so
+what counts there is what its readers take for the end of a cue.
 """
 
 import html
@@ -34,28 +34,31 @@ _NUMBER_OVER_TIME = re.compile(
 
 
 def hold_markup(result: Result) -> Result:
-    """For render_vtt_text, before the writer has broken lines: every < and & is held by one other character."""
+    """Return the result with one other character in place of each < and &, which render_vtt_text puts back escaped.
+
+    So they have the width of one character while the writer breaks lines.
+    """
     return _translated(result, _HOLDING)
 
 
 def clean(result: Result) -> Result:
-    """Line ends are newlines; controls are spaces."""
+    """Return the result with a newline for each line end and a space for each control character."""
     return _translated(result, _NO_TEXT)
 
 
 def flatten(result: Result) -> Result:
-    """As clean, with no newline inside a text."""
+    """Return the result with a space for each line end and each control character."""
     return _translated(result, _ONE_LINE)
 
 
 def render_vtt_text(text: str) -> str:
-    """A cue's text: what it says is what a reader shows."""
+    """Return the text of a WebVTT cue, escaped so that a reader shows what the text says."""
     text = _REFERENCE.sub(_escaped_reference, _without_ends(text))
     return text.replace(_HELD_LESS, "&lt;").replace(_HELD_AND, "&")
 
 
 def render_srt_text(text: str) -> str:
-    """A cue's text. Markup stays as it is: no way of escaping it is read by all.
+    """Return the text of an SRT cue. Markup stays as it is, because no way of escaping it is read by all readers.
 
     A line that is a number, above one that begins like a time, is taken for the next cue: the two become one.
     """
@@ -63,12 +66,12 @@ def render_srt_text(text: str) -> str:
 
 
 def _without_ends(text: str) -> str:
-    """Neither a blank line nor an arrow, each of which ends a cue."""
+    """Return the text without blank lines and arrows, each of which ends a cue."""
     return _ARROW.sub("->", "\n".join(line for line in text.split("\n") if line.strip()))
 
 
 def _escaped_reference(match: re.Match[str]) -> str:
-    """AT&T is shown as it stands; &lt; would be shown as <."""
+    """Return a character reference escaped if a reader would resolve it, as &lt;. AT&T is none and stays."""
     plain = f"&{match[1]}"
     return f"&amp;{match[1]}" if html.unescape(plain) != plain else plain
 

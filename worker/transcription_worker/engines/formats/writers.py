@@ -1,4 +1,4 @@
-"""Result files, by openai-whisper's own writers, of text that cannot break them."""
+"""Renders transcripts as result files with openai-whisper's own writers, safe from text that would break a file."""
 
 import dataclasses
 import io
@@ -30,7 +30,7 @@ class FormatWriter:
 
 
 def render_format(transcript: Transcript, fmt: Format, subtitles: Subtitles = AS_SPOKEN) -> bytes:
-    """The bytes that the whisper command writes for the same result and options, in UTF-8.
+    """Return the bytes that the whisper command writes for the same result and options, in UTF-8.
 
     They differ where the text would break the file: see docs/adr/0031. `subtitles` applies to srt and vtt alone.
     """
@@ -39,7 +39,7 @@ def render_format(transcript: Transcript, fmt: Format, subtitles: Subtitles = AS
 
 
 def _render_json(result: Result, _: Subtitles) -> bytes:
-    """Numbers that JSON has no word for are null."""
+    """Return JSON in which infinity and NaN, which JSON does not have, are null."""
     try:
         return json.dumps(result, allow_nan=False).encode()
     except ValueError:
@@ -83,7 +83,7 @@ def _cues(writer: Any, result: Result, subtitles: Subtitles, render_text: Callab
 
 
 def _with_words_in_all(result: Result) -> Result:
-    """Without lists of words unless all segments have one.
+    """Return the result without lists of words unless all segments have one.
 
     whisper.transcribe gives a segment whose text it empties a list of words, whether words were asked for or not. The
     writers then expect words in the other segments too.
@@ -95,7 +95,7 @@ def _with_words_in_all(result: Result) -> Result:
 
 
 def _writer(name: str) -> Any:
-    """openai-whisper's own writer of a format."""
+    """Return openai-whisper's own writer of a format."""
     return whisper.utils.get_writer(name, "")
 
 
