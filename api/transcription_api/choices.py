@@ -53,7 +53,7 @@ class LongForm(enum.Enum):
     """How a file longer than one window of 30 s is read."""
 
     SEQUENTIAL = "sequential"  # openai-whisper's text: each window begins where the last one's speech ended
-    CHUNKED = "chunked"  # cut at silences into pieces that are decoded side by side
+    CHUNKED = "chunked"  # cut at silences into chunks that are decoded side by side
 
 
 class Channel(enum.Enum):

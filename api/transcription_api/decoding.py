@@ -146,7 +146,7 @@ class Decoding:
         LongForm.SEQUENTIAL,
         missing_values={EngineKind.OPENAI_WHISPER: (LongForm.CHUNKED,)},
         help="sequential gives openai-whisper's text, each window begins where the last one's speech ended. chunked cuts at "
-        "silences into pieces of 30 s at most, decoded side by side without the text before, whatever "
+        "silences into chunks of 30 s at most, decoded side by side without the text before, whatever "
         "conditionOnPreviousText says.",
     )
 

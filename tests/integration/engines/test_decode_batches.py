@@ -155,7 +155,7 @@ def test_all_attention_is_computed_in_the_context_that_the_backend_gives(
     seen = set[tuple[str, bool]]()
 
     @contextlib.contextmanager
-    def within() -> Iterator[None]:
+    def attention_context() -> Iterator[None]:
         inside.append("here")
         yield
         inside.pop()
@@ -172,7 +172,7 @@ def test_all_attention_is_computed_in_the_context_that_the_backend_gives(
     monkeypatch.setattr(
         model_runner,
         "choose_backend",
-        lambda *_: Backend(cross_attention=FeatureCrossAttention, attention_context=within),
+        lambda *_: Backend(cross_attention=FeatureCrossAttention, attention_context=attention_context),
     )
     parts = {(ModelRunner, "encode"), (Decoder, "prefill"), (Decoder, "step"), (Decoder, "forward")}
     for owner, name in parts:

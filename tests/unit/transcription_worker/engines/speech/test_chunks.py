@@ -33,9 +33,9 @@ def stretches(*seconds: tuple[float, float]) -> list[SpeechSpan]:
     return [SpeechSpan(round(start * SECONDS), round(end * SECONDS)) for start, end in seconds]
 
 
-def inside(pieces: list[Chunk], utterance: Utterance) -> bool:
-    """One of the pieces holds all of it."""
-    return any(piece.start <= utterance.start and utterance.end <= piece.end for piece in pieces)
+def inside(chunks: list[Chunk], utterance: Utterance) -> bool:
+    """One of the chunks holds all of it."""
+    return any(chunk.start <= utterance.start and utterance.end <= chunk.end for chunk in chunks)
 
 
 # --- joining stretches of speech
@@ -45,12 +45,12 @@ def test_no_speech_is_no_piece() -> None:
     assert merge_speech([], 0, 100) == []
 
 
-def test_a_piece_keeps_a_margin_around_speech_within_its_range() -> None:
+def test_a_chunk_keeps_a_margin_around_speech_within_its_range() -> None:
     assert merge_speech(stretches((5, 8)), 0, 20 * SECONDS) == [Chunk(4.7, 8.3)]
     assert merge_speech(stretches((5, 8)), 490, 810) == [Chunk(4.9, 8.1)]
 
 
-def test_what_fits_a_window_is_one_piece_whatever_the_silence_in_it() -> None:
+def test_what_fits_a_window_is_one_chunk_whatever_the_silence_in_it() -> None:
     assert merge_speech(stretches((0.5, 2), (27, 29.5)), 0, 60 * SECONDS) == [Chunk(0.2, 29.8)]
 
 
@@ -60,15 +60,15 @@ def test_a_short_silence_is_cut_in_its_middle_and_a_long_one_left_out() -> None:
     assert long == [Chunk(0, 20.3), Chunk(23.7, 45)]
 
 
-def test_the_longest_silence_is_cut_where_the_number_of_pieces_stays() -> None:
+def test_the_longest_silence_is_cut_where_the_number_of_chunks_stays() -> None:
     speech = stretches((0, 10), (10.2, 18), (18.5, 27), (27.1, 40))
     assert merge_speech(speech, 0, 40 * SECONDS) == [Chunk(0, 18.25), Chunk(18.25, 40)]
 
 
-def test_a_piece_more_is_worth_a_pause_between_sentences() -> None:
-    # Two pieces could only be cut in silences of a hundredth of a second.
+def test_a_chunk_more_is_worth_a_pause_between_sentences() -> None:
+    # Two chunks could only be cut in silences of a hundredth of a second.
     speech = stretches((0, 15), (16, 29), (29.01, 45), (46, 60))
-    assert [piece.end for piece in merge_speech(speech, 0, 60 * SECONDS)] == [15.3, 45.3, 60]
+    assert [chunk.end for chunk in merge_speech(speech, 0, 60 * SECONDS)] == [15.3, 45.3, 60]
 
 
 def test_stretches_that_touch_are_cut_where_they_touch() -> None:
@@ -76,26 +76,26 @@ def test_stretches_that_touch_are_cut_where_they_touch() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_pieces_of_any_speech_hold_all_of_it_once_and_fit_a_window(seed: int) -> None:
+def test_chunks_of_any_speech_hold_all_of_it_once_and_fit_a_window(seed: int) -> None:
     draw = np.random.default_rng(seed)
     lengths = draw.integers(5, 1200, size=200)
     gaps = np.where(draw.random(200) < 0.1, draw.integers(500, 4000, size=200), draw.integers(10, 200, size=200))
     ends = np.cumsum(lengths + gaps)
     speech = [SpeechSpan(int(end - length), int(end)) for end, length in zip(ends, lengths, strict=True)]
-    pieces = merge_speech(speech, 0, int(ends[-1]))
-    assert all(0 < round((piece.end - piece.start) * SECONDS) <= MAX_CHUNK for piece in pieces)
-    assert all(before.end <= after.start for before, after in itertools.pairwise(pieces))
+    chunks = merge_speech(speech, 0, int(ends[-1]))
+    assert all(0 < round((chunk.end - chunk.start) * SECONDS) <= MAX_CHUNK for chunk in chunks)
+    assert all(before.end <= after.start for before, after in itertools.pairwise(chunks))
     held = [
-        [one for one in speech if piece.start * SECONDS <= one.start and one.end <= piece.end * SECONDS]
-        for piece in pieces
+        [one for one in speech if chunk.start * SECONDS <= one.start and one.end <= chunk.end * SECONDS]
+        for chunk in chunks
     ]
     assert [one for part in held for one in part] == speech
-    # A better cut may cost half a piece.
-    assert len(pieces) <= 1.5 * greedy(speech)
+    # A better cut may cost half a chunk.
+    assert len(chunks) <= 1.5 * greedy(speech)
 
 
 def greedy(speech: list[SpeechSpan]) -> int:
-    """The fewest pieces that hold all stretches."""
+    """The fewest chunks that hold all stretches."""
     count, begin = 0, -(10**9)
     for one in speech:
         if one.end + PADDING - begin > MAX_CHUNK:
@@ -149,17 +149,17 @@ def test_speech_is_found_in_every_thread_and_in_inference_mode_alike() -> None:
     assert all(one == found[0] for one in found)
 
 
-# --- pieces of audio
+# --- chunks of audio
 
 
 @pytest.mark.parametrize("language", ["en", "pt"])
 @pytest.mark.parametrize("seed", [41, 42, 43])
 def test_every_utterance_lies_in_one_piece(language: str, seed: int) -> None:
     samples, utterances = speak(language, seed, 180)
-    pieces = find_chunks(InMemory(samples))
-    assert [one.text for one in utterances if not inside(pieces, one)] == []
-    assert all(piece.end - piece.start <= 30 for piece in pieces)
-    assert len(pieces) <= 8  # six windows of 30 s would hold it
+    chunks = find_chunks(InMemory(samples))
+    assert [one.text for one in utterances if not inside(chunks, one)] == []
+    assert all(chunk.end - chunk.start <= 30 for chunk in chunks)
+    assert len(chunks) <= 8  # six windows of 30 s would hold it
 
 
 @pytest.mark.parametrize("level", [-50, -65])
@@ -186,21 +186,21 @@ def test_sound_without_speech_has_no_piece(sound: Samples) -> None:
 def test_silence_is_left_out() -> None:
     samples, utterances = speak("en", 46, 20)
     gap = noise(2, 120)
-    pieces = find_chunks(InMemory(np.concatenate([gap, samples, gap, samples, gap])))
-    assert len(pieces) == 2
-    assert pieces[0].start == pytest.approx(120 + utterances[0].start - 0.3, abs=0.15)
-    assert pieces[0].end == pytest.approx(120 + utterances[-1].end + 0.3, abs=0.15)
-    assert pieces[1].start - pieces[0].start == pytest.approx(140, abs=0.05)
+    chunks = find_chunks(InMemory(np.concatenate([gap, samples, gap, samples, gap])))
+    assert len(chunks) == 2
+    assert chunks[0].start == pytest.approx(120 + utterances[0].start - 0.3, abs=0.15)
+    assert chunks[0].end == pytest.approx(120 + utterances[-1].end + 0.3, abs=0.15)
+    assert chunks[1].start - chunks[0].start == pytest.approx(140, abs=0.05)
 
 
-def test_a_clip_has_its_own_pieces_and_nothing_from_outside() -> None:
+def test_a_clip_has_its_own_chunks_and_nothing_from_outside() -> None:
     samples, utterances = speak("en", 47, 60)
     cut = (utterances[2].start + utterances[2].end) / 2
-    pieces = find_chunks(InMemory(samples), [(5.004, cut), (40.0, None)])
-    assert pieces[0].start >= 5.0
-    assert max(piece.end for piece in pieces if piece.start < cut) == pytest.approx(cut, abs=0.01)
-    assert all(piece.end <= round(cut, 2) or piece.start >= 40 for piece in pieces)
-    assert all(inside(pieces, one) for one in utterances if one.start > 40.1)
+    chunks = find_chunks(InMemory(samples), [(5.004, cut), (40.0, None)])
+    assert chunks[0].start >= 5.0
+    assert max(chunk.end for chunk in chunks if chunk.start < cut) == pytest.approx(cut, abs=0.01)
+    assert all(chunk.end <= round(cut, 2) or chunk.start >= 40 for chunk in chunks)
+    assert all(inside(chunks, one) for one in utterances if one.start > 40.1)
     assert find_chunks(InMemory(samples), [(70.0, 80.0)]) == []
     assert find_chunks(InMemory(samples), [(0.0, 999.0)]) == find_chunks(InMemory(samples))
 
@@ -211,9 +211,9 @@ def test_speech_without_a_pause_is_cut_at_its_quietest_places() -> None:
         samples[round(u.start * SAMPLE_RATE) : round(u.end * SAMPLE_RATE)] for samples, said in parts for u in said
     ]
     flowing = np.concatenate(spoken)  # no gaps at all
-    pieces = find_chunks(InMemory(flowing))
-    assert all(piece.end - piece.start <= 30 for piece in pieces)
-    assert sum(piece.end - piece.start for piece in pieces) > 0.97 * flowing.size / SAMPLE_RATE
+    chunks = find_chunks(InMemory(flowing))
+    assert all(chunk.end - chunk.start <= 30 for chunk in chunks)
+    assert sum(chunk.end - chunk.start for chunk in chunks) > 0.97 * flowing.size / SAMPLE_RATE
 
 
 def test_a_sound_taken_for_speech_throughout_is_cut_in_its_dips(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,13 +221,13 @@ def test_a_sound_taken_for_speech_throughout_is_cut_in_its_dips(monkeypatch: pyt
     times = np.arange(70 * SAMPLE_RATE) / SAMPLE_RATE
     dips = [20.0, 45.0]
     level = np.prod([1 - 0.9 * (np.abs(times - dip) < 0.3) for dip in dips], axis=0)
-    pieces = find_chunks(InMemory((np.sin(times * 3000) * 0.3 * level).astype(np.float32)))
-    assert [piece.end for piece in pieces[:-1]] == pytest.approx(dips, abs=0.3)
-    assert (pieces[0].start, pieces[-1].end) == (0, 70)
-    assert all(before.end == after.start for before, after in itertools.pairwise(pieces))
+    chunks = find_chunks(InMemory((np.sin(times * 3000) * 0.3 * level).astype(np.float32)))
+    assert [chunk.end for chunk in chunks[:-1]] == pytest.approx(dips, abs=0.3)
+    assert (chunks[0].start, chunks[-1].end) == (0, 70)
+    assert all(before.end == after.start for before, after in itertools.pairwise(chunks))
 
 
-def test_pieces_are_the_same_each_time() -> None:
+def test_chunks_are_the_same_each_time() -> None:
     samples, _ = speak("pt", 48, 90)
     assert find_chunks(InMemory(samples)) == find_chunks(InMemory(samples))
 
