@@ -57,9 +57,13 @@ class WrittenObject:
     channel: int | None = None
 
 
+# The verdict on a transcript, by how much of it is flagged; from the best to the worst.
+VERDICTS = (GOOD, DOUBTFUL, BAD) = ("good", "doubtful", "bad")
+
+
 @dataclass(frozen=True)
 class QualityCounts:
-    """How many segments have each flag; one segment may have several. `verdict` is good, doubtful or bad."""
+    """How many segments have each flag; one segment may have several. `verdict` is one of VERDICTS."""
 
     verdict: str
     repetition_loops: int = 0

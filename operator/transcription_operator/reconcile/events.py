@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from transcription_api import reasons
+from transcription_api.report import GOOD
 from transcription_api.status import Condition, ConditionType, Status
 
 from transcription_operator.reconcile.conditions import find_condition
 
-# The verdict of a transcript in which nothing, or next to nothing, is flagged.
-GOOD = "good"
 # Conditions that cause an event when they become True, and the type of that event.
 MILESTONES = (
     (ConditionType.COMPLETE, "Normal"),

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.codec import to_json
-from transcription_api.report import QualityCounts, Report, WrittenObject
+from transcription_api.report import BAD, VERDICTS, QualityCounts, Report, WrittenObject
 from transcription_api.spec import QualityPolicy
 
 from transcription_worker.engines.protocol import Transcript
 from transcription_worker.engines.quality.flags import count_flags
 from transcription_worker.pipeline.sink import TrackTranscript, Transcription
 
-# From the best to the worst.
-VERDICTS = (GOOD, DOUBTFUL, BAD) = ("good", "doubtful", "bad")
 # Characters kept for a later preview: the most that spec.preview.characters may ask for.
 PREVIEW_LIMIT = 500
 

@@ -25,7 +25,8 @@ def read_pickled(path: Path) -> Checkpoint:
     """Read openai-whisper's .pt format. Only tensors and plain values are ever unpickled.
 
     Raises:
-        pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, AssertionError: the file holds no Whisper model.
+        pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, AssertionError: the file is not a
+            checkpoint of openai-whisper.
     """
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))

@@ -83,7 +83,7 @@ def observe(model: Any, observer: WindowObserver) -> Iterator[None]:
 
 def _progress_bar(observer: WindowObserver) -> type:
     class ProgressBar:
-        """As much of tqdm as whisper.transcribe uses."""
+        """The part of tqdm that whisper.transcribe uses."""
 
         def __init__(self, total: int, **_: Any) -> None:
             observer.on_start(total)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transcription_api.report import QualityCounts
+from transcription_api.report import BAD, DOUBTFUL, GOOD, QualityCounts
 from transcription_api.spec import TaskKind
 
 from transcription_worker.engines.protocol import Audio, Options
@@ -52,7 +52,6 @@ MAX_RATE_SLACK = 0.5  # seconds by which a segment's times may be off
 MIN_RATE = 0.2
 MIN_RATE_SECONDS = 10.0
 
-GOOD, DOUBTFUL, BAD = "good", "doubtful", "bad"
 # Shares of the segments with text, or of their seconds, whichever is more.
 DOUBTFUL_SHARE = 0.02  # flagged; from here on a reader meets a flag about every other minute
 BAD_SHARE = 0.25  # flagged

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# A loop repeats the same words at least LOOP_REPEATS times in a row and has at least LOOP_WORDS words. People say "no, no, no, no"
-# and "thank you, thank you, thank you", but not a sentence of three words four times, or one word ten times.
+# A loop repeats the same words at least LOOP_REPEATS times in a row and has at least LOOP_WORDS words. People do say "no, no, no"
+# or "thank you, thank you, thank you", but not a sentence of three words four times, or one word ten times.
 LOOP_REPEATS = 4
 LOOP_WORDS = 10
 LONGEST_PERIOD = 40  # words: a sentence or two

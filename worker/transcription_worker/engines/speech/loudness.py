@@ -33,7 +33,7 @@ BELOW_LOUD = 20.0
 
 
 @dataclass(frozen=True)
-class Bounds:
+class SilenceBounds:
     """Levels in dBFS: frames below `silent` are silence, frames above `sounding` are sound, those between are uncertain."""
 
     silent: float
@@ -52,14 +52,14 @@ class Loudness:
         return audio if isinstance(audio, Loudness) else cls(audio)
 
     @cached_property
-    def bounds(self) -> Bounds:
+    def bounds(self) -> SilenceBounds:
         """The bounds of this file. Reads at most SAMPLED_SECONDS of it."""
         levels = sampled_levels(self._audio)
         if not levels.size:
-            return Bounds(GATE, GATE)
+            return SilenceBounds(GATE, GATE)
         floor, loud = np.percentile(levels, (FLOOR_PERCENTILE, LOUD_PERCENTILE))
         above = float(floor) + ABOVE_FLOOR
-        return Bounds(max(GATE, min(above, float(loud) - BELOW_LOUD)), max(GATE, above))
+        return SilenceBounds(max(GATE, min(above, float(loud) - BELOW_LOUD)), max(GATE, above))
 
     def levels(self, start: float, end: float) -> Iterator[Levels]:
         """Yield the levels of the frames in [start, end) seconds, block by block, as far as there is audio."""

@@ -1,1 +1,1 @@
-"""From logits to tokens: openai-whisper's filters, sampling and beam search, many rows at a time."""
+"""Choose tokens from logits: openai-whisper's logit filters, sampling and beam search, many rows at a time."""

@@ -112,13 +112,13 @@ TORCH_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, S
 
 
 def without_cudnn() -> AbstractContextManager[None]:
-    """For shapes that change: cuDNN plans anew for each shape, which takes the host longer than a step takes the GPU."""
+    """Rule out cuDNN: it plans anew for each shape, which takes the host longer than a decode step takes the GPU."""
     context: AbstractContextManager[None] = sdpa_kernel(TORCH_ATTENTION, set_priority=True)
     return context
 
 
 def cudnn_first() -> AbstractContextManager[None]:
-    """For the encoder, whose shapes never change. Whether torch prefers cuDNN by itself depends on its version and the GPU."""
+    """Prefer cuDNN, for the encoder, whose shapes never change. Its rank in torch depends on the version and the GPU."""
     context: AbstractContextManager[None] = sdpa_kernel(
         [SDPBackend.CUDNN_ATTENTION, *TORCH_ATTENTION], set_priority=True
     )
@@ -126,7 +126,7 @@ def cudnn_first() -> AbstractContextManager[None]:
 
 
 def cross_attention_trial(dims: Any, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
-    """One query of each of SLOTS windows."""
+    """Make a trial with one query of each of SLOTS windows."""
     heads, width = dims.n_text_head, dims.n_text_state // dims.n_text_head
     queries = randn(SLOTS, 1, dims.n_text_state)
     keys, values = (randn(SLOTS, heads, dims.n_audio_ctx, width) for _ in range(2))
@@ -140,7 +140,7 @@ def cross_attention_trial(dims: Any, randn: Callable[..., Tensor], kernels: Any)
 def self_attention_trial(
     dims: Any, dtype: torch.dtype, device: torch.device, randn: Callable[..., Tensor], attention: Any
 ) -> KernelTrial:
-    """One token of each of SLOTS rows, all at POSITION or at the end of the context."""
+    """Make a trial with one token of each of SLOTS rows, all at POSITION or at the end of the context."""
     model = types.SimpleNamespace(dims=dataclasses.replace(dims, n_text_layer=1), device=device)
     qkv = randn(SLOTS, 3 * dims.n_text_state)
     length = min(LENGTH, dims.n_text_ctx)
@@ -157,7 +157,7 @@ def self_attention_trial(
 
 
 def add_and_norm_trial(dims: Any, device: torch.device, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
-    """One token of each of SLOTS rows."""
+    """Make a trial with one token of each of SLOTS rows."""
     hidden, update = randn(SLOTS, dims.n_text_state), randn(SLOTS, dims.n_text_state)
     norm = torch.nn.LayerNorm(dims.n_text_state, device=device)
     return KernelTrial(
@@ -167,7 +167,7 @@ def add_and_norm_trial(dims: Any, device: torch.device, randn: Callable[..., Ten
 
 
 def encoder_attention_trial(dims: Any, randn: Callable[..., Tensor]) -> KernelTrial:
-    """Self-attention of ENCODER_BATCH_GPU windows. Both kernels are libraries'; which is faster depends on the GPU."""
+    """Make a trial with the self-attention of ENCODER_BATCH_GPU windows, by cuDNN and by torch's own kernels."""
     shape = (ENCODER_BATCH_GPU, dims.n_audio_ctx, dims.n_audio_state)
     qkv = [split_heads(randn(*shape), dims.n_audio_head) for _ in range(3)]
 

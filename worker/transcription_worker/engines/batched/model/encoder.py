@@ -1,4 +1,4 @@
-"""openai-whisper's audio encoder: its own modules in their order, with sums and norms by the backend and another memory layout."""
+"""openai-whisper's audio encoder, in a memory layout that is read faster, with sums and norms by the backend."""
 
 from typing import Any
 
