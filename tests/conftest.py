@@ -1,4 +1,4 @@
-"""What holds for every test, before torch or numba is imported."""
+"""Settings of every test, made before torch or numba is imported."""
 
 # It keeps numba to one thread. Some tests import whisper, which imports numba, before anything of the engines.
 import transcription_worker.engines  # noqa: F401

@@ -1,4 +1,7 @@
-"""Cluster, images, S3, chart, three jobs; then what a user would look at. Exits non-zero unless all end as they should."""
+"""Set up the images, S3 and the chart, run three jobs, and show what a user would look at.
+
+Exits non-zero unless every job ends as it should.
+"""
 
 import sys
 import time
@@ -22,7 +25,7 @@ PATIENCE_SECONDS = 600
 
 
 def main() -> int:
-    """Exit status: 0 where every job ended as EXPECTED."""
+    """0 if every job ended as EXPECTED."""
     with stage("images and chart"):
         ensure_release(release_values())
     with stage("S3 server"):
@@ -40,7 +43,7 @@ def main() -> int:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Prints what begins and how long it took."""
+    """Print what begins and how long it took."""
     print(f"==> {name}", flush=True)
     began = time.monotonic()
     yield
@@ -48,7 +51,7 @@ def stage(name: str) -> Iterator[None]:
 
 
 def upload(client: Any) -> None:
-    """Two recordings of synthetic speech and the test model; nothing of an earlier demo, whose results would be found."""
+    """Upload two recordings of synthetic speech and the test model, and remove earlier results, which a worker would reuse."""
     s3.ensure_buckets(client)
     for item in client.list_objects_v2(Bucket="transcripts", Prefix="interviews/").get("Contents", []):
         client.delete_object(Bucket="transcripts", Key=item["Key"])
@@ -62,7 +65,7 @@ def upload(client: Any) -> None:
 
 
 def watch_jobs() -> dict[str, str]:
-    """Applies jobs.yaml afresh and prints every change until all have ended; their phases."""
+    """Apply jobs.yaml anew, print every change until all have ended, and return their phases."""
     ensure_namespace(NAMESPACE)
     s3.ensure_credentials(NAMESPACE)
     kubectl("delete", "transcriptionjobs", "--all", "-n", NAMESPACE, "--wait")
@@ -96,7 +99,7 @@ SHOWN = ("Complete", "Failed", "Degraded", "Suspended")
 
 
 def show(client: Any) -> None:
-    """What a user would look at."""
+    """Print what a user would look at."""
     print(kubectl("get", "tj", "-n", NAMESPACE))
     text = client.get_object(Bucket="transcripts", Key="interviews/english.txt")["Body"].read().decode()
     print("interviews/english.txt:\n" + text)

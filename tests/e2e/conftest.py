@@ -1,4 +1,4 @@
-"""The chart on a cluster, an S3 server in it, and what the tests of this folder say to both."""
+"""The chart on a cluster, an S3 server in it, and a namespace for each module of tests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ def client(values: dict[str, Any]) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def namespace(client: Any, request: pytest.FixtureRequest) -> Iterator[JobNamespace]:
-    """A namespace of the module's own, restricted, with the credentials; it goes with the module."""
+    """A restricted namespace with the credentials, for one module of tests."""
     name = "e2e-" + request.module.__name__.rsplit("test_", 1)[-1].replace("_", "-")
     namespace = JobNamespace(name, client)
     namespace.ensure()

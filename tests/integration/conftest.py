@@ -4,5 +4,5 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest begins first: files run side by side, and the others fit in beside it."""
+    """Start the slowest file first: files run in parallel, and the others finish beside it."""
     items.sort(key=lambda item: item.path.name != "test_parity.py")

@@ -1,4 +1,4 @@
-"""The apiserver for tests: plain JSON over one kept connection, as an administrator or as one of the test's users."""
+"""A client of the apiserver: JSON over one kept connection, as an administrator or as one of the test's users."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ class RefusedError(RuntimeError):
 
 
 class Api:
-    """Not for several threads at once."""
+    """Serves one thread at a time."""
 
     def __init__(self, url: str, token: str, context: ssl.SSLContext) -> None:
         self._address = urlsplit(url).netloc
@@ -27,7 +27,7 @@ class Api:
         self._connection: http.client.HTTPSConnection | None = None
 
     def get(self, path: str) -> Json | None:
-        """None for what is not there."""
+        """The object, or None if there is none."""
         try:
             return self.request("GET", path)
         except RefusedError as error:
@@ -43,14 +43,14 @@ class Api:
         return self.request("POST", path, body)
 
     def patch(self, path: str, body: Json) -> Json:
-        """A merge patch."""
+        """Send a merge patch."""
         return self.request("PATCH", path, body, "application/merge-patch+json")
 
     def delete(self, path: str) -> Json:
         return self.request("DELETE", path, {"propagationPolicy": "Background"})
 
     def request(self, method: str, path: str, body: Json | None = None, kind: str = "application/json") -> Json:
-        """The answer; tried once more where a kept connection was closed in the meantime."""
+        """The answer. Tried once more if the kept connection was closed in the meantime."""
         data = None if body is None else json.dumps(body)
         headers = self._headers | {"Content-Type": kind}
         for last in (False, True):

@@ -53,14 +53,14 @@ class ControlPlane:
         _end(self._etcd)
 
     def start_apiserver(self) -> None:
-        """Returns once it is ready."""
+        """Start kube-apiserver and wait until it is ready."""
         flags = self._apiserver_flags()
         with (self._folder / "apiserver.log").open("ab") as log:
             self._apiserver = subprocess.Popen([self._bin / "kube-apiserver", *flags], stdout=log, stderr=log)
         self._await_ready()
 
     def cpu_seconds(self) -> dict[str, float]:
-        """What the two have used so far."""
+        """CPU seconds that etcd and kube-apiserver have used so far."""
         children = {"kube-apiserver": self._apiserver, "etcd": self._etcd}
         return {name: cpu_seconds(child.pid) for name, child in children.items() if child is not None}
 
@@ -69,7 +69,7 @@ class ControlPlane:
 
     @contextmanager
     def frozen_apiserver(self) -> Iterator[None]:
-        """It holds its connections and answers nothing."""
+        """Stop kube-apiserver with SIGSTOP: it keeps its connections and answers nothing."""
         assert self._apiserver is not None
         self._apiserver.send_signal(signal.SIGSTOP)
         try:
@@ -78,17 +78,17 @@ class ControlPlane:
             self._apiserver.send_signal(signal.SIGCONT)
 
     def kubeconfig_for(self, token: str) -> Path:
-        """A kubeconfig of one of the tokens given at the start."""
+        """Write a kubeconfig for one of the tokens given at the start."""
         path = self._folder / f"kubeconfig-{token}"
         path.write_text(json.dumps(_kubeconfig(self.url, token)))
         return path
 
     def api(self, token: str = ADMIN_TOKEN) -> Api:
-        """A client of its own for each caller."""
+        """A new client, since a client serves one thread."""
         return Api(self.url, token, unverified_context())
 
     def kubectl(self, *args: str, text: str | None = None) -> str:
-        """What kubectl prints."""
+        """Run kubectl and return what it prints."""
         command = [str(self._bin / "kubectl"), f"--kubeconfig={self.kubeconfig}", *args]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -100,7 +100,7 @@ class ControlPlane:
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
 
     def audited(self) -> list[dict[str, Any]]:
-        """The writes so far: one entry for each answered request."""
+        """The audit log's writes so far, one entry for each answered request."""
         if not self.audit_log.exists():
             return []
         return [json.loads(line) for line in self.audit_log.read_text().splitlines() if line.endswith("}")]
@@ -183,18 +183,18 @@ class ControlPlane:
 
 
 def unverified_context() -> ssl.SSLContext:
-    """The apiserver signs its own certificate anew for each test."""
+    """A context for the apiserver, which signs a new certificate of its own in each test."""
     return ssl._create_unverified_context()  # noqa: S323
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
+    """User and system time of a process, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on."""
+    """Loopback ports that nobody listens on now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for item in sockets:
@@ -207,7 +207,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def control_plane(folder: Path, tokens: dict[str, str] | None = None, audit: bool = True) -> Iterator[ControlPlane]:
-    """Started, with the CRD; `tokens` are further users, token -> name."""
+    """Run a control plane with the CRD for the block. `tokens` maps tokens of further users to their names."""
     plane = ControlPlane(folder, tokens, audit)
     plane.start()
     try:

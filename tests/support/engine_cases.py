@@ -21,7 +21,7 @@ WORDS: dict[str, Any] = GREEDY | {"word_timestamps": True}
 
 @dataclass(frozen=True)
 class Case:
-    """`samples` are made when they are needed, and once."""
+    """One input: `samples` makes its audio when it is needed."""
 
     name: str
     samples: Callable[[], Samples]
@@ -34,7 +34,7 @@ def options(
     task: TaskKind = TaskKind.TRANSCRIBE,
     clips: tuple[Clip, ...] = (),
 ) -> Options:
-    """One window tells the language, as in openai-whisper."""
+    """Options of a case. One window decides on the language, as in openai-whisper."""
     return Options(task, language, Decoding(**decoding), LanguageDetection(windows=1), clips)
 
 
@@ -75,7 +75,7 @@ def clipped(samples: Samples) -> Samples:
 
 
 def long_cases() -> list[Case]:
-    """Many windows: what one leaves to the next."""
+    """Files of many windows, for what one window passes on to the next."""
     return [
         Case("5 min of English", speech("en", 911, 300), options(GREEDY)),
         Case("5 min of Portuguese without conditioning", speech("pt", 912, 300), options(GREEDY | {"condition_on_previous_text": False})),
@@ -85,7 +85,7 @@ def long_cases() -> list[Case]:
 
 
 def length_cases() -> list[Case]:
-    """Nothing, next to nothing, and the edges of a window."""
+    """Empty and very short files, and lengths at the edges of a window."""
     lengths = (0.0, 0.01, 0.2, 2.0, 29.9, 30.0, 30.1)
     greedy = [Case(f"{seconds} s", speech("en", 920, seconds), options(GREEDY)) for seconds in lengths]
     beams = [Case(f"{seconds} s, beams", speech("pt", 921, seconds), options(BEAM)) for seconds in (0.2, 2.0, 30.1)]
@@ -96,7 +96,7 @@ def length_cases() -> list[Case]:
 
 
 def sound_cases() -> list[Case]:
-    """What is not plain speech."""
+    """Audio other than plain speech."""
     english, portuguese = speech("en", 930, 20), speech("pt", 931, 25)
     both = joined(english, silence(3), portuguese)
     return [
@@ -153,13 +153,13 @@ def all_cases() -> list[Case]:
 
 
 def without_long() -> list[Case]:
-    """For models that are slow: a few short ones of each kind."""
+    """A few short cases of each kind, for slow models."""
     wanted = ("2.0 s", "30.1 s, words", "2.0 s, beams", "a prompt")
     return [case for case in length_cases() + option_cases() if case.name in wanted]
 
 
 def with_fallback(case: Case, **decoding: Any) -> Case:
-    """The case with all temperatures."""
+    """The case with all temperatures of the fallback."""
     temperatures = Decoding().temperatures
     changed_decoding = dataclasses.replace(case.options.decoding, temperatures=temperatures, **decoding)
     return dataclasses.replace(case, options=dataclasses.replace(case.options, decoding=changed_decoding))
@@ -174,8 +174,8 @@ def transcripts(engine: Any, cases: list[Case]) -> dict[str, Transcript]:
     return {outcome.id: outcome.value() for outcome in engine.transcribe(inputs(cases))}
 
 
-def told(expected: dict[str, Transcript], found: dict[str, Transcript]) -> list[str]:
-    """All differences of all inputs, for the failure's message."""
+def all_differences(expected: dict[str, Transcript], found: dict[str, Transcript]) -> list[str]:
+    """The differences of all inputs, for the message of a failure."""
     assert set(found) == set(expected)
     return [f"{name}: {line}" for name, one in expected.items() for line in differences(one, found[name])]
 

@@ -25,7 +25,7 @@ def rules(timestamps: bool = True, max_initial_timestamp_index: int | None = 50)
 
 
 def filters(of: LogitRules) -> list[LogitFilter]:
-    """Those of DecodingTask, in its order; the sampled tokens begin at once."""
+    """The filters of whisper.decoding.DecodingTask in its order, with no prompt before the sampled tokens."""
     found: list[LogitFilter] = [SuppressBlank(TOKENIZER, 0), SuppressTokens(list(of.suppressed))]
     return [*found, ApplyTimestampRules(TOKENIZER, 0, of.max_initial_timestamp_index)] if of.timestamps else found
 
@@ -44,7 +44,7 @@ def history(chance: random.Random, length: int) -> list[int]:
 
 
 def state_after(histories: list[list[int]], of: LogitRules) -> RuleState:
-    """What the rules know of rows with these tokens, each given one after the other."""
+    """The trace of rows that were given these tokens one after the other."""
     state = RuleState.empty(len(histories), of, CPU)
     for step in range(max(map(len, histories))):
         active = torch.tensor([step < len(tokens) for tokens in histories])
@@ -82,7 +82,7 @@ def mixed() -> tuple[list[list[int]], torch.Tensor]:
 
 @dataclass
 class Logits:
-    """Stands for a decoder: row number n of the batch has the logits of row n, since the hidden states are unit vectors."""
+    """A stub of the decoder. The hidden states are unit vectors, so row n of a batch gets the logits of row n."""
 
     of: torch.Tensor
 

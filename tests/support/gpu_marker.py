@@ -1,4 +1,4 @@
-"""What the marker `gpu` does: a test with it runs where there is a CUDA device.
+"""The marker `gpu`: a test with it runs only where there is a CUDA device.
 
 Elsewhere the test is skipped, or fails if pytest was given --require-gpu. One marked gpu(interpreter=True) also runs
 without a device in a process with TRITON_INTERPRET=1, where Triton interprets its kernels on the CPU.

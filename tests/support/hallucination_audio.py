@@ -21,14 +21,14 @@ LENIENT: dict[str, Any] = {
 
 
 def repeated(text: str, voice: str, gap: float = 0.05) -> Samples:
-    """`text` spoken again and again, `gap` seconds apart."""
+    """`text`, spoken again and again with `gap` seconds between."""
     sound = synthesise(text, voice, speed=170, pitch=50)
     once = np.concatenate([sound, np.zeros(round(gap * SAMPLE_RATE), np.float32)])
     return _filled(once)
 
 
 def melody() -> Samples:
-    """A note each half a second, with overtones, that fade like plucked strings."""
+    """A note every half second, with overtones that fade like those of a plucked string."""
     draw, samples = np.random.default_rng(0), np.zeros(SECONDS * SAMPLE_RATE)
     times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     for at in range(0, samples.size - SAMPLE_RATE + 1, SAMPLE_RATE // 2):
@@ -54,7 +54,7 @@ def bursts() -> Samples:
 
 
 def speech_then_silence() -> Samples:
-    """English for 12 s, then a minute of zeros. Without timestamps the text before makes Whisper go on."""
+    """English for 12 s, then a minute of silence. Without timestamps, the previous text makes Whisper continue it."""
     spoken, _ = speak("en", 31, 12)
     return np.concatenate([spoken, np.zeros(60 * SAMPLE_RATE, np.float32)])
 

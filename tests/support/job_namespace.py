@@ -42,7 +42,7 @@ def spoken(name: str) -> tuple[Path, str]:
 
 
 def upload_audio(client: Any) -> None:
-    """Recordings, and files that are none."""
+    """Upload the recordings, and files that hold no audio."""
     for name in SPOKEN:
         client.upload_file(str(spoken(name)[0]), "audio", f"{name}.wav")
     client.put_object(Bucket="audio", Key="text.wav", Body=b"This is a text, whatever its name says.\n" * 40)
@@ -66,7 +66,7 @@ class JobNamespace:
     client: Any
 
     def ensure(self) -> None:
-        """The namespace, new, with the credentials, and nothing of an earlier run in S3: it would be found and reused."""
+        """Make the namespace anew with the credentials, and remove earlier results from S3, which a worker would find and reuse."""
         self.remove(wait=True)
         for item in self.written():
             self.client.delete_object(Bucket="transcripts", Key=item)
@@ -74,11 +74,11 @@ class JobNamespace:
         s3.ensure_credentials(self.name)
 
     def remove(self, wait: bool) -> None:
-        """The namespace and all in it. `wait`: until it is gone."""
+        """Delete the namespace with everything in it; with `wait`, until it is gone."""
         kubectl("delete", "namespace", self.name, "--ignore-not-found", f"--wait={wait}".lower(), "--timeout=180s")
 
     def written(self, name: str = "") -> list[str]:
-        """Keys of what the namespace's jobs wrote, or one of them: at most 1,000, far more than a module writes."""
+        """Keys that the namespace's jobs wrote, or one job. At most 1,000, far more than a module writes."""
         found = self.client.list_objects_v2(Bucket="transcripts", Prefix=f"{self.name}/{name}")
         return [item["Key"] for item in found.get("Contents", [])]
 
@@ -93,7 +93,7 @@ class JobNamespace:
         }
 
     def apply(self, name: str, key: str = "english.wav", **changes: Any) -> None:
-        """kubectl apply of one TranscriptionJob."""
+        """Apply one TranscriptionJob with kubectl."""
         apply(self.manifest(name, self.spec(name, key, **changes)))
 
     def manifest(self, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -102,13 +102,13 @@ class JobNamespace:
         return {**kind, "metadata": {"name": name, "namespace": self.name}, "spec": spec}
 
     def status(self, name: str) -> dict[str, Any]:
-        """The status now; empty before the first write."""
+        """The present status; empty before the first write."""
         found = get("transcriptionjob", name, self.name)
         status: dict[str, Any] = (found or {}).get("status", {})
         return status
 
     def ended(self, name: str, seconds: float = PATIENCE) -> dict[str, Any]:
-        """The status once the phase is Complete or Failed."""
+        """Wait for the phase Complete or Failed, and return the status."""
 
         def last() -> dict[str, Any] | None:
             status = self.status(name)
@@ -121,7 +121,7 @@ class JobNamespace:
         return status
 
     def reaches(self, name: str, phase: str, stage: str | None = None) -> dict[str, Any]:
-        """The status once the phase is the given one, and the worker's stage where one is given."""
+        """Wait for the phase, and for the worker's stage if one is given, and return the status."""
 
         def there() -> dict[str, Any] | None:
             status = self.status(name)
@@ -133,7 +133,7 @@ class JobNamespace:
         return status
 
     def text(self, key: str) -> str:
-        """A transcript as it is in S3."""
+        """The text of a transcript in S3."""
         body: bytes = self.client.get_object(Bucket="transcripts", Key=key)["Body"].read()
         return body.decode()
 
@@ -151,5 +151,5 @@ class JobNamespace:
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
-    """A condition by its type; empty where there is none."""
+    """The condition of that type, or an empty one."""
     return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})

@@ -1,4 +1,4 @@
-"""The local command as a program, over files with the test model."""
+"""The command `transcription-worker local`, run as a program with the test model."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ QUICK = ("--temperature", "0", "--temperature_increment_on_fallback", "None", "-
 
 @dataclass(frozen=True)
 class Ended:
-    """What a run left behind."""
+    """The outcome of a run."""
 
     code: int
     out: str
@@ -29,20 +29,20 @@ class Ended:
 
 
 def command(*words: str | Path, cpu: bool = True) -> list[str]:
-    """transcription-worker local, with the test model on the CPU."""
+    """The command line, with the test model on the CPU."""
     program = str(Path(sys.executable).with_name("transcription-worker"))
     fixed = ["--model", str(model_path()), "--threads", THREADS, *(["--device", "cpu"] if cpu else [])]
     return [program, "local", *fixed, *map(str, words)]
 
 
 def environment(scratch: Path, **more: str) -> dict[str, str]:
-    """`scratch`: where samples lie while a file is under way."""
+    """The environment. Samples of files in progress are in `scratch`."""
     scratch.mkdir(exist_ok=True)
     return os.environ | {"TMPDIR": str(scratch)} | more
 
 
 def local(scratch: Path, *words: str | Path, cpu: bool = True, **more: str) -> Ended:
-    """Runs to its end; what it left in the scratch folder is nothing."""
+    """Run the command to its end, and check that it leaves nothing in the scratch folder."""
     ended = subprocess.run(
         command(*words, cpu=cpu),
         check=False,
@@ -56,14 +56,14 @@ def local(scratch: Path, *words: str | Path, cpu: bool = True, **more: str) -> E
 
 
 def start(scratch: Path, *words: str | Path) -> "subprocess.Popen[str]":
-    """Runs on; stdout and stderr are one pipe."""
+    """Start the command, with stdout and stderr in one pipe."""
     return subprocess.Popen(
         command(*words), env=environment(scratch), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
 def wait_for(process: "subprocess.Popen[str]", word: str) -> str:
-    """What it wrote up to the first line with the word."""
+    """Wait for a line with the word, and return what was written up to it."""
     assert process.stdout is not None
     lines = []
     until = time.monotonic() + SECONDS
@@ -75,12 +75,12 @@ def wait_for(process: "subprocess.Popen[str]", word: str) -> str:
 
 
 def end_of(process: "subprocess.Popen[str]") -> str:
-    """What it writes from now on to its end."""
+    """Wait for the end, and return what is written until then."""
     assert process.stdout is not None
     with process:
         return process.stdout.read()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path in there."""
+    """Every file below a folder, by its path relative to the folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

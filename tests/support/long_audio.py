@@ -8,7 +8,7 @@ from transcription_worker.engines.protocol import SAMPLE_RATE, Samples
 
 @dataclass
 class LongAudio:
-    """`recording` repeated for `seconds`. `reads`: what was asked for, as (start, count) in samples."""
+    """`recording`, repeated for `seconds`. `reads` lists what was requested, as (start, count) in samples."""
 
     recording: Samples
     seconds: int
@@ -19,7 +19,7 @@ class LongAudio:
         return self.seconds * SAMPLE_RATE
 
     def read(self, start: int, count: int) -> Samples:
-        """As Audio.read."""
+        """See `Audio.read`."""
         self.reads.append((start, count))
         first, size = start % self.recording.size, max(0, min(count, self.count - start))
         if first + size <= self.recording.size:
@@ -27,4 +27,4 @@ class LongAudio:
         return np.tile(self.recording, -(-(first + size) // self.recording.size))[first : first + size]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Close nothing, since nothing is open."""

@@ -1,4 +1,4 @@
-"""Media files that ffmpeg or a few bytes make, and a web server that nobody should ever ask."""
+"""Media files made by ffmpeg or byte by byte, and a web server that notices requests."""
 
 import struct
 import subprocess
@@ -19,7 +19,7 @@ Pcm = np.ndarray[Any, np.dtype[np.int16]]
 
 
 def make(path: Path, *output: str, audio: bool = True, video: bool = False, seconds: float = 1.3) -> Path:
-    """A tone, a test picture or both, as ffmpeg's output options say."""
+    """Write a tone, a test picture or both with ffmpeg's output options."""
     command = ["ffmpeg", "-v", "error", "-y"]
     if audio:
         command += ["-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=44100:duration={seconds}"]
@@ -30,26 +30,26 @@ def make(path: Path, *output: str, audio: bool = True, video: bool = False, seco
 
 
 def convert(source: Path, path: Path, *output: str) -> Path:
-    """The source as ffmpeg's output options say."""
+    """Convert the source with ffmpeg's output options."""
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", source, *output, path], check=True)
     return path
 
 
 def cut(source: Path, path: Path, share: float) -> Path:
-    """The first part of a file's bytes."""
+    """Write the first `share` of a file's bytes."""
     content = source.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     return path
 
 
 def noise(seed: int, seconds: float, rate: int = SAMPLE_RATE, level: float = 3000.0) -> Pcm:
-    """White noise with that standard deviation."""
+    """White noise whose standard deviation is `level`."""
     drawn = np.random.default_rng(seed).standard_normal(round(seconds * rate)) * level
     return np.clip(drawn, -32768, 32767).astype(np.int16)
 
 
 def write_channels(path: Path, channels: list[Pcm], rate: int = SAMPLE_RATE) -> Path:
-    """A PCM WAVE file of those channels."""
+    """Write a PCM WAVE file of those channels."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(len(channels))
         file.setsampwidth(2)
@@ -59,7 +59,7 @@ def write_channels(path: Path, channels: list[Pcm], rate: int = SAMPLE_RATE) -> 
 
 
 def write_long(path: Path, seconds: int, every: int = 1800) -> Path:
-    """An AU file of any length that takes little disk: 10 s of noise `every` so many seconds, silence in holes between."""
+    """Write a long AU file that takes little disk: 10 s of noise every `every` seconds, and silence between as holes in the file."""
     with path.open("wb") as file:
         file.write(struct.pack(">4s5I", b".snd", 24, 0xFFFF_FFFF, _BIG_ENDIAN_S16, SAMPLE_RATE, 1))
         for start in range(0, seconds, every):
@@ -71,7 +71,7 @@ def write_long(path: Path, seconds: int, every: int = 1800) -> Path:
 
 @contextmanager
 def canary(content: bytes) -> Iterator[tuple[str, list[str]]]:
-    """A web server on loopback that gives `content` to whoever comes; its address, and the paths asked for."""
+    """Serve `content` on loopback for the block. Yields the address and the list of paths that were requested."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ def canary(content: bytes) -> Iterator[tuple[str, list[str]]]:
             self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
-            """Not into the tests' output."""
+            """Keep requests out of the tests' output."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

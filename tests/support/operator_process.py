@@ -1,4 +1,4 @@
-"""The operator as it runs in a pod: its own process, its own account with the chart's rights, settings by environment."""
+"""The operator as it runs in a pod: a process with settings in its environment, and an account with the chart's rights."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ READY_SECONDS = 60
 
 
 class Operator:
-    """One process. `options` are settings without their prefix, as lease_name."""
+    """One process. `options` are settings without their prefix, such as lease_name."""
 
     def __init__(self, plane: ControlPlane, log: Path, **options: object) -> None:
         [self.port] = free_ports(1)
@@ -60,7 +60,7 @@ class Operator:
             time.sleep(0.05)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and text of a page of its own port; 0 where nobody listens."""
+        """GET a page of the operator's port: status and text, or 0 and no text if nobody listens."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -70,22 +70,22 @@ class Operator:
             return 0, ""
 
     def metric(self, sample: str) -> float:
-        """The value of one line of /metrics; 0 where it is not there."""
+        """The value of one sample of /metrics; 0 if it is missing."""
         for line in self.get("/metrics")[1].splitlines():
             if line.rpartition(" ")[0] == sample:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
     def kill(self) -> None:
-        """SIGKILL: no chance to tidy up."""
+        """Send SIGKILL, which leaves no chance to clean up."""
         self._signal(signal.SIGKILL)
 
     def stop(self) -> int:
-        """SIGTERM; its exit status."""
+        """Send SIGTERM and return the exit status."""
         return self._signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> int:
-        """Its exit status once it has ended by itself."""
+        """Wait until it ends by itself and return its exit status."""
         assert self._process is not None
         return self._process.wait(seconds)
 
@@ -96,7 +96,7 @@ class Operator:
         os.kill(self.pid, signal.SIGCONT)
 
     def memory_mib(self) -> float:
-        """Resident memory at its highest so far."""
+        """Peak resident memory so far, in MiB."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
@@ -114,7 +114,7 @@ class Operator:
 
 @contextmanager
 def running_operator(plane: ControlPlane, log: Path, **options: object) -> Iterator[Operator]:
-    """Ready on entry, stopped on exit."""
+    """Run an operator for the block: ready on entry, stopped on exit."""
     operator = Operator(plane, log, **options)
     operator.start()
     try:
@@ -124,7 +124,7 @@ def running_operator(plane: ControlPlane, log: Path, **options: object) -> Itera
 
 
 def grant_rights(plane: ControlPlane) -> None:
-    """The chart's ClusterRole, and its Role for the lease, for the test's account."""
+    """Give the test's account the chart's ClusterRole and its Role for the lease."""
     rendered = Helm().template("-s", "templates/rbac.yaml", namespace="default")
     documents = [item for item in yaml.safe_load_all(rendered) if item]
     for item in documents:

@@ -43,7 +43,7 @@ class S3Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Start the server and wait until it answers."""
         command: list[str | Path] = [
             versitygw(),
             "--port",
@@ -75,7 +75,7 @@ class S3Server:
         raise RuntimeError(f"versitygw does not answer on {self.url}: {self._output.read_text()[-2000:]}")
 
     def client(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> Any:
-        """A boto3 client of the test's own."""
+        """A boto3 client, by default of the administrator."""
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.url,
@@ -86,7 +86,7 @@ class S3Server:
         )
 
     def requests(self) -> list[str]:
-        """Lines of the access log so far."""
+        """The lines of the access log so far."""
         return self._log.read_text().splitlines() if self._log.exists() else []
 
 
@@ -99,7 +99,7 @@ def free_port() -> int:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    """A running server; it ends with the block."""
+    """Run a server for the block."""
     server = S3Server(folder)
     server.start()
     try:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Proxy:
-    """Cuts each of the first `cuts` answers to requests that contain `marker` after `after` bytes; then it passes all."""
+    """Cut each of the first `cuts` answers to requests that contain `marker` after `after` bytes, and pass the rest on."""
 
     def __init__(self, target: int, marker: bytes, after: int, cuts: int, on_cut: Callable[[], None]) -> None:
         self._target = target
@@ -35,14 +35,12 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.create_connection(("127.0.0.1", self._target)) as upstream:
-            while request := client.recv(1 << 16):
+            if request := client.recv(1 << 16):
                 upstream.sendall(request)
-                cut = self._left > 0 and self._marker in request
-                if not self._answer(client, upstream, cut):
-                    return
+                self._answer(client, upstream, cut=self._left > 0 and self._marker in request)
 
-    def _answer(self, client: socket.socket, upstream: socket.socket, cut: bool) -> bool:
-        """One answer: versitygw closes its connections, so it ends with the stream. False: cut off."""
+    def _answer(self, client: socket.socket, upstream: socket.socket, cut: bool) -> None:
+        """Pass on one answer, or its first bytes. It ends with the stream, since versitygw closes its connections."""
         passed = 0
         while chunk := upstream.recv(1 << 14):
             if cut and passed + len(chunk) > self._after:
@@ -50,17 +48,16 @@ class Proxy:
                 self._left -= 1
                 self.made += 1
                 self._on_cut()
-                return False
+                return
             client.sendall(chunk)
             passed += len(chunk)
-        return False
 
 
 @contextmanager
 def cutting(
     target: int, marker: bytes, after: int, cuts: int, on_cut: Callable[[], None] = lambda: None
 ) -> Iterator[Proxy]:
-    """A running proxy."""
+    """Run a proxy for the block."""
     proxy = Proxy(target, marker, after, cuts, on_cut)
     try:
         yield proxy

@@ -12,7 +12,7 @@ NUMBERS_MIN, NUMBERS_MAX = 3, 6  # words in a sentence that only counts
 
 @dataclass(frozen=True)
 class Words:
-    """The vocabulary of one language, and how a noun takes its article and colour there."""
+    """The vocabulary of one language, and how a noun takes its article and colour in it."""
 
     numbers: tuple[str, ...]
     colours: tuple[str, ...]

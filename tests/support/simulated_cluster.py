@@ -20,7 +20,7 @@ def now() -> str:
 
 
 def good_report(**known: Any) -> Report:
-    """A worker's report of success for the formats json and txt."""
+    """A report of success for the formats json and txt; `known` replaces fields."""
     fields: dict[str, Any] = {
         "engine": "openai-whisper",
         "device": DeviceUsed(kind="cuda", name="NVIDIA H100 80GB HBM3", driver="580.65.06", cuda="13.0"),
@@ -37,7 +37,7 @@ def good_report(**known: Any) -> Report:
 
 
 class Namespace:
-    """Resources, Jobs and pods of one namespace."""
+    """The TranscriptionJobs, Jobs and pods of one namespace."""
 
     def __init__(self, api: Api, name: str) -> None:
         self.api = api
@@ -48,7 +48,7 @@ class Namespace:
         api.post("/api/v1/namespaces", {"metadata": {"name": name}})
 
     def create(self, name: str, **spec: Any) -> Json:
-        """A TranscriptionJob; `spec` in JSON's own names."""
+        """Create a TranscriptionJob; `spec` has the field names of the manifest."""
         source = {"s3": {"bucket": "audio", "key": "interviews/01.wav"}}
         destination = {"s3": {"bucket": "transcripts", "prefix": "interviews/01/"}}
         body = {
@@ -71,7 +71,7 @@ class Namespace:
         return status
 
     def until(self, name: str, fits: Callable[[Json], Any], what: str = "status", seconds: float = PATIENCE) -> Json:
-        """The first status that fits."""
+        """Wait for a status that fits, and return it."""
         found: Json = until(lambda: _fitting(self.status(name), fits), what, seconds, lambda: self.status(name))
         return found
 
@@ -79,7 +79,7 @@ class Namespace:
         return self.until(name, lambda status: status.get("phase") == phase, f"phase {phase}")
 
     def until_running(self, name: str, value: str, reason: str) -> Json:
-        """The condition Running with this reason."""
+        """Wait for the condition Running with this value and reason."""
 
         def fits(status: Json) -> bool:
             found = condition(status, "Running")
@@ -92,7 +92,7 @@ class Namespace:
         return sorted(items, key=lambda item: int(item["metadata"]["labels"][names.LABEL_ORDINAL]))
 
     def job(self, name: str, ordinal: int = 1) -> Json:
-        """The resource's Job of that ordinal, once it is there."""
+        """Wait for the resource's Job of that ordinal."""
 
         def find() -> Json | None:
             label = str(ordinal)
@@ -103,7 +103,7 @@ class Namespace:
         return found
 
     def events(self, name: str) -> list[tuple[str, str]]:
-        """Type and reason, oldest first."""
+        """Type and reason of the resource's events, oldest first."""
         items = [
             item
             for item in self.api.items(f"/api/v1/namespaces/{self.name}/events")
@@ -115,13 +115,13 @@ class Namespace:
     # What the Job controller does.
 
     def write_job(self, job: Json, **status: Any) -> Json:
-        """The Job's status, merged."""
+        """Merge fields into the Job's status."""
         path = f"{self.jobs}/{job['metadata']['name']}/status"
         base = {} if job["spec"].get("suspend") else {"startTime": job["metadata"]["creationTimestamp"]}
         return self.api.patch(path, {"status": base | status})
 
     def add_pod(self, job: Json, name: str | None = None) -> Json:
-        """A pod of the Job, pending."""
+        """Create a pending pod of the Job."""
         meta, template = job["metadata"], job["spec"]["template"]
         count = len(self.pods_of(job))
         body = {
@@ -149,7 +149,7 @@ class Namespace:
         return self.api.items(f"{self.pods}?labelSelector={selector}")
 
     def complete(self, job: Json) -> None:
-        """As the controller: the criteria first, then both conditions at once."""
+        """Complete the Job like the Job controller, which writes both conditions at once."""
         conditions = [
             _job_condition("SuccessCriteriaMet", "CompletionsReached"),
             _job_condition("Complete", "CompletionsReached"),
@@ -163,13 +163,13 @@ class Namespace:
     # What the scheduler and the kubelet do.
 
     def run_pod(self, job: Json, pod: Json, ip: str = "127.0.0.1") -> None:
-        """The worker's container runs."""
+        """Let the worker's container run."""
         state = {"running": {"startedAt": now()}}
         self.write_pod(pod, phase="Running", podIP=ip, podIPs=[{"ip": ip}], containerStatuses=[_container(state)])
         self.write_job(job, active=1, ready=1)
 
     def end_pod(self, pod: Json, exit_code: int, report: Report | None = None, reason: str | None = None) -> None:
-        """It ends; a report goes into the termination message."""
+        """Let the worker's container end; the report becomes its termination message."""
         began = self._started(pod)
         ended = {"exitCode": exit_code, "startedAt": began, "finishedAt": now()}
         ended["reason"] = reason or ("Completed" if exit_code == 0 else "Error")
@@ -182,7 +182,7 @@ class Namespace:
         self.api.patch(f"{self.pods}/{pod['metadata']['name']}/status", {"status": status})
 
     def attempt(self, name: str, exit_code: int, report: Report | None, ordinal: int = 1, **end: Any) -> Json:
-        """One whole pod: starts, is seen running, ends. Returns the Job."""
+        """Let one pod start, run until the operator notices, and end. Returns the Job."""
         job = self.job(name, ordinal)
         pod = self.add_pod(job)
         self.run_pod(job, pod)
@@ -205,7 +205,7 @@ def condition(status: Json, kind: str) -> Json:
 
 
 def until(find: Callable[[], Any], what: str, seconds: float, last: Callable[[], Any] = lambda: None) -> Any:
-    """The first true value; a TimeoutError names what was waited for and shows what was there instead."""
+    """Wait for a true value. The TimeoutError names what was waited for and shows what was there instead."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
         if time.monotonic() > deadline:

@@ -106,7 +106,7 @@ def noise(seed: int, seconds: float) -> Samples:
 
 
 def finish(samples: Samples, draw: random.Random) -> Samples:
-    """`samples` with white noise of a level drawn by `draw`, kept within full scale."""
+    """`samples` with white noise, whose level `draw` draws, clipped to full scale."""
     source = np.random.default_rng(draw.getrandbits(64))
     level = np.float32(10 ** draw.uniform(*NOISE_EXPONENT))
     noisy = samples + source.standard_normal(len(samples), dtype=np.float32) * level

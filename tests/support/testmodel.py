@@ -24,7 +24,7 @@ def cache_folder(packed: Path = PACKED) -> Path:
 
 
 def model_path(packed: Path = PACKED) -> Path:
-    """The unpacked checkpoint that `whisper.load_model` opens; unpacked first if the cache lacks it.
+    """The checkpoint that `whisper.load_model` opens, unpacked first if the cache lacks it.
 
     It appears whole or not at all, whatever else unpacks it at the same time. Raises FileNotFoundError without the
     packed file and lzma.LZMAError when that is broken.
@@ -42,7 +42,7 @@ def model_path(packed: Path = PACKED) -> Path:
 
 
 def model_sha256(packed: Path = PACKED) -> str:
-    """The digest of the unpacked checkpoint, as a job's spec names it."""
+    """The digest of the unpacked checkpoint, in the form of a spec's model.sha256."""
     return sha256(model_path(packed))
 
 

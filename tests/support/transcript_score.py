@@ -1,4 +1,4 @@
-"""How right a transcript is: word error rate, and how far segment starts lie from the truth."""
+"""How good a transcript is: its word error rate, and how far the starts of segments are from those of utterances."""
 
 import string
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ def words(text: str) -> str:
 
 
 def word_error_rate(spoken: str, transcript: str) -> float:
-    """Substituted, missing and added words by the number of words spoken; case and punctuation do not count.
+    """Substituted, missing and added words over the number of words spoken; case and punctuation do not count.
 
     Raises ValueError when nothing was spoken: the rate is not defined then.
     """

@@ -11,7 +11,7 @@ THREADS = "1"  # of torch, on both sides of every comparison
 
 
 def whisper_command(files: list[Path], out: Path, *options: str) -> dict[str, bytes]:
-    """The files that the command writes, by name."""
+    """Run the command and return the files that it writes, by name."""
     program = str(Path(sys.executable).with_name("whisper"))
     fixed = ["--model", str(model_path()), "--device", "cpu", "--threads", THREADS, "--output_dir", str(out)]
     subprocess.run(

@@ -30,7 +30,7 @@ SPEECH_SECONDS = 12
 
 @dataclass
 class Ended:
-    """What a run left behind."""
+    """The outcome of a run."""
 
     code: int
     log: str
@@ -64,12 +64,12 @@ class WorkerContainer:
         shutil.copy(model, self.at(names.MODEL_VOLUME_DIR) / "model.pt")
 
     def endpoint(self, **fields: Any) -> dict[str, Any]:
-        """An s3 member of a spec."""
+        """The s3 field of a source, destination or model."""
         common = {"endpointURL": self.server.url, "region": REGION, "pathStyle": True}
         return common | {"credentialsSecretRef": {"name": "s3"}} | fields
 
     def spec(self, key: str, prefix: str = "", **fields: Any) -> dict[str, Any]:
-        """The audio at `key`, the mounted model, the CPU."""
+        """A spec for the audio at `key`, with the mounted model, on the CPU."""
         return {
             "source": {"s3": self.endpoint(bucket=SOURCE, key=key)},
             "destination": {"s3": self.endpoint(bucket=DESTINATION, prefix=prefix)},
@@ -100,14 +100,14 @@ class WorkerContainer:
         return self.finish(self.start(spec), began)
 
     def terminate(self, process: "subprocess.Popen[str]") -> Ended:
-        """SIGTERM, as the kubelet sends it; `seconds` is from then on."""
+        """Send SIGTERM as the kubelet does. `seconds` of the result counts from there."""
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         return self.finish(process, began)
 
 
 def progress_until(port: int, stage: str, process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """The first answer of GET /progress in that stage."""
+    """Wait for that stage and return its first answer to GET /progress."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -123,7 +123,7 @@ def progress_until(port: int, stage: str, process: "subprocess.Popen[str]") -> d
 
 
 def written_objects(server: S3Server, prefix: str) -> dict[str, bytes]:
-    """The destination's objects below `prefix`, by their key after it."""
+    """The destination's objects below `prefix`, by the rest of their key."""
     client = server.client()
     listed = client.list_objects_v2(Bucket=DESTINATION, Prefix=prefix).get("Contents", [])
     return {

@@ -1,4 +1,4 @@
-"""One apiserver with one operator for the tests that need no more; each test has a namespace."""
+"""An apiserver that all tests share, an operator for each module, and a namespace for each test."""
 
 import itertools
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from tests.support.kubectl import Kubectl
 
 @pytest.fixture(scope="session")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """On an apiserver of the session's own that serves TranscriptionJobs."""
+    """kubectl on an apiserver of this session that serves TranscriptionJobs."""
     folder: Path = tmp_path_factory.mktemp("control-plane")
     with control_plane(folder) as plane:
         yield Kubectl(plane.kubeconfig)

@@ -12,7 +12,7 @@ from transcription_api.spec import Precision
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 
-from tests.support.engine_cases import all_cases, told, transcripts
+from tests.support.engine_cases import all_cases, all_differences, transcripts
 from tests.support.testmodel import model_path
 
 pytestmark = [
@@ -36,4 +36,4 @@ def model() -> Any:
 def test_every_token_time_and_number_is_openai_whispers(model: Any, batch: int) -> None:
     expected = transcripts(OpenAIWhisper(model, Precision.FLOAT32), SHORT)
     assert len(SHORT) >= 40
-    assert not told(expected, transcripts(BatchedEngine(model, Precision.FLOAT32, batch), SHORT))
+    assert not all_differences(expected, transcripts(BatchedEngine(model, Precision.FLOAT32, batch), SHORT))

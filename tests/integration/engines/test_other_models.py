@@ -8,7 +8,7 @@ from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 
 from benchmarks.engines.random_models import random_model
-from tests.support.engine_cases import all_cases, told, transcripts, with_fallback, without_long
+from tests.support.engine_cases import all_cases, all_differences, transcripts, with_fallback, without_long
 from tests.support.testmodel import model_path
 
 # numpy's words on whisper's own argsort of a tensor
@@ -24,7 +24,7 @@ def test_models_of_random_weights_agree_too(size: str) -> None:
     reference = transcripts(OpenAIWhisper(model), cases)
     assert all(one.segments for one in reference.values())
     for batch in (1, 3):
-        assert not told(reference, transcripts(BatchedEngine(model, batch=batch), cases))
+        assert not all_differences(reference, transcripts(BatchedEngine(model, batch=batch), cases))
 
 
 def test_samples_of_a_fallback_are_the_same_in_every_run_batch_and_order() -> None:
@@ -38,9 +38,9 @@ def test_samples_of_a_fallback_are_the_same_in_every_run_batch_and_order() -> No
     ]
     first = transcripts(BatchedEngine(model, batch=1), cases)
     again = transcripts(BatchedEngine(model, batch=1), cases[:1])
-    assert not told({cases[0].name: first[cases[0].name]}, again)
+    assert not all_differences({cases[0].name: first[cases[0].name]}, again)
     assert sum(one.counters.fallbacks for one in first.values()) >= len(cases)
     assert any(segment["temperature"] > 0 for one in first.values() for segment in one.segments)
     for batch, order in ((3, cases[::-1]), (8, cases)):
         found = transcripts(BatchedEngine(model, batch=batch), order)
-        assert not told(first, found)
+        assert not all_differences(first, found)

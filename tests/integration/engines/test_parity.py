@@ -15,7 +15,7 @@ from transcription_worker.engines.batched.scheduling import capacity, decode_bat
 from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 from transcription_worker.engines.protocol import Transcript
 
-from tests.support.engine_cases import all_cases, told, transcripts, with_fallback
+from tests.support.engine_cases import all_cases, all_differences, transcripts, with_fallback
 from tests.support.testmodel import model_path
 
 # numpy's words on whisper's own argsort of a tensor
@@ -57,14 +57,14 @@ def threads(count: int) -> Iterator[None]:
 def test_every_token_time_and_number_is_openai_whispers(
     model: Any, expected: dict[str, Transcript], batch: int
 ) -> None:
-    assert not told(expected, transcripts(BatchedEngine(model, batch=batch), CASES))
+    assert not all_differences(expected, transcripts(BatchedEngine(model, batch=batch), CASES))
 
 
 def test_neither_order_nor_a_second_scheduler_changes_anything(model: Any, expected: dict[str, Transcript]) -> None:
     shuffled = CASES.copy()
     random.Random(3).shuffle(shuffled)
     with threads(2):
-        assert not told(expected, transcripts(BatchedEngine(model, batch=32), shuffled))
+        assert not all_differences(expected, transcripts(BatchedEngine(model, batch=32), shuffled))
 
 
 def test_what_a_gpu_computes_is_openai_whispers_too(
@@ -79,7 +79,7 @@ def test_what_a_gpu_computes_is_openai_whispers_too(
         monkeypatch.setattr(module, "ASYNC_DEVICES", ("cpu",))
     short = [case for case in CASES if "min" not in case.name]
     assert len(short) >= 40
-    assert not told(
+    assert not all_differences(
         {case.name: expected[case.name] for case in short}, transcripts(BatchedEngine(model, batch=8), short)
     )
 
@@ -91,7 +91,7 @@ def test_what_passes_at_temperature_0_is_the_same_with_all_temperatures_to_fall_
     assert len(passing) >= 20
     found = transcripts(BatchedEngine(model, batch=8), [with_fallback(case) for case in passing])
     assert all(one.counters.fallbacks == 0 for one in found.values())
-    assert not told({case.name: expected[case.name] for case in passing}, found)
+    assert not all_differences({case.name: expected[case.name] for case in passing}, found)
 
 
 def _passes(transcript: Transcript) -> bool:

@@ -14,7 +14,7 @@ from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, SPEE
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """With the buckets, and the audio at SPEECH_KEY."""
+    """An S3 server with the buckets SOURCE and DESTINATION."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server:
         client = server.client()
         client.create_bucket(Bucket=SOURCE)
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def speech(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """English, in a local file and in the source bucket."""
+    """English speech in a local file, and in the source bucket at SPEECH_KEY."""
     path = tmp_path_factory.mktemp("speech") / "01.wav"
     samples, _ = speak("en", 501, SPEECH_SECONDS)
     write_wav(path, samples)
@@ -42,5 +42,5 @@ def container(tmp_path: Path, server: S3Server) -> WorkerContainer:
 
 @pytest.fixture
 def prefix() -> str:
-    """A place in the destination that no other test writes to."""
+    """A prefix of the destination that no other test writes to."""
     return f"{uuid.uuid4().hex}/"

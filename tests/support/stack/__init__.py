@@ -1,1 +1,1 @@
-"""The product on a cluster, for demo and e2e alike: images, S3 server, test model, Helm release."""
+"""The product on a cluster, for the demo and the end-to-end tests: images, an S3 server, the test model, a Helm release."""

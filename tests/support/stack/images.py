@@ -1,4 +1,4 @@
-"""Our images: built from the checkout, tagged by their content, loaded into the nodes that run them."""
+"""The images: built from the checkout, tagged by their content, loaded into the nodes that run them."""
 
 import os
 from dataclasses import dataclass
@@ -29,9 +29,10 @@ def existing_cluster() -> bool:
 
 
 def ensure_image(image: Image) -> str:
-    """Reference of the image, present on its nodes. The tag is the content's, so that a release rolls out only what changed.
+    """Ensure that the image is on its nodes, and return its reference.
 
-    With CLUSTER=existing it is what IMAGE_<NAME> names, as IMAGE_TRANSCRIPTION_WORKER: nothing is built or loaded.
+    The tag follows the content, so that an upgrade rolls out only what changed. With CLUSTER=existing nothing is built or
+    loaded: the reference is the value of IMAGE_<NAME>, for example of IMAGE_TRANSCRIPTION_WORKER.
 
     Raises:
         ValueError: that variable is not set.

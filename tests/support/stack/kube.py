@@ -12,11 +12,11 @@ TAIL = 30
 
 
 class CommandError(RuntimeError):
-    """A command failed: its words, its exit status and the end of what it printed."""
+    """A command failed. The message has its words, its exit status and the end of its output."""
 
 
 def run(*command: str, text: str | None = None, check: bool = True, aloud: bool = False) -> str:
-    """What the command prints on standard output. `aloud`: what it says on standard error is seen as it comes.
+    """Run a command and return its standard output. With `aloud`, its standard error is shown as it comes.
 
     Raises:
         CommandError: it exited non-zero and `check` is set.
@@ -30,12 +30,12 @@ def run(*command: str, text: str | None = None, check: bool = True, aloud: bool 
 
 
 def kubectl(*args: str, text: str | None = None, check: bool = True) -> str:
-    """kubectl on the current context."""
+    """Run kubectl in the current context."""
     return run("kubectl", *args, text=text, check=check)
 
 
 def get(kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-    """One object, or None where there is none."""
+    """One object, or None if there is none."""
     found = kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
     return json.loads(found) if found.strip() else None
 
@@ -49,7 +49,7 @@ def list_items(kind: str, namespace: str, selector: str = "") -> list[dict[str, 
 
 
 def apply(manifest: str | dict[str, Any], namespace: str | None = None) -> None:
-    """kubectl apply, server-side, so that running it twice changes nothing."""
+    """Apply a manifest on the server's side, so that applying it twice changes nothing."""
     text = manifest if isinstance(manifest, str) else json.dumps(manifest)
     kubectl(
         "apply", "--server-side", "--force-conflicts", *(["-n", namespace] if namespace else []), "-f", "-", text=text
@@ -57,7 +57,7 @@ def apply(manifest: str | dict[str, Any], namespace: str | None = None) -> None:
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str, interval: float = 0.5) -> Any:
-    """The condition's first true value.
+    """Wait for the condition's first true value and return it.
 
     Raises:
         TimeoutError: names what was waited for.
@@ -72,7 +72,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str, interval: flo
 
 @contextmanager
 def port_forward(target: str, namespace: str, port: int) -> Iterator[int]:
-    """A free local port that leads to the target's port, for as long as the block runs."""
+    """Forward a free local port to the target's port for the block."""
     command = ["kubectl", "port-forward", "-n", namespace, target, f":{port}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarding:
         try:

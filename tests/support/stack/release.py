@@ -10,7 +10,7 @@ from tests.support.stack.kube import apply, kubectl, run
 
 
 def release_values() -> dict[str, Any]:
-    """What the test cluster sets: its own images, and small requests, since three nodes share one machine."""
+    """Values for the test cluster: images of the checkout, and small requests, since three nodes share one machine."""
     operator, worker = (ensure_image(image) for image in (OPERATOR, WORKER))
     return {
         "image": _image(operator),
@@ -23,14 +23,14 @@ def release_values() -> dict[str, Any]:
 
 
 def ensure_release(values: dict[str, Any]) -> None:
-    """The release installed or upgraded, its operator ready."""
+    """Install or upgrade the release, and wait until its operator is ready."""
     ensure_namespace(NAMESPACE)
     command = ["helm", "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
     run(*command, "--wait", "--timeout", "180s", text=json.dumps(values))
 
 
 def ensure_namespace(name: str) -> None:
-    """A namespace that enforces the restricted Pod Security Standard, as ours do everywhere."""
+    """Ensure a namespace that enforces the restricted Pod Security Standard."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 

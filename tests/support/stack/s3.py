@@ -22,14 +22,14 @@ CREDENTIALS = "s3-credentials"
 
 
 def ensure_s3() -> None:
-    """The server, ready."""
+    """Ensure that the server is ready."""
     manifest = string.Template(Path(__file__).with_name("s3.yaml").read_text())
     apply(manifest.substitute(ACCESS_KEY=ACCESS_KEY, SECRET_KEY=SECRET_KEY, S3_IMAGE=ensure_image(S3)))
     kubectl("rollout", "status", "-n", "storage", "deployment/s3", "--timeout=120s")
 
 
 def ensure_credentials(namespace: str) -> None:
-    """The Secret that specs of this namespace name."""
+    """Ensure the Secret that the specs of this namespace name."""
     apply(
         {
             "apiVersion": "v1",
@@ -42,7 +42,7 @@ def ensure_credentials(namespace: str) -> None:
 
 @contextmanager
 def connect() -> Iterator[Any]:
-    """A boto3 client of the server, through a port that leads to its pod: also where the Service is taken away by a test."""
+    """A boto3 client through a port of the server's pod, so that it also works while a test has removed the Service."""
     with port_forward("deployment/s3", "storage", 7070) as port:
         client = boto3.client(
             "s3",
@@ -59,14 +59,14 @@ def connect() -> Iterator[Any]:
 
 
 def ensure_buckets(client: Any) -> None:
-    """Every bucket of BUCKETS."""
+    """Ensure every bucket of BUCKETS."""
     present = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
     for name in set(BUCKETS) - present:
         client.create_bucket(Bucket=name)
 
 
 def s3_object(bucket: str, **location: str) -> dict[str, Any]:
-    """The s3 member of a source, destination or model of a spec."""
+    """The s3 field of a source, destination or model."""
     return {
         "bucket": bucket,
         **location,
