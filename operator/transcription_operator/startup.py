@@ -1,11 +1,8 @@
 """Start the operator's parts in their order, and end them together."""
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Iterator
 
-import kopf
 from transcription_api import names
 
 from transcription_operator.cluster import (
@@ -27,9 +24,9 @@ from transcription_operator.controller.reconciler import Reconciler
 from transcription_operator.models.objects import Key
 from transcription_operator.observability.health import serve_health
 from transcription_operator.observability.metrics import Metrics
-from transcription_operator.watch.handlers import NoDiffBaseStorage, register_handlers
 from transcription_operator.watch.informer import Informer
 from transcription_operator.watch.informer_cache import InformerCache
+from transcription_operator.watch.kopf_watches import run_watches
 from transcription_operator.watch.liveness import WatchLiveness
 from transcription_operator.watch.resync import Resync
 from transcription_operator.work_queue import WorkQueue
@@ -44,13 +41,6 @@ CRD_RETRY_SECONDS = 2.0
 
 class LeaseLostError(RuntimeError):
     """The lease is lost and another replica may lead: this process must end."""
-
-
-class EndlessBackoff:
-    """Seconds between Kopf's tries of a request, without an end, so that no watch gives up. Each iteration starts anew."""
-
-    def __iter__(self) -> Iterator[float]:
-        return itertools.chain((0.5, 1, 2, 3, 5, 8), itertools.repeat(10.0))
 
 
 async def run_operator(config: Config) -> None:
@@ -101,7 +91,7 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
             tasks += [group.create_task(controller.run_worker(leading)) for _ in range(config.queue_workers)]
             tasks += [group.create_task(_lead(config, elector, resync, leading))]
             await asyncio.sleep(0)
-            await _run_kopf(config, informer)
+            await run_watches(config, informer)
             for task in tasks:
                 task.cancel()
     finally:
@@ -116,35 +106,6 @@ async def _lead(config: Config, elector: LeaderElector, resync: Resync, leading:
     leading.set()
     await elector.renew()
     raise LeaseLostError(f"the lease {config.lease_name} is lost")
-
-
-async def _run_kopf(config: Config, informer: Informer) -> None:
-    """Run Kopf's watches until a signal ends them."""
-    await kopf.operator(
-        registry=register_handlers(informer),
-        settings=_kopf_settings(),
-        standalone=True,
-        clusterwide=not config.namespaces,
-        namespaces=config.namespaces,
-    )
-
-
-def _kopf_settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.persistence.diffbase_storage = NoDiffBaseStorage()
-    settings.scanning.disabled = True  # watch neither CRDs nor namespaces: fewer rights, and fewer watches that may die
-    settings.networking.error_backoffs = EndlessBackoff()
-    settings.networking.request_timeout = 30
-    settings.networking.connect_timeout = 10
-    settings.watching.server_timeout = 300
-    settings.watching.client_timeout = 310
-    settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 500
-    settings.watching.label_selectors["batch", "v1", "jobs"] = names.LABEL_UID
-    # Kopf keeps a task for each object of a recent event: 5,000 of them at once would take 40 MiB.
-    settings.queueing.idle_timeout = 0.1
-    return settings
 
 
 async def _wait_for_crd(client: KubernetesClient, config: Config) -> None:
