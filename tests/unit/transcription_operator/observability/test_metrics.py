@@ -1,0 +1,65 @@
+"""The metrics count each resource and each end once."""
+
+import pytest
+from transcription_api.codec import to_json
+from transcription_api.status import Condition, ConditionType, Failure, Phase, Status
+from transcription_operator.models.objects import Resource
+from transcription_operator.observability.metrics import Metrics
+
+from tests.support.kubernetes_objects import CREATED, FINISHED, SPEC, STARTED, resource
+
+RUNNING_FALSE = Condition("Running", "False", "Unschedulable", "no node", CREATED, 1)
+PENDING = Status(phase=Phase.PENDING, conditions=(RUNNING_FALSE,))
+
+
+def ended(phase: Phase, **fields: object) -> Status:
+    kind = ConditionType.COMPLETE if phase is Phase.COMPLETE else ConditionType.FAILED
+    condition = Condition(kind.value, "True", "ResultsVerified", "", FINISHED, 1)
+    times = {"queue_seconds": 60.0, "start_time": STARTED, "completion_time": FINISHED}
+    return Status(phase=phase, conditions=(condition,), **times, **fields)  # type: ignore[arg-type]
+
+
+FAILED = ended(Phase.FAILED, failure=Failure("NoSuchKey", "", ""))
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"transcription_{name}", labels)
+
+
+def stored(status: Status | None) -> Resource:
+    return resource(SPEC, to_json(status) if status else {})
+
+
+def test_a_resource_moves_from_state_to_state_and_goes(metrics: Metrics) -> None:
+    new, pending, failed = stored(None), stored(PENDING), stored(FAILED)
+    metrics.resource_changed(None, new)
+    assert value(metrics, "jobs", phase="", reason="") == 1
+    metrics.resource_changed(new, pending)
+    assert value(metrics, "jobs", phase="", reason="") == 0
+    assert value(metrics, "jobs", phase="Pending", reason="Unschedulable") == 1
+    metrics.resource_changed(pending, failed)
+    assert value(metrics, "jobs", phase="Failed", reason="NoSuchKey") == 1
+    metrics.resource_changed(failed, None)
+    assert value(metrics, "jobs", phase="Failed", reason="NoSuchKey") == 0
+
+
+def test_an_end_is_counted_once_with_its_times_and_its_audio(metrics: Metrics) -> None:
+    complete = ended(Phase.COMPLETE, audio_seconds=100.0)
+    metrics.status_written(PENDING, complete)
+    metrics.status_written(complete, complete)
+    assert value(metrics, "queue_wait_seconds_sum") == 60
+    assert value(metrics, "queue_wait_seconds_count") == 1
+    assert value(metrics, "run_seconds_sum", phase="Complete") == 240
+    assert value(metrics, "run_seconds_count", phase="Complete") == 1
+    assert value(metrics, "audio_seconds_total") == 100
+
+
+@pytest.mark.parametrize("status", [FAILED, ended(Phase.COMPLETE, audio_seconds=100.0, reused=True)])
+def test_a_failure_and_a_result_that_was_reused_add_no_audio(metrics: Metrics, status: Status) -> None:
+    metrics.status_written(PENDING, status)
+    assert value(metrics, "audio_seconds_total") == 0
