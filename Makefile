@@ -72,7 +72,7 @@ bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.loa
 crds: ## crds/ from the dataclasses of the spec
 	$(RUN) python -m hack.crd
 
-docs: crds ## docs/reference.md from the CRD, and the options of docs/local.md
+docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
 .PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs

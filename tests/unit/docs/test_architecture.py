@@ -7,12 +7,18 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/architecture.md").read_text()
-PATH = TEXT[TEXT.index("## The path") : TEXT.index("## Who")]
+PATHS = TEXT[TEXT.index("## The path of a resource") : TEXT.index("## Who")]
 # Words in code style that are no modules.
-OTHERS = {"crds/", "spec.retries", "podFailurePolicy", "GET /progress", "reconcile.decide"}
-FOLDERS = [ROOT / "operator/transcription_operator", ROOT / "worker/transcription_worker"]
+OTHERS = {"crds/", "spec.retries", "podFailurePolicy", "GET /progress"}
+WORKER = ROOT / "worker/transcription_worker"
+FOLDERS = [ROOT / "operator/transcription_operator", WORKER, WORKER / "engines/batched"]
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([^`]+)`", PATH)) - OTHERS))
-def test_every_module_on_the_path_exists(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([^`]+)`", PATHS)) - OTHERS))
+def test_every_module_on_the_paths_exists(name: str) -> None:
     assert any((folder / f"{name}.py").exists() or (folder / name).is_dir() for folder in FOLDERS)
+
+
+@pytest.mark.parametrize("package", ["watch", "controller", "reconcile", "manifests", "pipeline", "scheduling", "algorithm"])
+def test_a_package_that_a_newcomer_looks_for_is_on_the_paths(package: str) -> None:
+    assert f"`{package}/" in PATHS
