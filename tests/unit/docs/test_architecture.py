@@ -19,6 +19,8 @@ def test_every_module_on_the_paths_exists(name: str) -> None:
     assert any((folder / f"{name}.py").exists() or (folder / name).is_dir() for folder in FOLDERS)
 
 
-@pytest.mark.parametrize("package", ["watch", "controller", "reconcile", "manifests", "pipeline", "scheduling", "algorithm"])
+@pytest.mark.parametrize(
+    "package", ["watch", "controller", "reconcile", "manifests", "pipeline", "scheduling", "algorithm"]
+)
 def test_a_package_that_a_newcomer_looks_for_is_on_the_paths(package: str) -> None:
     assert f"`{package}/" in PATHS
