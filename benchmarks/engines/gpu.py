@@ -103,7 +103,7 @@ def noise(windows: int) -> list[Samples]:
     return [chance.normal(0, 0.05, round(CHUNK_LENGTH * 16_000)).astype(np.float32) for _ in range(windows)]
 
 
-def asked() -> Options:
+def greedy_options() -> Options:
     """Greedy; no token ends the text, none is a timestamp."""
     decoding = Decoding(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
     return Options(TaskKind.TRANSCRIBE, "en", decoding, LanguageDetection(windows=1))
@@ -130,13 +130,13 @@ def engine_seconds(
 
 
 def _inputs(audio: Sequence[Samples]) -> list[Input]:
-    return [Input(str(number), lambda one=one: InMemory(one), asked()) for number, one in enumerate(audio)]  # type: ignore[misc]
+    return [Input(str(number), lambda one=one: InMemory(one), greedy_options()) for number, one in enumerate(audio)]  # type: ignore[misc]
 
 
 def reference_seconds(model: Any, audio: Sequence[Samples]) -> float:
     """For one window, of openai-whisper's transcribe; the first file is the warm-up."""
     device = torch.device(model.device)
-    arguments = transcribe_arguments(asked(), half=device.type == "cuda")
+    arguments = transcribe_arguments(greedy_options(), half=device.type == "cuda")
     took = []
     for samples in [audio[0], *audio]:
         began = time.perf_counter()

@@ -177,8 +177,8 @@ def test_all_attention_is_computed_in_the_context_that_the_backend_gives(
     parts = {(ModelRunner, "encode"), (Decoder, "prefill"), (Decoder, "step"), (Decoder, "forward")}
     for owner, name in parts:
         watched(owner, name)
-    told_language = options(GREEDY | {"word_timestamps": True})
-    outcome = next(BatchedEngine(model, batch=1).transcribe([item("a", spoken("en", 940, SHORT), told_language)]))
+    options_with_words = options(GREEDY | {"word_timestamps": True})
+    outcome = next(BatchedEngine(model, batch=1).transcribe([item("a", spoken("en", 940, SHORT), options_with_words)]))
     assert outcome.value().text
     assert seen == {(name, True) for _, name in parts}
     assert not inside
