@@ -1,7 +1,7 @@
 """The spec's options as faster-whisper's, and the refusal by name of those that it has no place for.
 
 Which it has is said by each option's metadata, which were read in faster-whisper 1.2.1 (transcribe.py). Its WhisperModel
-follows openai-whisper's algorithm. Its BatchedInferencePipeline, for longForm chunked, decodes each piece once: it takes the
+follows openai-whisper's algorithm. Its BatchedInferencePipeline, for longForm chunked, decodes each chunk once: it takes the
 first temperature alone and looks at no threshold.
 """
 
@@ -48,7 +48,7 @@ def sequential_arguments(options: Options, start_of_transcript: int) -> dict[str
 
 
 def batched_arguments(options: Options, start_of_transcript: int, batch: int) -> dict[str, Any]:
-    """Return the keyword arguments of BatchedInferencePipeline.transcribe, but for the language. `batch` is in pieces."""
+    """Return the keyword arguments of BatchedInferencePipeline.transcribe, but for the language. `batch` is in chunks."""
     return _shared(options, LongForm.CHUNKED, start_of_transcript) | {
         "temperature": list(ONE_TEMPERATURE),
         "batch_size": batch,
