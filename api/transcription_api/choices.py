@@ -87,3 +87,10 @@ class CacheKind(enum.Enum):
     NONE = "None"  # as long as the pod
     NODE = "Node"  # a folder of the node that the administrator chose for the operator
     CLAIM = "PersistentVolumeClaim"
+
+
+class Naming(enum.Enum):
+    """What results are called after the audio's file name."""
+
+    STEM = "Stem"  # without the extension of a media file, as openai-whisper's command calls them: call.json
+    FULL = "Full"  # with it, for a prefix that takes results of call.mp3 and call.wav: call.mp3.json

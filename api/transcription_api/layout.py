@@ -6,11 +6,19 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
+from transcription_api.choices import Naming
 from transcription_api.codec import camel, to_json
 from transcription_api.spec import Format, S3Object, Spec
 
 # Beside the transcripts and written last: its presence means that the result is whole.
 REPORT_SUFFIX = ".report.json"
+
+# Extensions of media files in small letters. A file with another one may hold audio all the same; this is about names.
+MEDIA_EXTENSIONS = frozenset(
+    ".3g2 .3gp .aac .ac3 .aif .aifc .aiff .amr .ape .asf .au .avi .caf .dsf .dts .eac3 .flac .flv .gsm .m2ts .m4a .m4b .m4v "
+    ".mka .mkv .mov .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mpga .mts .mxf .oga .ogg .ogv .oma .opus .ra .rm .spx .tak .ts .tta .vob "
+    ".voc .w64 .wav .weba .webm .wma .wmv .wv".split()
+)
 
 # Fields of a spec that do not decide what the transcripts say. Every other field is in the fingerprint, so that a field
 # that is forgotten here makes a transcription run again and never passes off an old result as the one asked for.
@@ -40,9 +48,21 @@ FIELDS_OUTSIDE_FINGERPRINT = (
 SOURCE_IDENTITY = ("endpoint_url", "bucket", "key")
 
 
+def result_name(path: str, naming: Naming) -> str:
+    """Return what the results of a media file are called, without format and channel.
+
+    Stem leaves out the last extension as the whisper command does, but only one that media files have: what follows the
+    last dot of `2024.01.05 standup` is part of its name.
+    """
+    name = PurePosixPath(path)
+    if naming is Naming.STEM and name.suffix.lower() in MEDIA_EXTENSIONS:
+        return name.stem
+    return name.name
+
+
 def stem(spec: Spec) -> str:
-    """Return the name of the results: the source's file name without its last extension, as the whisper command names them."""
-    return PurePosixPath(spec.source.s3.key).stem
+    """Return what the results of the spec's source are called, without format and channel."""
+    return result_name(spec.source.s3.key, spec.destination.naming)
 
 
 def result_key(spec: Spec, fmt: Format, channel: int | None = None) -> str:

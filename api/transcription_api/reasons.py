@@ -157,6 +157,12 @@ DESTINATION_DENIED = _permanent(
     exit_codes.DESTINATION_DENIED,
     "Grant the credentials s3:PutObject and s3:GetObject under spec.destination.s3.prefix, and check that the bucket exists.",
 )
+DESTINATION_TAKEN = _permanent(
+    "DestinationTaken",
+    exit_codes.DESTINATION_DENIED,
+    "Give each audio object a prefix of its own, set spec.destination.naming to Full where names differ in their extension "
+    "alone, or set spec.destination.overwrite to true to replace the other object's results.",
+)
 NO_SPACE_LEFT = _transient(
     "NoSpaceLeft",
     exit_codes.NO_SPACE,

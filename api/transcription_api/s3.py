@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from transcription_api.choices import Naming
 from transcription_api.options import option, required
 
 # Names of Kubernetes' objects.
@@ -90,11 +91,21 @@ class Source:
 
 @dataclass(frozen=True)
 class Destination:
-    """A union: exactly one member is set."""
+    """Exactly one place is set, beside what holds for any place."""
 
     s3: S3Prefix = field(
         metadata=required(
-            help="Keys in a bucket. A transcript's key is the prefix, the audio's file name without its extension, and the "
-            "format, as in interviews/01.srt.",
+            help="Keys in a bucket. A transcript's key is the prefix, the audio's file name as naming says, and the format, as "
+            "in interviews/01.srt.",
         )
+    )
+    naming: Naming = option(
+        Naming.STEM,
+        help="What results are called. Stem leaves out the extension of a media file, as openai-whisper's command does: "
+        "call.mp3 gives call.json. Full keeps the whole name: call.mp3 gives call.mp3.json.",
+    )
+    overwrite: bool = option(
+        False,
+        help="Replace results that belong to another audio object. Without it the resource fails with DestinationTaken. "
+        "Results of the same object are always replaced.",
     )

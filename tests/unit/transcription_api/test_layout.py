@@ -25,10 +25,23 @@ def spec(key: str = "interviews/01.wav", prefix: str = "out/", **more: Any) -> S
         ("no-extension", "out/", "out/no-extension.srt"),
         ("a/../b.mp3", "out/", "out/b.srt"),
         ("uma gravação.m4a", "out/pre-", "out/pre-uma gravação.srt"),
+        ("in/CALL.MP3", "out/", "out/CALL.srt"),
+        ("2024.01.05 standup", "out/", "out/2024.01.05 standup.srt"),
+        ("in/v1.2", "out/", "out/v1.2.srt"),
     ],
 )
 def test_a_result_is_named_after_the_sources_file(key: str, prefix: str, expected: str) -> None:
     assert result_key(spec(key, prefix), Format.SRT) == expected
+
+
+def test_a_full_name_keeps_the_extension() -> None:
+    def keys(naming: str) -> set[str]:
+        value = {"bucket": "transcripts", "prefix": "out/"}
+        both = [spec(key, destination={"s3": value, "naming": naming}) for key in ("in/call.mp3", "in/call.wav")]
+        return {result_key(one, Format.JSON) for one in both} | {report_key(one) for one in both}
+
+    assert keys("Stem") == {"out/call.json", "out/call.report.json"}
+    assert keys("Full") == {f"out/call.{end}" for end in ("mp3.json", "wav.json", "mp3.report.json", "wav.report.json")}
 
 
 def test_each_channel_of_a_split_file_has_a_name_of_its_own() -> None:

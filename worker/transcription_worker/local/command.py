@@ -17,7 +17,7 @@ from transcription_worker.device import prove_device
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.display import Display
-from transcription_worker.local.files import find_files, is_done, make_output_folder
+from transcription_worker.local.files import find_files, is_done, make_output_folder, renaming_notice
 from transcription_worker.local.listener import LocalListener
 from transcription_worker.local.options import in_options
 from transcription_worker.local.plan import Plan, make_plan
@@ -54,12 +54,15 @@ def run_local(given: argparse.Namespace) -> int:
     files = find_files(plan)
     make_output_folder(plan.output_dir)
     todo = [file for file in files if not (plan.skip_existing and is_done(file, plan))]
+    if notice := renaming_notice(files):
+        sys.stdout.write(f"{notice}\n")
+        sys.stdout.flush()
     run = LocalRun(plan, todo, skipped=len(files) - len(todo))
     watch_signals(run.interrupt)
     try:
         return run.complete()
     except WorkerError as error:
-        return _refused(error)
+        return _report_failure(error)
     except Exception:
         # The last line of defence: what is done stays, and is told.
         log.exception("%s", reasons.INTERNAL_ERROR.name)
@@ -75,8 +78,8 @@ def _require_tools() -> None:
         raise ValueError(f"PATH: got no {', '.join(missing)}, expected ffmpeg and util-linux to be installed")
 
 
-def _refused(error: WorkerError) -> int:
-    """Before the first file."""
+def _report_failure(error: WorkerError) -> int:
+    """Say why no file could be transcribed at all, and return the exit code."""
     advice = f"\n{USE_CPU}" if error.reason.exit_code == exit_codes.DEVICE_UNUSABLE else ""
     sys.stderr.write(f"transcription-worker local: {in_options(error)}{advice}\n")
     return error.reason.exit_code or exit_codes.INTERNAL

@@ -24,7 +24,14 @@ class LocalSink:
         self._formats, self._subtitles, self._policy = formats, subtitles, policy
 
     def find_results(self, item: LocalFile, version: InputVersion) -> Report | None:
-        """Return None: whether results of earlier runs are kept is decided before files become inputs."""
+        """Return None: whether results of earlier runs are kept is decided before files become inputs.
+
+        Raises:
+            WorkerError: DestinationTaken, if another file of this run has the very same names for its results.
+        """
+        if item.taken_by is not None:
+            message = f"its results would be called like those of {str(item.taken_by)!r}: {item.folder / item.stem}.*"
+            raise WorkerError(reasons.DESTINATION_TAKEN, message)
         return None
 
     def check_writable(self, item: LocalFile) -> None:

@@ -14,12 +14,16 @@ from transcription_worker.pipeline.source import InputVersion
 
 @dataclass(frozen=True)
 class LocalFile:
-    """One file of media. Its results go to `folder` and are called `stem` with an extension. `size` is in bytes."""
+    """One file of media. Its results go to `folder` and are called `stem` with an extension. `size` is in bytes.
+
+    `taken_by` is another file of the run whose results have the very same names, so that this one cannot have any.
+    """
 
     path: Path
     folder: Path
     stem: str
     size: int
+    taken_by: Path | None = None
 
     @property
     def name(self) -> str:

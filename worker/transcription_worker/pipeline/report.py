@@ -31,13 +31,26 @@ class TrackReport:
 
 
 @dataclass(frozen=True)
+class SourceObject:
+    """The object whose results a report is about. `endpoint_url` is absent for Amazon S3."""
+
+    bucket: str
+    key: str
+    endpoint_url: str | None = None
+
+
+@dataclass(frozen=True)
 class CommittedReport:
-    """The report in S3. `preview` is there whatever the spec asked for: the transcripts lie beside it."""
+    """The report in S3. `preview` is there whatever the spec asked for: the transcripts lie beside it.
+
+    `source` is None in a report of a version that did not record it.
+    """
 
     fingerprint: str
     report: Report
     preview: str = ""
     tracks: tuple[TrackReport, ...] = ()
+    source: SourceObject | None = None
 
 
 def make_report(
@@ -106,12 +119,15 @@ def cut_preview(text: str, characters: int) -> str | None:
     return text.strip()[:wanted] if wanted > 0 else None
 
 
-def make_committed(fingerprint: str, report: Report, transcription: Transcription) -> CommittedReport:
+def make_committed(
+    fingerprint: str, source: SourceObject, report: Report, transcription: Transcription
+) -> CommittedReport:
     """Make the report for S3: with every channel's own numbers, and the preview apart from the report."""
     return CommittedReport(
         fingerprint=fingerprint,
         report=dataclasses.replace(report, preview=None),
         preview=transcription.tracks[0].transcript.text.strip()[:PREVIEW_LIMIT],
+        source=source,
         tracks=tuple(
             _track_report(track, track.channel) for track in transcription.tracks if track.channel is not None
         ),

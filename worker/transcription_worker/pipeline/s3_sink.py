@@ -1,13 +1,11 @@
 """Results in S3: transcripts, and last of all the report, whose presence says that they are whole."""
 
 import dataclasses
-import json
 import logging
 import threading
 from collections.abc import Sequence
 
 from transcription_api import layout, reasons
-from transcription_api.codec import from_json
 from transcription_api.report import Report, WrittenObject
 from transcription_api.spec import Format, Source, Spec
 
@@ -18,6 +16,13 @@ from transcription_worker.pipeline.report import (
     encode_committed,
     make_committed,
     make_report,
+)
+from transcription_worker.pipeline.s3_report import (
+    UNREADABLE,
+    FoundReport,
+    read_report,
+    require_free,
+    source_object,
 )
 from transcription_worker.pipeline.s3_source import S3Input
 from transcription_worker.pipeline.sink import TrackTranscript, Transcription
@@ -30,9 +35,6 @@ REPORT_CONTENT_TYPE = "application/json"
 # The name of an empty object beside the report, there only while the destination is tried.
 TRIAL_SUFFIX = ".trial"
 
-# Results that cannot be read count as missing: they are written anew, and if that is forbidden the trial says so.
-_NO_RESULTS = (reasons.NO_SUCH_KEY, reasons.DESTINATION_DENIED)
-
 
 class S3Sink:
     """Writes the results of objects in S3 below one prefix. `spec` says which formats, for whichever object."""
@@ -43,8 +45,15 @@ class S3Sink:
         self._tried = False
 
     def find_results(self, item: S3Input, version: InputVersion) -> Report | None:
-        """See `Sink.find_results`. The preview is as this spec asks for it."""
-        committed = find_result(self._bucket, self._spec_of(item), version.etag or "")
+        """See `Sink.find_results`. The preview is as this spec asks for it.
+
+        Raises:
+            WorkerError: DestinationTaken, if the results of another source are there.
+        """
+        spec, etag = self._spec_of(item), version.etag or ""
+        found = read_report(self._bucket, spec)
+        require_free(found, spec, etag)
+        committed = whole_result(self._bucket, spec, etag, found)
         if committed is None:
             return None
         log.info("%s: the results are there already, whole: nothing to transcribe", item.name)
@@ -65,16 +74,31 @@ class S3Sink:
     def write(self, item: S3Input, version: InputVersion, transcription: Transcription) -> Report:
         """See `Sink.write`. Every object of the report was seen in the bucket.
 
+        Whose results are there is looked at again first, since another worker may have written some meanwhile.
+
         Raises:
-            WorkerError: DestinationDenied, EndpointUnreachable and so on.
+            WorkerError: DestinationTaken, DestinationDenied, EndpointUnreachable and so on.
         """
-        spec = self._spec_of(item)
+        spec, etag = self._spec_of(item), version.etag or ""
+        found = read_report(self._bucket, spec)
+        require_free(found, spec, etag)
         objects = write_formats(self._bucket, spec, transcription.tracks)
         preview = cut_preview(transcription.tracks[0].transcript.text, spec.preview.characters)
         report = make_report(transcription, version.etag, spec.quality.policy, objects, preview)
-        committed = make_committed(layout.fingerprint(spec), report, transcription)
-        self._bucket.write(layout.report_key(spec), encode_committed(committed), REPORT_CONTENT_TYPE)
+        source = source_object(item.location)
+        committed = make_committed(layout.fingerprint(spec), source, report, transcription)
+        self._commit(spec, etag, encode_committed(committed), found)
         return report
+
+    def _commit(self, spec: Spec, source_etag: str, body: bytes, found: FoundReport | None) -> None:
+        """Write the report in place of the one that was found, and of no other source's that came in between."""
+        key = layout.report_key(spec)
+        if not spec.destination.overwrite:
+            if self._bucket.replace(key, body, REPORT_CONTENT_TYPE, None if found is None else found.etag):
+                return
+            # It may be this very task's: two pods can run one Job, and a write can be done though its answer is lost.
+            require_free(read_report(self._bucket, spec), spec, source_etag)
+        self._bucket.write(key, body, REPORT_CONTENT_TYPE)
 
     def _spec_of(self, item: S3Input) -> Spec:
         return dataclasses.replace(self._spec, source=Source(item.location))
@@ -82,7 +106,12 @@ class S3Sink:
 
 def find_result(bucket: Bucket, spec: Spec, source_etag: str) -> CommittedReport | None:
     """Return the report of an earlier run of the same task on the same source, if every object of it is unchanged."""
-    committed = _read_report(bucket, spec)
+    return whole_result(bucket, spec, source_etag, read_report(bucket, spec))
+
+
+def whole_result(bucket: Bucket, spec: Spec, source_etag: str, found: FoundReport | None) -> CommittedReport | None:
+    """Return the report that was found if it is of this very task and every object of it is unchanged."""
+    committed = None if found is None else found.committed
     if committed is None:
         return None
     if committed.fingerprint != layout.fingerprint(spec) or committed.report.source_etag != source_etag:
@@ -103,24 +132,11 @@ def _is_whole(spec: Spec, report: Report) -> bool:
     )
 
 
-def _read_report(bucket: Bucket, spec: Spec) -> CommittedReport | None:
-    try:
-        value = json.loads(bucket.read(layout.report_key(spec)))
-        return from_json(CommittedReport, value, "report") if isinstance(value, dict) else None
-    except WorkerError as error:
-        if error.reason in _NO_RESULTS:
-            return None
-        raise
-    except ValueError as error:
-        log.info("the report found is not of this version: %s", type(error).__name__)
-        return None
-
-
 def _is_there(bucket: Bucket, spec: Spec, written: WrittenObject) -> bool:
     try:
         info = bucket.head(layout.result_key(spec, written.format, written.channel))
     except WorkerError as error:
-        if error.reason in _NO_RESULTS:
+        if error.reason in UNREADABLE:
             return False
         raise
     return (info.size, info.etag) == (written.size, written.etag)

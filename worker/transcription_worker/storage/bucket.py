@@ -56,8 +56,17 @@ class Bucket:
         return ObjectInfo(_bare(answer["ETag"]), int(answer["ContentLength"]))
 
     def read(self, key: str) -> bytes:
-        """A small object, whole."""
-        return self._call(f"read {key!r}", key, lambda: bytes(self._get(key)["Body"].read()))
+        """Read a small object."""
+        return self.read_with_etag(key)[0]
+
+    def read_with_etag(self, key: str) -> tuple[bytes, str]:
+        """Read a small object; return its bytes and its ETag without quotes."""
+
+        def get() -> tuple[bytes, str]:
+            answer = self._get(key)
+            return bytes(answer["Body"].read()), _bare(answer["ETag"])
+
+        return self._call(f"read {key!r}", key, get)
 
     def download(self, key: str, found: ObjectInfo, path: Path) -> str:
         """The object as it was found, into a file; gives its SHA-256 in hex.
@@ -114,12 +123,34 @@ class Bucket:
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
         return found
 
+    def replace(self, key: str, body: bytes, content_type: str, etag: str | None) -> bool:
+        """Write an object only if the key holds the object of that ETag now, or nothing for None.
+
+        Servers that know no conditional writes write in any case: RFC 9110, 13.1, S3 since 2024.
+
+        Returns:
+            False if the key holds another object; nothing is written then.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        try:
+            self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type, **condition))
+        except WorkerError as error:
+            cause = error.__cause__
+            code = s3_errors.code_of(cause)[0] if isinstance(cause, ClientError) else ""
+            if code in s3_errors.NO_CONDITIONS:
+                self.write(key, body, content_type)
+                return True
+            if code in s3_errors.CONDITION_FAILED:
+                return False
+            raise
+        return True
+
     def delete(self, key: str) -> None:
         self._call(f"delete {key!r}", key, lambda: self._client.delete_object(**self._name(key)))
 
-    def _put(self, key: str, body: bytes, content_type: str) -> dict[str, Any]:
+    def _put(self, key: str, body: bytes, content_type: str, **condition: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.put_object(
-            **self._name(key), Body=body, ContentType=content_type, ChecksumAlgorithm="CRC32"
+            **self._name(key), Body=body, ContentType=content_type, ChecksumAlgorithm="CRC32", **condition
         )
         return answer
 

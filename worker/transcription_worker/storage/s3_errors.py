@@ -36,6 +36,10 @@ BAD_CREDENTIALS = {
     "UnrecognizedClientException",
 }
 CHANGED = {"PreconditionFailed", "412"}
+# Of a conditional write: another object is there, has just gone, or is being written now.
+CONDITION_FAILED = {*CHANGED, "ConditionalRequestConflict", *NO_KEY}
+# Of a server that knows no conditional writes.
+NO_CONDITIONS = {"NotImplemented", "501"}
 BUSY = {
     "SlowDown",
     "RequestTimeout",
@@ -70,6 +74,8 @@ def transient(error: Exception) -> str | None:
     """Words for the log where another try may succeed; None where it would fail the same way."""
     if isinstance(error, boto.ClientError):
         code, status = code_of(error)
+        if code in NO_CONDITIONS:
+            return None
         return f"S3 answered {status} {code}" if status >= 500 or status == 429 or code in BUSY else None
     if is_local(error):
         return None

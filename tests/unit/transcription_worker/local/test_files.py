@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
-from transcription_api.spec import Format
-from transcription_worker.local.files import find_files, is_done
+from transcription_api import reasons
+from transcription_api.spec import Format, QualityPolicy, Subtitles
+from transcription_worker.errors import WorkerError
+from transcription_worker.local.files import find_files, is_done, renaming_notice
 from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.main import make_parser
-from transcription_worker.pipeline.local_sink import write_results
+from transcription_worker.pipeline.local_sink import LocalSink, write_results
+from transcription_worker.pipeline.local_source import LocalFile
+from transcription_worker.pipeline.source import InputVersion
 
 
 def plan(*words: str | Path) -> Plan:
@@ -41,12 +45,55 @@ def test_a_file_that_is_named_may_be_called_anything_and_is_taken_once(folder: P
     assert [file.path.name for file in files] == ["notes.txt", "b.wav", "a.MP3"]
 
 
-def test_two_files_with_the_same_results_are_an_error_that_names_both(folder: Path) -> None:
+def names(files: list[LocalFile]) -> list[str]:
+    return [str(file.result(Format.TXT)) for file in files]
+
+
+def test_files_of_one_name_are_written_with_their_extensions_and_the_others_as_ever(folder: Path) -> None:
     (folder / "a.wav").touch()
-    with pytest.raises(ValueError, match=r"a\.MP3' and '.*a\.wav', expected names whose results differ: .* out/a\.\*"):
-        find_files(plan(folder))
-    with pytest.raises(ValueError, match="expected names whose results differ"):
-        find_files(plan(folder / "b.wav", folder / "below/c.opus", folder / "empty/../a.MP3", folder / "a.wav"))
+    files = find_files(plan(folder))
+    assert names(files) == ["out/a.MP3.txt", "out/a.wav.txt", "out/b.txt"]
+    notice = renaming_notice(files)
+    assert notice is not None
+    assert notice.endswith(f"{folder / 'a.MP3'}, {folder / 'a.wav'}")
+    assert renaming_notice(find_files(plan(folder / "b.wav"))) is None
+
+
+def test_names_that_differ_in_case_alone_are_the_same_names(folder: Path) -> None:
+    (folder / "B.mp3").touch()
+    assert names(find_files(plan(folder))) == ["out/B.mp3.txt", "out/a.txt", "out/b.wav.txt"]
+
+
+def test_a_full_name_takes_no_other_files_name(folder: Path) -> None:
+    for name in ("a.wav", "a.wav.ogg"):
+        (folder / name).touch()
+    assert names(find_files(plan(folder))) == ["out/a.MP3.txt", "out/a.wav.txt", "out/a.wav.ogg.txt", "out/b.txt"]
+
+
+def test_what_follows_a_dot_is_an_extension_only_if_media_have_it(folder: Path) -> None:
+    days = [folder / "2024.01.05 standup", folder / "2024.01.06 standup"]
+    for path in days:
+        path.touch()
+    assert names(find_files(plan(*days))) == ["out/2024.01.05 standup.txt", "out/2024.01.06 standup.txt"]
+
+
+def test_of_two_files_of_the_very_same_name_the_second_has_no_results_and_fails_by_name(folder: Path) -> None:
+    (folder / "below/b.wav").touch()
+    first, second, other = find_files(plan(folder / "b.wav", folder / "below/b.wav", folder / "a.MP3"))
+    assert (first.taken_by, second.taken_by, other.taken_by) == (None, folder / "b.wav", None)
+    sink = LocalSink([Format.TXT], Subtitles(), QualityPolicy.WARN)
+    assert sink.find_results(first, InputVersion()) is None
+    with pytest.raises(WorkerError, match=r"those of .*in/b\.wav': out/b\.wav\.\*") as caught:
+        sink.find_results(second, InputVersion())
+    assert caught.value.reason is reasons.DESTINATION_TAKEN
+
+
+def test_files_with_their_extensions_in_the_results_are_found_done(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.wav").touch()
+    asked = plan(folder, "-o", tmp_path / "out", "-f", "txt")
+    first, second, _ = find_files(asked)
+    write_results({first.result(Format.TXT): b"text"})
+    assert [is_done(file, asked) for file in (first, second)] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,201 @@
+"""Results of another audio object are never replaced unless the resource says so; those of the same object are."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transcription_api import exit_codes, layout, reasons
+from transcription_api.report import DeviceUsed, ModelUsed
+from transcription_api.spec import Spec, parse_spec
+from transcription_worker.engines.protocol import Transcript
+from transcription_worker.errors import WorkerError
+from transcription_worker.paths import Paths
+from transcription_worker.pipeline.s3_sink import S3Sink
+from transcription_worker.pipeline.s3_source import S3Input
+from transcription_worker.pipeline.sink import EngineUsed, TrackTranscript, Transcription
+from transcription_worker.pipeline.source import InputVersion
+from transcription_worker.storage.bucket import Bucket, ObjectInfo
+from transcription_worker.storage.roles import Role
+
+from tests.support.s3 import S3Server
+from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, WorkerContainer, written_objects
+
+QUICK = {"temperatures": [0], "beamSize": 1}
+ENGINE = EngineUsed("none", ModelUsed("none"), DeviceUsed("cpu"))
+VERSION = InputVersion("etag of the audio", 1)
+
+
+def transcription(text: str) -> Transcription:
+    transcript = Transcript(f" {text}", [], "en", None, 1.0)
+    return Transcription((TrackTranscript(transcript),), 1.0, 1.0, ENGINE)
+
+
+class Destination:
+    """A prefix that results of any audio object are written to."""
+
+    def __init__(self, container: WorkerContainer, prefix: str) -> None:
+        self._container, self._prefix = container, prefix
+        self._paths = Paths(container.root)
+
+    def spec(self, key: str, overwrite: bool = False, **fields: Any) -> Spec:
+        value = self._container.spec(key, self._prefix, formats=["txt"], **fields)
+        value["destination"]["overwrite"] = overwrite
+        return parse_spec(value)
+
+    def sink(self, spec: Spec, bucket: Bucket | None = None) -> S3Sink:
+        return S3Sink(spec, bucket or Bucket(spec.destination.s3, Role.DESTINATION, self._paths))
+
+    def write(self, spec: Spec, text: str, version: InputVersion = VERSION, bucket: Bucket | None = None) -> None:
+        self.sink(spec, bucket).write(S3Input(spec.source.s3), version, transcription(text))
+
+    def find(self, spec: Spec, version: InputVersion = VERSION) -> bool:
+        """Whether results are there to be reused. Raises WorkerError if they belong to another source."""
+        return self.sink(spec).find_results(S3Input(spec.source.s3), version) is not None
+
+    def put_report(self, server: S3Server, body: bytes) -> None:
+        server.client().put_object(Bucket=DESTINATION, Key=f"{self._prefix}call.report.json", Body=body)
+
+    def report(self, server: S3Server) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(written_objects(server, self._prefix)["call.report.json"])
+        return value
+
+
+@pytest.fixture
+def destination(container: WorkerContainer, prefix: str) -> Destination:
+    return Destination(container, prefix)
+
+
+def test_the_second_of_two_objects_of_one_name_fails_before_its_audio_is_fetched_and_harms_nothing(
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
+) -> None:
+    client = server.client()
+    for key in ("in/call.wav", "in/call.mp3"):
+        client.copy_object(Bucket=SOURCE, Key=key, CopySource={"Bucket": SOURCE, "Key": SPEECH_KEY})
+    first = container.run(container.spec("in/call.wav", prefix, decoding=QUICK))
+    assert first.code == 0, first.log
+    written = written_objects(server, prefix)
+    assert json.loads(written["call.report.json"])["source"] == {
+        "bucket": SOURCE,
+        "key": "in/call.wav",
+        "endpointURL": server.url,
+    }
+
+    spec = container.spec("in/call.mp3", prefix, decoding=QUICK)
+    second = container.run(spec)
+    assert (second.code, second.report.reason) == (exit_codes.DESTINATION_DENIED, "DestinationTaken"), second.log
+    for words in ("'in/call.wav'", "'in/call.mp3'", f"'{prefix}call.report.json'"):
+        assert words in (second.report.message or "")
+    assert "stage decode" not in second.log
+    assert written_objects(server, prefix) == written
+
+    spec["destination"]["naming"] = "Full"
+    beside = container.run(spec)
+    assert beside.code == 0, beside.log
+    names = {f"call.mp3.{end}" for end in ("json", "txt", "report.json")}
+    assert set(written_objects(server, prefix)) == names | set(written)
+
+
+def test_the_results_of_another_object_are_replaced_where_the_resource_says_so(
+    destination: Destination, server: S3Server
+) -> None:
+    destination.write(destination.spec("in/call.wav"), "first")
+    spec = destination.spec("in/call.mp3", overwrite=True)
+    assert not destination.find(spec)
+    destination.write(spec, "second")
+    assert destination.report(server)["source"]["key"] == "in/call.mp3"
+    assert destination.find(destination.spec("in/call.mp3"))
+
+
+def test_the_same_object_with_other_options_or_other_content_replaces_its_results(
+    destination: Destination, server: S3Server
+) -> None:
+    destination.write(destination.spec("in/call.wav"), "first")
+    other = destination.spec("in/call.wav", language="pt")
+    assert not destination.find(other)
+    destination.write(other, "second")
+    changed = InputVersion("another etag", 1)
+    assert not destination.find(other, changed)
+    destination.write(other, "third", changed)
+    assert destination.report(server)["report"]["sourceEtag"] == "another etag"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key"), [("other-bucket", "in/call.wav"), (SOURCE, "other/call.wav"), (SOURCE, "in/call.mp3")]
+)
+def test_a_source_is_its_endpoint_bucket_and_key(destination: Destination, bucket: str, key: str) -> None:
+    destination.write(destination.spec("in/call.wav"), "first")
+    spec = destination.spec(key)
+    source = dataclasses.replace(spec.source.s3, bucket=bucket)
+    with pytest.raises(WorkerError) as caught:
+        destination.find(dataclasses.replace(spec, source=dataclasses.replace(spec.source, s3=source)))
+    assert caught.value.reason is reasons.DESTINATION_TAKEN
+
+
+def test_a_report_that_names_no_source_belongs_to_the_same_task_and_the_same_audio_alone(
+    destination: Destination, server: S3Server
+) -> None:
+    spec = destination.spec("in/call.wav")
+    destination.write(spec, "first")
+    report = destination.report(server)
+    del report["source"]
+    assert report["fingerprint"] == layout.fingerprint(spec)
+    destination.put_report(server, json.dumps(report).encode())
+    assert destination.find(spec)
+    assert not destination.find(spec, InputVersion("the audio was replaced", 1))
+    assert not destination.find(destination.spec("in/call.wav", language="pt"))
+    with pytest.raises(WorkerError, match="holds the results of an object that names no source") as caught:
+        destination.find(destination.spec("in/call.mp3"), InputVersion("another etag", 1))
+    assert caught.value.reason is reasons.DESTINATION_TAKEN
+
+
+@pytest.mark.parametrize("body", [b"Minutes of a meeting", b"[1]", b'{"text": " call.report.wav gives this key too"}'])
+def test_an_object_at_the_reports_key_that_is_no_report_is_not_replaced(
+    destination: Destination, server: S3Server, body: bytes
+) -> None:
+    destination.put_report(server, body)
+    with pytest.raises(WorkerError) as caught:
+        destination.find(destination.spec("in/call.wav"))
+    assert caught.value.reason is reasons.DESTINATION_TAKEN
+    assert not destination.find(destination.spec("in/call.wav", overwrite=True))
+
+
+class SlowBucket(Bucket):
+    """Lets another worker commit when the first transcript has been written."""
+
+    def __init__(self, spec: Spec, paths: Paths, meanwhile: Any) -> None:
+        super().__init__(spec.destination.s3, Role.DESTINATION, paths)
+        self._meanwhile = meanwhile
+
+    def write(self, key: str, body: bytes, content_type: str) -> ObjectInfo:
+        info = super().write(key, body, content_type)
+        if key.endswith(".txt"):
+            self._meanwhile()
+        return info
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_worker_that_is_late_does_not_replace_the_report_of_another_object(
+    destination: Destination, container: WorkerContainer, server: S3Server, before: bool
+) -> None:
+    """`before`: the other one commits before this one writes anything; else while it writes."""
+    late, other = destination.spec("in/call.mp3"), destination.spec("in/call.wav")
+    assert not destination.find(late)
+    meanwhile = (lambda: None) if before else (lambda: destination.write(other, "other"))
+    if before:
+        destination.write(other, "other")
+    with pytest.raises(WorkerError) as caught:
+        destination.write(late, "late", bucket=SlowBucket(late, Paths(container.root), meanwhile))
+    assert caught.value.reason is reasons.DESTINATION_TAKEN
+    assert destination.report(server)["source"]["key"] == "in/call.wav"
+    assert destination.find(other)
+
+
+def test_two_workers_of_one_task_may_both_commit(
+    destination: Destination, container: WorkerContainer, server: S3Server
+) -> None:
+    spec = destination.spec("in/call.wav")
+    twice = SlowBucket(spec, Paths(container.root), lambda: destination.write(spec, "the same"))
+    destination.write(spec, "the same", bucket=twice)
+    assert destination.find(spec)

@@ -1,0 +1,115 @@
+"""The report that lies in the destination already, and whose results it stands for."""
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from transcription_api import layout, reasons
+from transcription_api.codec import InvalidFieldError, from_json
+from transcription_api.spec import S3Object, Spec
+
+from transcription_worker.errors import WorkerError
+from transcription_worker.pipeline.report import CommittedReport, SourceObject
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.s3_errors import shown_endpoint
+
+log = logging.getLogger(__name__)
+
+# Results that cannot be read count as missing: they are written anew, and if that is forbidden the trial says so.
+UNREADABLE = (reasons.NO_SUCH_KEY, reasons.DESTINATION_DENIED)
+
+
+@dataclass(frozen=True)
+class FoundReport:
+    """The object at the report's key.
+
+    `committed` is None if the object is no report of this version. The other fields are read from any version's, and are
+    None where the object does not say.
+    """
+
+    etag: str
+    committed: CommittedReport | None
+    fingerprint: str | None = None
+    source: SourceObject | None = None
+    source_etag: str | None = None
+
+    def belongs_to(self, spec: Spec, source_etag: str) -> bool:
+        """Whether the results are those of the spec's source, whatever the options were that they were made with.
+
+        A report that does not name its source belongs to it if the task or the audio's content is the same.
+        """
+        if self.source is not None:
+            return _identity(self.source) == _identity(source_object(spec.source.s3))
+        return layout.fingerprint(spec) == self.fingerprint or source_etag == self.source_etag
+
+
+def source_object(location: S3Object) -> SourceObject:
+    """Return how a report names an object."""
+    return SourceObject(location.bucket, location.key, location.endpoint_url)
+
+
+def _identity(source: SourceObject) -> tuple[str, str, str]:
+    return ((source.endpoint_url or "").rstrip("/"), source.bucket, source.key)
+
+
+def read_report(bucket: Bucket, spec: Spec) -> FoundReport | None:
+    """Read what lies at the key of the spec's report; None if there is nothing that can be read.
+
+    Raises:
+        WorkerError: EndpointUnreachable and so on.
+    """
+    try:
+        body, etag = bucket.read_with_etag(layout.report_key(spec))
+    except WorkerError as error:
+        if error.reason in UNREADABLE:
+            return None
+        raise
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        log.info("the object at the report's key is no report")
+        return FoundReport(etag, None)
+    report = value.get("report")
+    source_etag = report.get("sourceEtag") if isinstance(report, dict) else None
+    return FoundReport(etag, _parse_committed(value), value.get("fingerprint"), _parse_source(value), source_etag)
+
+
+def _parse_committed(value: dict[str, Any]) -> CommittedReport | None:
+    try:
+        return from_json(CommittedReport, value, "report")
+    except InvalidFieldError as error:
+        log.info("the report found is not of this version: %s", error.field)
+        return None
+
+
+def _parse_source(value: dict[str, Any]) -> SourceObject | None:
+    try:
+        return from_json(SourceObject, value.get("source"), "source")
+    except InvalidFieldError:
+        return None
+
+
+def require_free(found: FoundReport | None, spec: Spec, source_etag: str) -> None:
+    """Make sure that the results of no other source would be overwritten, unless the spec allows it.
+
+    Raises:
+        WorkerError: DestinationTaken, which names both sources and the key.
+    """
+    if found is None or spec.destination.overwrite or found.belongs_to(spec, source_etag):
+        return
+    holder = "an object that names no source" if found.source is None else _shown(found.source, spec)
+    key, mine = layout.report_key(spec), _shown(source_object(spec.source.s3), spec)
+    message = f"spec.destination.s3: {key!r} in bucket {spec.destination.s3.bucket!r} holds the results of {holder}; "
+    raise WorkerError(reasons.DESTINATION_TAKEN, f"{message}the source here is {mine}")
+
+
+def _shown(source: SourceObject, spec: Spec) -> str:
+    """The endpoint is named where it is not the one of the spec's source."""
+    words = f"{source.key!r} in bucket {source.bucket!r}"
+    if source.endpoint_url == spec.source.s3.endpoint_url:
+        return words
+    location = S3Object(bucket=source.bucket, key=source.key, endpoint_url=source.endpoint_url)
+    return f"{words} at {shown_endpoint(location)}"
