@@ -9,12 +9,13 @@ once, in its dataclass:
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from transcription_api.choices import EngineKind, LongForm
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # The key of a field's Option in dataclasses.Field.metadata.
@@ -77,35 +78,43 @@ class Option(Bounds):
         return engine in self.engines
 
 
-def option(default: T, **attributes: Any) -> T:
-    """A dataclass field with a default and the attributes of an Option.
+def _metadata(make: Callable[P, Option]) -> Callable[P, dict[str, Option]]:
+    def metadata(*args: P.args, **attributes: P.kwargs) -> dict[str, Option]:
+        return {METADATA_KEY: make(*args, **attributes)}
 
-    It is typed as its default, because a type checker reads the right-hand side of a dataclass field as its default.
-    """
-    metadata = required(**attributes)
-    declared: Any = (
-        field(default_factory=dict, metadata=metadata)
-        if isinstance(default, dict)
-        else field(default=default, metadata=metadata)
-    )
-    return declared  # type: ignore[no-any-return]  # dataclasses.field is typed in the same way
+    return metadata
 
 
-def required(**attributes: Any) -> dict[str, Option]:
-    """The metadata of a field without a default, for `dataclasses.field(metadata=...)`."""
-    return {METADATA_KEY: Option(**attributes)}
+def _field(make: Callable[P, Option]) -> Callable[Concatenate[T, P], T]:
+    def declare(default: T, /, *args: P.args, **attributes: P.kwargs) -> T:
+        metadata = {METADATA_KEY: make(*args, **attributes)}
+        declared: Any = (
+            field(default_factory=dict, metadata=metadata)
+            if isinstance(default, dict)
+            else field(default=default, metadata=metadata)
+        )
+        return declared  # type: ignore[no-any-return]  # dataclasses.field is typed in the same way
+
+    return declare
+
+
+# Both take the attributes of an Option, which a type checker checks.
+# The metadata of a field without a default, for dataclasses.field(metadata=...).
+required = _metadata(Option)
+# A field with a default. It is typed as its default, because a type checker reads what is assigned to a field as that.
+option = _field(Option)
 
 
 def option_of(declared: "dataclasses.Field[Any]") -> Option:
-    """The Option of a dataclass field.
+    """Return the Option of a dataclass field.
 
     Raises:
-        KeyError: the field was declared without one.
+        KeyError: The field was declared without one.
     """
     found: Option = declared.metadata[METADATA_KEY]
     return found
 
 
 def options_of(cls: Any) -> dict[str, Option]:
-    """The Option of each field of a dataclass, by the field's name."""
+    """Return the Option of each field of a dataclass, by the field's name."""
     return {declared.name: option_of(declared) for declared in dataclasses.fields(cls)}

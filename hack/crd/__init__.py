@@ -1,1 +1,1 @@
-"""The CustomResourceDefinition, generated from the dataclasses of the spec and the files written by hand beside this one."""
+"""Generates the CustomResourceDefinition from the dataclasses of the spec and from the files written by hand beside this one."""

@@ -1,4 +1,4 @@
-"""The whole CustomResourceDefinition as the text of a YAML file."""
+"""Renders the whole CustomResourceDefinition as the text of a YAML file."""
 
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ HEADER = """\
 
 
 def read_crd() -> Schema:
-    """The CustomResourceDefinition as it is in crds/."""
+    """Return the CustomResourceDefinition as it is in crds/."""
     return _read(CRD)
 
 
 def render_crd() -> str:
-    """The text of the file in crds/."""
+    """Return the text of the file in crds/."""
     definition = _read(DEFINITION)
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     written = schema["properties"]
@@ -43,7 +43,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes lists of single values in one line, and what occurs twice twice: readers of a manifest expect no anchors."""
+    """Writes a list of single values in one line, and no anchors, which readers of a manifest do not expect."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True

@@ -1,4 +1,7 @@
-"""The CEL rules that refuse a change of the spec. They are the same for every field, and so none can be forgotten."""
+"""The CEL rules that refuse a change of the spec.
+
+They are the same for every field and are generated, so that none can be forgotten.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +16,7 @@ LARGEST_OBJECT_COMPARED = 10
 
 
 def add_rules(spec: Schema, mutable: Mapping[str, bool]) -> None:
-    """Adds the rules to the schema of the spec and to its fields, except those that are mutable."""
+    """Add the rules to the schema of the spec and to its fields, except those that are mutable."""
     absent = []
     for name, field in spec["properties"].items():
         if mutable[name]:
@@ -28,7 +31,7 @@ def add_rules(spec: Schema, mutable: Mapping[str, bool]) -> None:
 
 
 def _add_to_parts(schema: Schema) -> None:
-    """One rule for each field that has a default, and one on the object for all that may be absent."""
+    """Add one rule to each field that has a default, and one to the object for all that may be absent."""
     for field in schema["properties"].values():
         if "default" in field:
             _add(field, {"rule": "self == oldSelf"} | _message())
@@ -43,21 +46,27 @@ def _add(schema: Schema, *rules: Schema) -> None:
 
 
 def _optional_rule(name: str, field: Schema) -> Schema:
-    """On the spec, because a rule on a field does not run when the field is added or taken away."""
+    """Return the rule for a field of the spec that may be absent.
+
+    It is put on the spec, because a rule on a field does not run when the field is added or taken away.
+    """
     shown = ", ".join(f"(has({it}.{name}) ? '%s'.format([{it}.{name}]) : 'none')" for it in ("self", "oldSelf"))
     told = f"'got %s, expected %s as at creation; {IMMUTABLE}'.format([{shown}])"
     return {"rule": _same(name, field), "fieldPath": f".{name}", "messageExpression": told}
 
 
 def _same(name: str, field: Schema) -> str:
-    """That a field which may be absent is as before. Texts as optional values would cost too much."""
+    """Return an expression that is true where a field is as before, present or absent.
+
+    The API server estimates what a rule costs. With optional values of texts, which may be long, that would be too much.
+    """
     if field["type"] != "string":
         return f"self.?{name} == oldSelf.?{name}"
     return f"has(self.{name}) ? has(oldSelf.{name}) && self.{name} == oldSelf.{name} : !has(oldSelf.{name})"
 
 
 def _told_value(field: Schema) -> Schema:
-    """The message of a field of the spec itself, with both values where they are short."""
+    """Return the message for a field of the spec itself, with both values where they are short."""
     if field["type"] == "integer":
         return {"messageExpression": f"'got %d, expected %d as at creation; {IMMUTABLE}'.format([self, oldSelf])"}
     if field["type"] not in ("string", "array"):

@@ -105,7 +105,7 @@ def _list(hint: Any, option: Option, path: str, handwritten: Handwritten) -> Sch
 
 
 def _single(hint: Any, bounds: Bounds) -> Schema:
-    """The schema of one text, number or truth."""
+    """Return the schema of one text, number or truth value."""
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return {"type": "string"} | _keywords(bounds) | {"enum": [member.value for member in hint]}
     schema = {"type": TYPES[hint]}
@@ -129,14 +129,14 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 
 def _stored(default: Any) -> Any:
-    """The default in JSON; None for a field that the resource leaves out, as it does with empty lists and maps."""
+    """Return the default in JSON. It is None for a field that the resource leaves out, as it does empty lists and maps."""
     if default in (dataclasses.MISSING, None, (), {}):
         return None
     return _shortened(to_json(default))
 
 
 def _shortened(value: Any) -> Any:
-    """Whole numbers without a fraction, and no empty lists and maps in an object."""
+    """Return the value with whole numbers as integers, and without empty lists and maps in an object."""
     if isinstance(value, dict):
         return {key: _shortened(item) for key, item in value.items() if item not in ([], {})}
     if isinstance(value, list):
