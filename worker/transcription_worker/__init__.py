@@ -1,1 +1,1 @@
-"""Fetches audio from S3, transcribes it with Whisper, writes the transcript back."""
+"""Fetch audio from S3, transcribe it with Whisper and write the transcript back."""

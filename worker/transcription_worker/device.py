@@ -1,4 +1,4 @@
-"""Proves the device before anything else is done, by running a small kernel on it."""
+"""Prove the device before anything else is done, by running a small kernel on it."""
 
 import dataclasses
 import importlib.metadata
@@ -15,12 +15,12 @@ from transcription_worker import nvml
 from transcription_worker.errors import WorkerError
 from transcription_worker.gpu_diagnosis import GPU, DeviceFacts, Diagnosis, diagnose, shown
 
-# torch is imported where a GPU is asked about: it takes seconds, and the CPU needs no proof.
+# torch takes seconds to import, and the CPU needs no proof. It is imported in the functions that ask about a GPU.
 
 log = logging.getLogger(__name__)
 
 MASKS = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
-# Rows and columns of the matrices in the small kernel: exact in half precision, sums stay below 2048.
+# The rows and columns of the small kernel's matrices. Sums stay below 2048, so that they are exact in half precision.
 KERNEL_SIZE = 256
 
 
@@ -28,7 +28,7 @@ def prove_device(policy: DevicePolicy) -> DeviceUsed:
     """Return the device that will run the model.
 
     Raises:
-        WorkerError: RequireGPU and no usable GPU; the reason says which it is.
+        WorkerError: the policy is RequireGPU and no GPU is usable; its reason is one of the GPU reasons or OutOfMemory.
     """
     if policy is DevicePolicy.CPU:
         return cpu_used()
@@ -61,7 +61,7 @@ def observe_device() -> DeviceFacts:
 def _built_for() -> tuple[str, ...]:
     import torch
 
-    # torch.cuda.get_arch_list is empty unless a device is there, so ask below it.
+    # torch.cuda.get_arch_list is empty without a device, so this asks the function that it calls.
     flags = torch._C._cuda_getArchFlags() if torch.version.cuda else None
     return tuple(flags.split()) if flags else ()
 
@@ -71,7 +71,7 @@ def _with_gpus(facts: DeviceFacts) -> DeviceFacts:
 
     try:
         with warnings.catch_warnings():
-            # torch warns of what the diagnosis says in full.
+            # torch warns about problems that the diagnosis explains in full.
             warnings.simplefilter("ignore")
             torch.cuda.init()
             gpus = tuple(_gpu(index) for index in range(torch.cuda.device_count()))
@@ -90,7 +90,7 @@ def _gpu(index: int) -> GPU:
 def kernel_error(device: str) -> str | None:
     """Multiply two matrices of zeros and ones in half precision; return what went wrong, None if the product is right.
 
-    It goes through cuBLAS, as the model will, and draws no random number: the model's own draws stay the same.
+    The product goes through cuBLAS, as the model's do. It draws no random numbers, so that the model's draws stay the same.
     """
     import torch
 

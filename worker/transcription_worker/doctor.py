@@ -1,4 +1,4 @@
-"""The command doctor: prints what devices are there, what the build supports, the diagnosis and what to do."""
+"""Implement the command doctor, which prints the devices, what the build supports, a diagnosis and advice."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ def doctor_report(facts: DeviceFacts, diagnosis: Diagnosis, policy: DevicePolicy
 
 
 def _device(policy: DevicePolicy, usable: bool) -> str | None:
-    """What a transcription with this policy would run on here; None: it would be refused."""
+    """Return the device that a transcription with this policy would run on here, None if it would be refused."""
     if policy is DevicePolicy.CPU or (policy is DevicePolicy.PREFER_GPU and not usable):
         return "cpu"
     return "cuda" if usable else None

@@ -1,12 +1,13 @@
-"""The one exception that carries a failure from the place it is known to the report."""
+"""Define the exception that carries a failure from the place where it is noticed to the report."""
 
 from transcription_api.reasons import Reason
 
 
 class WorkerError(Exception):
-    """A failure with a stable reason. `message` goes to the status: it names the field, the value and what was expected.
+    """A failure with a stable reason.
 
-    Never put audio, transcript text or credentials into it.
+    `message` goes to the status. It names the field, the value and what was expected, and never contains audio,
+    transcript text or credentials.
     """
 
     def __init__(self, reason: Reason, message: str) -> None:

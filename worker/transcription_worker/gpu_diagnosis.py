@@ -1,4 +1,7 @@
-"""Tells from the facts about a device whether it is usable or which of the GPU reasons applies. Pure functions."""
+"""Tell from the facts about a device whether it is usable, or which of the GPU reasons applies.
+
+The functions are pure, so that every diagnosis can be tested without a GPU.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +9,14 @@ from dataclasses import dataclass
 from transcription_api import reasons
 from transcription_api.reasons import Reason
 
-# Oldest Linux driver branch for each CUDA major version, by minor-version compatibility:
-# NVIDIA, "CUDA Compatibility", table "CUDA Toolkit and minimum required driver version".
+# The oldest Linux driver for each CUDA major version, by minor-version compatibility.
+# Source: NVIDIA, "CUDA Compatibility", table "CUDA Toolkit and minimum required driver version".
 MINIMUM_DRIVER = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
 
 
 @dataclass(frozen=True)
 class GPU:
-    """One device as torch names it. `capability` is (major, minor), memory in bytes."""
+    """A GPU as torch describes it. `capability` is (major, minor), `memory` is in bytes."""
 
     name: str
     capability: tuple[int, int]
@@ -22,30 +25,30 @@ class GPU:
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """Everything that the diagnosis is made from; what was not found is None."""
+    """The facts that the diagnosis is made from; those that were not found are None."""
 
     torch: str
-    cuda: str | None  # of the torch build; None for a CPU build
-    built_for: tuple[str, ...] = ()  # sm_90, compute_120
+    cuda: str | None  # the CUDA version of the torch build; None for a CPU build
+    built_for: tuple[str, ...] = ()  # such as sm_90 or compute_120
     driver: str | None = None
     libcuda_error: str | None = None
     nodes: tuple[str, ...] = ()
-    masks: tuple[tuple[str, str], ...] = ()  # environment variables that hide devices, as set
-    init_error: str | None = None  # torch's words when CUDA could not be started
+    masks: tuple[tuple[str, str], ...] = ()  # environment variables that can hide devices, and their values
+    init_error: str | None = None  # torch's message if CUDA could not be started
     gpus: tuple[GPU, ...] = ()
-    kernel_error: str | None = None  # of the small kernel on the first device
+    kernel_error: str | None = None  # what went wrong in the small kernel on the first device
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`reason` is None where the first GPU is usable."""
+    """The verdict on the first GPU. `reason` is None if it is usable."""
 
     reason: Reason | None
     message: str
 
 
 def diagnose(facts: DeviceFacts) -> Diagnosis:
-    """Name the first thing that is in the way, from torch's build to the kernel that was tried."""
+    """Name the first obstacle to using the GPU, from torch's build to the small kernel."""
     if facts.cuda is None:
         return Diagnosis(reasons.GPU_UNSUPPORTED, f"torch {facts.torch} is a build without CUDA")
     if facts.init_error is not None or not facts.gpus:
@@ -61,7 +64,7 @@ def diagnose(facts: DeviceFacts) -> Diagnosis:
 
 
 def _not_started(facts: DeviceFacts, words: str) -> Diagnosis:
-    # Order matters: an old driver also leaves no device, and a mask explains what nodes cannot.
+    # The order matters: an old driver also hides the devices, and a mask explains what device nodes cannot.
     if "too old" in words or "driver version is insufficient" in words:
         return Diagnosis(reasons.GPU_DRIVER_TOO_OLD, _too_old(facts, words))
     if is_out_of_memory(words):
@@ -87,10 +90,11 @@ def _kernel_failed(gpu: GPU, facts: DeviceFacts) -> Diagnosis:
 
 
 def supports(built_for: tuple[str, ...], capability: tuple[int, int]) -> bool:
-    """Whether code for these architectures runs on a device of this compute capability.
+    """Return whether code for these architectures runs on a device of this compute capability.
 
-    SASS (sm_86) runs on the same major version from its own minor version on; PTX (compute_80) on anything newer.
-    Names ending in a letter (sm_90a) are for that one capability (sm_100f: for its family, here the same major).
+    SASS (sm_86) runs on devices of the same major version and the same or a later minor version; PTX (compute_80) also
+    runs on all later ones. A name that ends in `a` (sm_90a) is for that one capability, and a name that ends in `f`
+    (sm_100f) for its family, here the same major version.
     Source: CUDA C++ Programming Guide, "Compute Capability", binary and PTX compatibility.
     """
     return any(_runs(entry, capability) for entry in built_for)
@@ -109,12 +113,12 @@ def _runs(entry: str, capability: tuple[int, int]) -> bool:
 
 
 def is_out_of_memory(words: str) -> bool:
-    """Whether torch's message is about full memory, the GPU's or the host's."""
+    """Return whether torch's message says that the GPU's or the host's memory is full."""
     return "out of memory" in words.lower() or "can't allocate memory" in words
 
 
 def needed_driver(cuda: str) -> str:
-    """Return the oldest driver for this CUDA version: 580.65.06 for 13.2."""
+    """Return the oldest driver for a CUDA version, such as 580.65.06 for 13.2."""
     major = cuda.split(".")[0]
     return MINIMUM_DRIVER.get(major, f"one for CUDA {major}")
 
@@ -126,7 +130,7 @@ def shown(capability: tuple[int, int]) -> str:
 def _too_old(facts: DeviceFacts, words: str) -> str:
     needed = needed_driver(facts.cuda or "")
     found = re.search(r"found version (\d+)", words)
-    # 12040 is CUDA 12.4
+    # torch writes CUDA 12.4 as 12040.
     cuda = f", which knows CUDA {int(found.group(1)) // 1000}.{int(found.group(1)) % 1000 // 10}" if found else ""
     return f"driver {facts.driver or 'of unknown version'}{cuda}; torch {facts.torch} needs {needed} or newer"
 

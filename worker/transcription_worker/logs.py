@@ -1,4 +1,4 @@
-"""Log lines on stderr, as text or as one JSON object a line, with the resource that they are about."""
+"""Write log lines to stderr, as text or as one JSON object per line, with the resource that they are about."""
 
 import datetime
 import json
@@ -11,15 +11,15 @@ from transcription_api import names
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-# Libraries whose debug lines hold requests, headers or data: their loggers show warnings and errors only.
+# Libraries whose debug lines hold requests, headers or data. Their loggers show warnings and errors only.
 NOISY = ("botocore", "boto3", "s3transfer", "urllib3", "numba")
 
-# The subject of every line: namespace, name and uid of the resource.
+# The namespace, name and uid of the resource that every line is about.
 _subject: dict[str, str] = {}
 
 
 def start_logging() -> None:
-    """Set up logging as the environment says. Called once, before anything is logged.
+    """Set up logging as the environment says. It is called once, before anything is logged.
 
     LOG_FORMAT is json or text, and LOG_LEVEL one of LEVELS. Without them, or with any other value, lines are text at INFO.
     """
@@ -28,7 +28,7 @@ def start_logging() -> None:
     handler.setFormatter(JsonFormatter() if os.environ.get(names.ENV_LOG_FORMAT) == "json" else TextFormatter())
     logging.basicConfig(level=max(level, logging.INFO), handlers=[handler], force=True)
     logging.captureWarnings(True)
-    # Only our own lines go below INFO: what a library logs there may hold data.
+    # Only our own loggers go below INFO, because a library's debug lines may hold data.
     logging.getLogger("transcription_worker").setLevel(level if level < logging.INFO else logging.NOTSET)
     for name in NOISY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
@@ -40,12 +40,12 @@ def _level_name() -> str:
 
 
 def log_about(subject: Mapping[str, str]) -> None:
-    """From now on every line names this resource."""
+    """Name this resource in every later line. `subject` has the keys namespace, name and uid."""
     _subject.update(subject)
 
 
 def traceback_of(error: BaseException) -> str:
-    """Where it happened and the types, without the exceptions' own words: those may hold data."""
+    """Return the traceback with the exceptions' types but without their messages, which may hold data."""
     lines = traceback.format_list(traceback.extract_tb(error.__traceback__))
     cause = error.__cause__ or error.__context__
     before = traceback_of(cause) + "\n" if cause is not None else ""
@@ -53,7 +53,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time (RFC 3339, UTC), level, logger, message and the subject."""
+    """Formats a record as a JSON object of time (RFC 3339, UTC), level, logger, message and the subject's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -66,7 +66,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For people: time, level, message, and the subject in brackets."""
+    """Formats a record for people, as time, level, message and the subject in brackets."""
 
     def format(self, record: logging.LogRecord) -> str:
         about = f" [{_subject['namespace']}/{_subject['name']} {_subject['uid']}]" if _subject else ""

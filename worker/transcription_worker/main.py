@@ -1,4 +1,7 @@
-"""The command: run (one task, from the environment), local (files, without a cluster) and doctor (the device report)."""
+"""Run the worker's commands.
+
+They are run (one task, from the environment), local (files, without a cluster) and doctor (a report on the device).
+"""
 
 import argparse
 import sys
@@ -13,11 +16,15 @@ from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import start_logging
 from transcription_worker.threads import wait_briefly
 
-# torch takes seconds to import: what needs it is imported inside the functions, after signals are watched.
+# torch takes seconds to import, so modules that need it are imported inside functions, after signals are watched.
 
 
 def main() -> None:
-    """Exits with 0 or the code of the failure's reason (transcription_api.exit_codes)."""
+    """Run the command that was asked for.
+
+    Raises:
+        SystemExit: with 0 or the exit code of the failure's reason; see transcription_api.exit_codes.
+    """
     arguments = make_parser().parse_args(spell_with_dashes(sys.argv[1:]))
     start_logging()
     wait_briefly()

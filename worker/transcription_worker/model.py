@@ -1,4 +1,7 @@
-"""The model's file: from the cache, a volume, S3 or openai-whisper's own download; its digest checked before it is opened."""
+"""Fetch the model's file from the cache, a volume, S3 or openai-whisper's own download.
+
+Its digest is checked before the file is opened.
+"""
 
 import contextlib
 import hashlib
@@ -21,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def fetch_model(model: Model, paths: Paths) -> ModelFile:
-    """The checkpoint's file.
+    """Return the checkpoint's file, fetched if it is not in the cache.
 
     Raises:
-        WorkerError: ModelNotFound, ModelDigestMismatch, or what S3 or the download met.
+        WorkerError: ModelNotFound, ModelDigestMismatch, or the reason for which S3 or the download failed.
     """
     path, digest = _fetch(model, paths)
     if model.sha256 is not None and digest != model.sha256.lower():
@@ -34,7 +37,7 @@ def fetch_model(model: Model, paths: Paths) -> ModelFile:
 
 
 def _fetch(model: Model, paths: Paths) -> tuple[Path, str]:
-    """The file and its digest: a large one takes seconds to read, so it is read once."""
+    """Return the file and its SHA-256 digest, which takes seconds for a large file and so is computed once."""
     if model.volume is not None:
         path = _in_volume(model.volume.path, paths)
         return path, sha256_of(path)
@@ -54,12 +57,14 @@ def _in_volume(path: str, paths: Paths) -> Path:
 
 
 def fetch_named(name: str, folder: Path) -> tuple[Path, str]:
-    """One of openai-whisper's models and its digest, downloaded into the folder unless it is there under its name there.
+    """Return the file of one of openai-whisper's models and its SHA-256 digest.
+
+    It is downloaded into the folder unless the folder already has it.
 
     Raises:
         WorkerError: ModelNotFound, EndpointUnreachable.
     """
-    # Brings torch, which takes seconds to import; a file needs none of it to be found and checked.
+    # This imports torch, which takes seconds; models from a volume or S3 are fetched without it.
     from transcription_worker.engines.checkpoints import weights
 
     known = weights.file_of(name)
@@ -74,7 +79,10 @@ def fetch_named(name: str, folder: Path) -> tuple[Path, str]:
 
 
 def _from_s3(model: S3Object, sha256: str | None, paths: Paths) -> tuple[Path, str]:
-    """With a digest the cache is enough; without one S3 is asked for the ETag, and only then the cache."""
+    """Return an S3 object's file and its SHA-256 digest, downloaded if it is not in the cache.
+
+    With the digest given the cache is searched at once; without it S3 is first asked for the object's ETag.
+    """
     if sha256 is not None:
         cached = paths.model_cache / "sha256" / sha256.lower()
         if cached.is_file() and sha256_of(cached) == sha256.lower():
@@ -89,7 +97,7 @@ def _from_s3(model: S3Object, sha256: str | None, paths: Paths) -> tuple[Path, s
             return cached, sha256_of(cached)
     with _into_cache(cached) as folder:
         digest = bucket.download(model.key, found, folder / "done")
-        # A file that is not the one asked for never gets the digest's name in the cache.
+        # Raise before the file takes its name in the cache, so that a wrong file is never found under a digest.
         if sha256 is not None and digest != sha256.lower():
             message = f"spec.model.sha256: got {sha256}, but the object {model.key!r} has {digest}"
             raise WorkerError(reasons.MODEL_DIGEST_MISMATCH, message)
@@ -103,9 +111,9 @@ def _cache_name(model: S3Object, found: ObjectInfo) -> str:
 
 @contextlib.contextmanager
 def _into_cache(target: Path) -> Iterator[Path]:
-    """A folder beside the target; what is called `done` in it takes the target's name in one step.
+    """Yield a folder beside the target. At the end its file `done` is renamed to the target in one step.
 
-    Two pods of one node may do this at once: each renames a whole file, and the last one stays.
+    Two pods of one node may do this at the same time: each renames a complete file, and the last one stays.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
@@ -114,6 +122,6 @@ def _into_cache(target: Path) -> Iterator[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read in pieces."""
+    """Return the file's SHA-256 digest in hex, without reading all of the file into memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

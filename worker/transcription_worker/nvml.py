@@ -1,4 +1,4 @@
-"""The NVIDIA driver as it can be seen without torch: its version, its library, its device nodes."""
+"""Look at the NVIDIA driver without torch: its version, its library and its device nodes."""
 
 import ctypes
 import re
@@ -10,20 +10,23 @@ _VERSION_BYTES = 80
 
 
 def driver_version(proc: Path = PROC_VERSION) -> str | None:
-    """580.65.06, from NVML or else from the kernel module; None where neither is there."""
+    """Return the driver's version, such as 580.65.06, from NVML or else from the kernel module; None without either."""
     return _nvml_version() or parse_proc_version(_read(proc))
 
 
 def parse_proc_version(text: str) -> str | None:
-    """From `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.90.07  Fri ...`, also the open module's line."""
+    """Return the version in /proc/driver/nvidia/version, None if it is not found.
+
+    The line is `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.90.07  Fri ...`, or the open module's like it.
+    """
     found = re.search(r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s", text, re.MULTILINE)
     return found.group(1) if found else None
 
 
 def libcuda_error() -> str | None:
-    """Why libcuda.so.1, the driver's own library, cannot be loaded; None if it can.
+    """Return why libcuda.so.1, the driver's own library, cannot be loaded; None if it can.
 
-    The NVIDIA runtime class mounts it into the container: without the class it is missing on a healthy node.
+    The NVIDIA runtime class mounts the library into the container. Without it, it is missing even on a healthy node.
     """
     try:
         ctypes.CDLL("libcuda.so.1")
@@ -33,7 +36,7 @@ def libcuda_error() -> str | None:
 
 
 def device_nodes(dev: Path = Path("/dev")) -> tuple[str, ...]:
-    """/dev/nvidia0 and so on; WSL has one /dev/dxg for all."""
+    """Return the GPUs' device nodes, such as /dev/nvidia0. WSL has one node, /dev/dxg, for all GPUs."""
     nodes = [path for path in dev.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
     return tuple(str(path) for path in sorted([*nodes, *dev.glob("dxg")]))
 

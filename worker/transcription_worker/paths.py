@@ -1,4 +1,4 @@
-"""Folders and ports of the worker's container, and the cache folders of the libraries that it uses."""
+"""Name the folders and ports of the worker's container, and the cache folders of the libraries that it uses."""
 
 import os
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from transcription_api import names
 
-# Another root for every folder, so that the worker also runs outside a container.
+# The variable that sets another root for every folder, so that the worker also runs outside a container.
 ENV_ROOT = "TRANSCRIPTION_ROOT"
-# Another port for GET /progress, for the same reason.
+# The variable that sets another port for GET /progress, for the same reason.
 ENV_PROGRESS_PORT = "TRANSCRIPTION_PROGRESS_PORT"
 
 # Without these variables each library writes below the home folder or beside its own files, both read-only in the pod.
@@ -61,9 +61,12 @@ def progress_port() -> int:
 
 
 def point_caches_at(scratch: Path) -> None:
-    """Before torch, triton and numba are imported: they read these variables once."""
+    """Point HOME and the libraries' cache variables at folders below `scratch`, which are created.
+
+    It must be called before torch, triton and numba are imported, because they read these variables once.
+    """
     os.environ["HOME"] = str(scratch)
-    # A progress bar of a library makes no log line; our own progress does.
+    # Libraries' progress bars would garble the log, which has lines about our own progress.
     os.environ["TQDM_DISABLE"] = "1"
     for variable, folder in CACHE_VARIABLES.items():
         path = Path(os.environ.setdefault(variable, str(scratch / folder)))
@@ -73,7 +76,7 @@ def point_caches_at(scratch: Path) -> None:
 def keep_caches_in(scratch: Path) -> None:
     """Call point_caches_at only where the user's own cache folder cannot be written, as in the image.
 
-    Elsewhere caches of earlier runs are kept in use. Progress bars of libraries are shown on a terminal alone.
+    Elsewhere the caches of earlier runs stay in use. The libraries' progress bars are shown on a terminal only.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/")) / ".cache")
     try:

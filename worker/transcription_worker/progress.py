@@ -1,4 +1,4 @@
-"""What the run is doing now, and the HTTP server that the operator asks for it."""
+"""Track the progress of a run, and serve it over HTTP to the operator."""
 
 import dataclasses
 import http.server
@@ -26,7 +26,7 @@ class ProgressTracker:
         self._done: dict[tuple[int, int], float] = {}
 
     def enter_stage(self, stage: str) -> None:
-        """Begin the next of report.STAGES."""
+        """Enter a stage, which is one of report.STAGES."""
         log.info("stage %s", stage)
         with self._lock:
             self._progress = dataclasses.replace(self._progress, stage=stage, eta_seconds=None)
@@ -58,16 +58,16 @@ class ProgressTracker:
 
 
 def eta_seconds(elapsed: float, done: float, total: float | None) -> float | None:
-    """Return the seconds left at the speed so far; None before there is one."""
+    """Return the seconds left at the speed so far; None before a speed is known. All arguments are in seconds."""
     if not total or done <= 0:
         return None
     return round(max(0.0, elapsed / done * (total - done)), 1)
 
 
 def serve_progress(tracker: ProgressTracker, port: int) -> http.server.ThreadingHTTPServer | None:
-    """Serve GET /progress and /healthz in a thread. Port 0 stands for any free one.
+    """Serve GET /progress and /healthz in a thread. Port 0 stands for any free port.
 
-    Returns None if the port is taken: the transcription is worth more than its progress, and the log says so.
+    Returns None and logs a warning if the port is taken, because a transcription matters more than its progress.
     """
     handler = type("ProgressHandler", (_Handler,), {"tracker": tracker})
     try:
@@ -82,7 +82,7 @@ def serve_progress(tracker: ProgressTracker, port: int) -> http.server.Threading
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     tracker: ProgressTracker
-    # Seconds: a client that says nothing does not hold its thread.
+    # In seconds, so that a client that sends nothing does not hold its thread.
     timeout = 5
 
     def do_GET(self) -> None:
@@ -101,4 +101,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """No line for each poll."""
+        """Do not log requests, since the operator polls every few seconds."""

@@ -1,4 +1,4 @@
-"""Retries with exponential backoff, a bound on the whole outage, and a log line for each pause."""
+"""Retry operations with exponential backoff, a bound on the whole outage and a log line for each pause."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-# Seconds without any progress before an endpoint counts as unreachable; the Job's own retries come after that.
+# The seconds without progress after which an endpoint counts as unreachable. The Job's own retries come after that.
 ENV_OUTAGE_SECONDS = "TRANSCRIPTION_OUTAGE_SECONDS"
 DEFAULT_OUTAGE_SECONDS = 90.0
 
@@ -45,7 +45,8 @@ class Backoff:
         """Sleep until the next try.
 
         Raises:
-            Exception: `error` itself, if the next try would come later than the bound."""
+            Exception: `error` itself, if the next try would come later than the bound.
+        """
         now = self._clock()
         self._failing_since = now if self._failing_since is None else self._failing_since
         pause = self._next_pause()
@@ -57,7 +58,7 @@ class Backoff:
     def _next_pause(self) -> float:
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**self._failures)
         self._failures += 1
-        # Jitter: a hundred workers that lost the same endpoint do not come back in one moment.
+        # The jitter keeps a hundred workers that lost the same endpoint from all coming back at the same moment.
         return pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
 
 
@@ -66,7 +67,13 @@ def outage_seconds() -> float:
 
 
 def call_with_retries(what: str, operation: Callable[[], T], transient: Callable[[Exception], str | None]) -> T:
-    """Return the operation's value; retry while `transient` describes what it raised as an outage."""
+    """Return the operation's value, retrying it on transient errors.
+
+    `transient` describes an error for the log if a retry may succeed, and returns None if not.
+
+    Raises:
+        Exception: the operation's error, if it is not transient or the outage has lasted too long.
+    """
     backoff = Backoff(what)
     while True:
         try:

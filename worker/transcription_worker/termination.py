@@ -1,4 +1,4 @@
-"""The termination message of the pod, written once, and the signals that end the program early."""
+"""Write the pod's termination message once, and handle the signals that end the program early."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class TerminationMessage:
-    """Writes the report to the termination message once: the run's own, or Interrupted if a signal comes first."""
+    """Writes one report as the termination message: the run's own, or Interrupted if a signal comes first."""
 
     def __init__(self, termination_log: Path, known: Callable[[], dict[str, object]]) -> None:
         self._path = termination_log
@@ -24,7 +24,7 @@ class TerminationMessage:
         self._written = False
 
     def write(self, report: Report) -> bool:
-        """Return whether this report was written: False if another one was before."""
+        """Write the report unless another one was written before; return whether it was written."""
         with self._lock:
             if self._written:
                 return False
@@ -36,11 +36,11 @@ class TerminationMessage:
         try:
             self._path.write_bytes(encode_report(report))
         except OSError as error:
-            # Outside Kubernetes there is no such file; the exit code and the log still tell.
+            # Outside Kubernetes there is no such file, and the exit code and the log must do.
             log.warning("no termination message: %s: %s", self._path, error.strerror)
 
     def interrupt(self, name: str) -> None:
-        """Ends the program at once, whatever its other threads do; returns only if a report has been written already."""
+        """End the program at once, whatever its other threads do; return only if a report has been written already."""
         report = failure(reasons.INTERRUPTED, f"{name} came before the end", **self._known())
         if self.write(report):
             log.warning("%s: the run ends here", name)
@@ -48,11 +48,11 @@ class TerminationMessage:
 
 
 def watch_signals(interrupt: Callable[[str], None]) -> None:
-    """SIGTERM and SIGINT end the run from a thread of their own; `interrupt` is called with the signal's name.
+    """Call `interrupt` with the signal's name when SIGTERM or SIGINT arrives, from a thread that waits for them.
 
-    Python runs a signal's handler in the main thread, between two bytecodes: a long call into torch would hold it up.
-    The byte that set_wakeup_fd writes comes from the C handler at once. As process 1 a program without a handler
-    would not be ended by SIGTERM at all.
+    Python runs a signal's handler in the main thread, between two bytecodes, so that a long call into torch would hold
+    it up. The C handler writes a byte to the file descriptor of set_wakeup_fd at once, which wakes the thread. Without a
+    handler SIGTERM would not end the program at all if it is process 1.
     """
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
@@ -61,7 +61,7 @@ def watch_signals(interrupt: Callable[[str], None]) -> None:
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
 
     def wait() -> None:
-        # `sender` lives as long as this thread: closed, it would take the wakeup with it.
+        # Hold `sender` as long as this thread lives: if it were closed, no signal would be written to it.
         with sender:
             while byte := receiver.recv(1):
                 if byte[0] in (signal.SIGTERM, signal.SIGINT):

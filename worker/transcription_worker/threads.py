@@ -1,4 +1,4 @@
-"""How many CPU threads the pod may use: torch would count the node's cores."""
+"""Find how many CPU threads the pod may use; torch would count all of the node's cores."""
 
 import math
 import os
@@ -6,15 +6,18 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 
-# Looks of an idle thread of OpenMP's at whether there is work, before it sleeps. By default it looks for milliseconds, and
-# beside another busy process both lose the cores to that: with two threads on two cores 120 s of audio took 3.5 s by default
-# and 2.2 s with so few looks, and nothing was lost where nobody else was there (docs/performance.md). With slower steps, of
-# many more products, it was 26 s and 3.7 s on another machine.
+# How often an idle OpenMP thread checks for work before it sleeps. By default it spins for milliseconds, which takes the
+# cores from every busy process beside it: with two threads on two cores 120 s of audio took 3.5 s by default and 2.2 s with
+# this count, and nothing was lost on an idle machine (docs/performance.md). With slower decode steps
+# of many more matrix products it took 26 s and 3.7 s on another machine.
 SPIN_COUNT = 10_000
 
 
 def cpu_limit(cgroup: Path = CGROUP) -> float | None:
-    """CPUs that the cgroup grants (v2: cpu.max, v1: cpu.cfs_quota_us by cpu.cfs_period_us); None where unlimited."""
+    """Return the number of CPUs that the cgroup grants, None if it is not limited.
+
+    Source: cpu.max in cgroup v2; cpu.cfs_quota_us divided by cpu.cfs_period_us in v1.
+    """
     quota, period = _quota_v2(cgroup) or _quota_v1(cgroup) or ("max", "1")
     if quota in ("max", "-1") or int(period) <= 0:
         return None
@@ -38,16 +41,19 @@ def _quota_v1(cgroup: Path) -> tuple[str, str] | None:
 
 
 def thread_count(limit: float | None, allowed: int) -> int:
-    """At least one; a part of a CPU counts as one."""
+    """Return the number of threads for a limit in CPUs, rounded up, and `allowed` CPUs; it is at least 1."""
     return max(1, allowed if limit is None else min(allowed, math.ceil(limit)))
 
 
 def observed_thread_count() -> int:
-    """OMP_NUM_THREADS where somebody set it, else what affinity and cgroup allow."""
+    """Return OMP_NUM_THREADS if it is set, else the number that CPU affinity and cgroup allow."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return int(asked) if asked.isdigit() and int(asked) > 0 else thread_count(cpu_limit(), len(os.sched_getaffinity(0)))
 
 
 def wait_briefly() -> None:
-    """Before torch is imported: libgomp reads the variable once."""
+    """Let idle OpenMP threads sleep early.
+
+    It must be called before torch is imported, because libgomp reads the variable once.
+    """
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))

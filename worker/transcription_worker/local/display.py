@@ -1,4 +1,4 @@
-"""What the local command shows: a line for each file that is done and, on a terminal, a bar below them."""
+"""Show the local command's progress: a line for each file that is done and, on a terminal, a bar below them."""
 
 import contextlib
 import sys
@@ -11,7 +11,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from transcription_worker.local.progress import FilesProgress, ProgressSnapshot
 
-# Seconds between two drawings of the bar, and between two lines where there is no terminal.
+# The seconds between two drawings of the bar, and between two lines of progress without a terminal.
 BAR_SECONDS = 0.2
 LINE_SECONDS = 30.0
 
@@ -19,7 +19,10 @@ BAR_FORMAT = "{desc} |{bar}|"
 
 
 class Display:
-    """Lines about files go to stdout; the bar, or now and then a line of progress, to stderr. Safe in several threads."""
+    """Writes lines about files to stdout, and the bar or occasional lines of progress to stderr.
+
+    Its methods may be called from several threads.
+    """
 
     def __init__(self, progress: FilesProgress, files: int) -> None:
         self._progress = progress
@@ -30,7 +33,7 @@ class Display:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """The bar is there inside; log lines stay above it."""
+        """Show the bar inside the block, with log lines above it. Without a terminal there is no bar."""
         if not sys.stderr.isatty():
             yield
             return
@@ -46,14 +49,14 @@ class Display:
             self.close()
 
     def close(self) -> None:
-        """The bar goes; what is said from now on stands alone."""
+        """Remove the bar. Later lines are written without it."""
         with self._lock:
             if self._bar is not None:
                 self._bar.close()
                 self._bar = None
 
     def say(self, line: str) -> None:
-        """One line on stdout, above the bar. A reader who has left, such as head, stops nothing."""
+        """Write a line to stdout, above the bar. A closed pipe, as with head, is no error."""
         with self._lock, contextlib.suppress(BrokenPipeError):
             if self._bar is None:
                 sys.stdout.write(line + "\n")
@@ -64,7 +67,7 @@ class Display:
                 self.draw(at_once=True)
 
     def draw(self, at_once: bool = False) -> None:
-        """The progress as it is now, unless it was shown a moment ago."""
+        """Show the current progress, unless it was shown a moment ago and `at_once` is False."""
         with self._lock:
             now = time.monotonic()
             if not at_once and now - self._drawn < (LINE_SECONDS if self._bar is None else BAR_SECONDS):
@@ -80,7 +83,7 @@ class Display:
 
 
 def describe(snapshot: ProgressSnapshot) -> str:
-    """31%, 1:02:10 of ~3:20:00, 85x real time, ETA 1:37."""
+    """Return, for example, `31%, 1:02:10 of ~3:20:00, 85x real time, ETA 1:37`."""
     if snapshot.total is None:
         return "opening"
     about = "~" if snapshot.estimated else ""
@@ -93,12 +96,12 @@ def describe(snapshot: ProgressSnapshot) -> str:
 
 
 def clock(seconds: float) -> str:
-    """3723.4 as 1:02:03, 63 as 1:03."""
+    """Return 3723.4 seconds as 1:02:03 and 63 seconds as 1:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def times(speed: float) -> str:
-    """412.3 as 412x, 8.23 as 8.2x."""
+    """Return 412.3 as 412x and 8.23 as 8.2x."""
     return f"{speed:.0f}x" if speed >= 100 else f"{speed:.1f}x"

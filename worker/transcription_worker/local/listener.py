@@ -1,4 +1,4 @@
-"""What the local command shows and counts while the pipeline runs."""
+"""Show and count the local command's files while the pipeline runs."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ from transcription_worker.pipeline.sink import EngineUsed, Transcription
 
 
 class LocalListener(PipelineListener[LocalFile]):
-    """Shows a line for each file and the progress of all of them. `scratch`: the folder of samples, below TMPDIR."""
+    """Shows a line for each file and the progress of all of them. `scratch` is the folder of samples, below TMPDIR."""
 
     def __init__(self, progress: FilesProgress, display: Display, scratch: Path) -> None:
         self.counts = FileCounts()

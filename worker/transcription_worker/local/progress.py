@@ -1,4 +1,4 @@
-"""Progress over many files: seconds of audio done, of about how many, how fast, and the time left."""
+"""Measure the progress over many files: the audio that is done, the total, the speed and the time left."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class _OpenedFile:
-    """A file that the engine has opened. `done`: seconds of each of its tracks."""
+    """A file that the engine has opened. `size` is in bytes; `done` holds the seconds of each track that are transcribed."""
 
     size: int
     seconds: float
@@ -23,10 +23,10 @@ class _OpenedFile:
 
 @dataclass(frozen=True)
 class ProgressSnapshot:
-    """The progress at one moment. Everything is in seconds of audio but for elapsed and eta, which are seconds of time.
+    """The progress at one moment, in seconds of audio, except elapsed and eta, which are seconds of time.
 
-    `total` is an estimate until every file was opened. Until `settled` the speed says nothing: of many files side by
-    side the first windows are done at about the same time.
+    `total` is an estimate until every file has been opened. The speed says nothing until `settled`, because the first
+    windows of files that are decoded side by side are done at about the same time.
     """
 
     done: float
@@ -38,17 +38,17 @@ class ProgressSnapshot:
 
     @property
     def share(self) -> float:
-        """0 to 1."""
+        """The share of the audio that is done, from 0 to 1."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     @property
     def speed(self) -> float:
-        """Seconds of audio in one second."""
+        """The seconds of audio that are transcribed per second of time."""
         return self.done / self.elapsed if self.elapsed > 0 else 0.0
 
     @property
     def eta(self) -> float | None:
-        """Seconds left at the speed so far."""
+        """The seconds left at the speed so far, None until that is known."""
         if self.total is None or self.speed <= 0 or not self.settled:
             return None
         return max(0.0, self.total - self.done) / self.speed
@@ -57,7 +57,7 @@ class ProgressSnapshot:
 class FilesProgress:
     """Adds up the progress of every file; its methods are called from several threads. Sizes are in bytes.
 
-    The length of a file that is not opened yet is guessed from its size, at the bytes for a second of those that were.
+    The length of a file that is not opened yet is estimated from its size, at the bytes per second of those that are.
     """
 
     def __init__(self, sizes: list[int], clock: Callable[[], float] = time.monotonic) -> None:

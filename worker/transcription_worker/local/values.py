@@ -1,6 +1,6 @@
-"""Readers of the local command's values, which read as openai-whisper's command does.
+"""Read the values of the local command's options in the same way as openai-whisper's command.
 
-Each raises argparse.ArgumentTypeError with the text and what was expected.
+Every reader raises argparse.ArgumentTypeError, with the text and what was expected, for a text that it refuses.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from transcription_api.languages import CODES
 from transcription_api.spec import Clip, Format
 
-# What whisper's command calls no value.
+# The text that stands for no value in whisper's command.
 NONE = "None"
 ALL_FORMATS = "all"
 
@@ -58,7 +58,7 @@ def language(text: str) -> str | None:
         return None
     if lowered in CODES:
         return lowered
-    # Brings torch, which takes seconds to import: for names alone.
+    # This imports torch, which takes seconds, so only names of languages do it.
     from transcription_worker.engines.languages import code_of
 
     code = code_of(lowered)

@@ -1,1 +1,1 @@
-"""What a media file is, by ffmpeg under limits: its streams, its samples, and whether it is whole."""
+"""Read media files with ffmpeg under limits: their streams, their samples, and whether they are complete."""

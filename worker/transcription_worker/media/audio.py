@@ -1,7 +1,7 @@
-"""The front end: from a media file to samples on disk, which an engine reads in pieces.
+"""Decode media files to samples on disk, which an engine reads in pieces.
 
-The samples are those of whisper.audio.load_audio. They lie in a file of the scratch folder, 115 MB an hour, so that no
-length of audio fills the memory; docs/adr/0027 tells why.
+The samples equal those of whisper.audio.load_audio. They are kept in a file in the scratch folder, 115 MB per hour of
+audio, so that long audio does not fill the memory; docs/adr/0027 explains why.
 """
 
 import errno
@@ -26,19 +26,19 @@ from transcription_worker.media.truncation import lacks_index, missing_seconds
 
 log = logging.getLogger(__name__)
 
-MOST_CHANNELS = 16  # that are split: each is a transcript of its own
+MOST_CHANNELS = 16  # the most that are split, since each channel becomes a transcript of its own
 _FULL_SCALE = 32768.0
-_READ_SAMPLES = 1 << 20  # at a time: the bytes of no more are held beside the result
+_READ_SAMPLES = 1 << 20  # the samples read at a time, whose bytes are held in memory beside the result
 _NO_SPACE = {b"No space left on device": errno.ENOSPC, b"Disk quota exceeded": errno.EDQUOT}
-# The mixed channels need no ffmpeg's filter; of the others the number.
+# The number of the channel that ffmpeg's pan filter selects; None mixes all channels without a filter.
 _NUMBERS = {Channel.MIX: None, Channel.LEFT: 0, Channel.RIGHT: 1}
 
 
 class PcmFile:
-    """Samples as s16le in a file, from a byte on: a protocol.Audio."""
+    """Implement protocol.Audio over a file that holds `count` samples as s16le from the byte `offset` on."""
 
     def __init__(self, file: IO[bytes], offset: int, count: int) -> None:
-        """Takes the open file over. If it is a temporary one, closing deletes it."""
+        """Take ownership of the open file. A temporary file is deleted when it is closed."""
         self._file = file
         self._offset = offset
         self._count = count
@@ -48,7 +48,13 @@ class PcmFile:
         return self._count
 
     def read(self, start: int, count: int) -> Samples:
-        """As protocol.Audio.read. By pread: threads share no position, and nothing is mapped that would count as memory."""
+        """Return float32 samples of shape (up to `count`,); see `protocol.Audio.read`.
+
+        It uses pread, so that threads share no file position and no mapped pages count as memory.
+
+        Raises:
+            OSError: EIO, if the file was cut off while it was read.
+        """
         start = min(start, self._count)
         samples = np.empty(min(count, self._count - start), np.float32)
         for at in range(0, samples.size, _READ_SAMPLES):
@@ -64,12 +70,14 @@ class PcmFile:
         return np.frombuffer(taken, np.dtype("<i2"))
 
     def close(self) -> None:
-        """As protocol.Audio.close; more than once is no error."""
+        """Close the file; see `protocol.Audio.close`. Closing it more than once is no error."""
         self._file.close()
 
 
 def open_audio(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> PcmFile:
-    """Mono samples at 16 kHz of the first audio stream. Safe to call from several threads; no ffmpeg outlives the call.
+    """Decode the first audio stream to mono samples at 16 kHz.
+
+    It is safe to call from several threads, and no ffmpeg process outlives the call.
 
     Raises:
         WorkerError: UnsupportedMedia, NoAudioStream, MediaTruncated, AudioTooLong; OutOfMemory, Interrupted.
@@ -85,7 +93,12 @@ def open_audio(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> Pcm
 
 
 def open_split(path: Path, scratch: Path) -> list[PcmFile]:
-    """As open_audio, every channel of the stream on its own, decoded in one pass."""
+    """Decode every channel of the first audio stream to a PcmFile of its own, in one pass.
+
+    Raises:
+        WorkerError: as in `open_audio`; UnsupportedMedia also for more than MOST_CHANNELS channels.
+        OSError: the scratch folder is full.
+    """
     _require_file(path)
     channels = find_audio_stream(path).channels
     if channels > MOST_CHANNELS:
@@ -94,13 +107,13 @@ def open_split(path: Path, scratch: Path) -> list[PcmFile]:
 
 
 def _require_file(path: Path) -> None:
-    # A pipe would be waited for, a device has no end.
+    # Reading a pipe could block forever, and a device has no end.
     if not path.is_file() or path.stat().st_size == 0:
         raise ffmpeg.unsupported("the file has 0 bytes" if path.is_file() else "it is no regular file")
 
 
 def _open_plain(path: Path) -> PcmFile | None:
-    """A file that holds its samples as Whisper wants them: there is nothing to convert."""
+    """Open a file that already holds the samples that Whisper needs; return None if it must be converted."""
     header = wav.read_header(path)
     count = None if header is None else wav.plain_samples(header, SAMPLE_RATE)
     if header is None or not count:
@@ -123,7 +136,7 @@ def _decode(path: Path, scratch: Path, channels: Sequence[int | None]) -> list[P
 
 
 def _new_spool(scratch: Path) -> IO[bytes]:
-    # With a name as long as it is there: the kubelet counts it among the pod's ephemeral storage.
+    # The file keeps its name while it is open, so that the kubelet counts it as the pod's ephemeral storage.
     return tempfile.NamedTemporaryFile(dir=scratch, prefix="samples-", suffix=".s16le", buffering=0)
 
 
@@ -135,7 +148,7 @@ def _require_success(path: Path, scratch: Path, result: ProcessResult) -> None:
             raise OSError(number, os.strerror(number), str(scratch))
     if lacks_index(path, result):
         raise WorkerError(reasons.MEDIA_TRUNCATED, "the file ends before its index (an mp4's moov box)")
-    find_audio_stream(path)  # has a better word for it if there is none
+    find_audio_stream(path)  # raises a more precise error if there is no audio stream
     raise ffmpeg.unsupported(result.first_error())
 
 

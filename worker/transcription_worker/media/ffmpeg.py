@@ -1,7 +1,7 @@
-"""ffmpeg and ffprobe under limits, over one local file that nobody vouches for.
+"""Run ffmpeg and ffprobe under limits, on one local file that is not trusted.
 
 Protocols are limited to files and formats to those that hold their own data, so that no playlist, manifest or list of
-files makes them open anything else. They get no environment of ours, and end with us.
+files makes them open anything else. They inherit none of our environment but _ENVIRONMENT, and end when this program ends.
 """
 
 import os
@@ -25,30 +25,30 @@ from transcription_worker.errors import WorkerError
 
 SAMPLE_BYTES = 2  # s16le
 
-# Demuxers, as `ffmpeg -demuxers` names them. Not hls, dash, concat, applehttp, sdp, image2 and the like.
+# Demuxers by the names of `ffmpeg -demuxers`. Those that open other files (hls, dash, concat, sdp, image2) are left out.
 FORMATS = (
     "aac ac3 aiff amr amrnb amrwb ape asf au avi caf dsf dts dtshd eac3 flac flv gsm loas matroska webm mov mp4 m4a "
     "3gp 3g2 mj2 mp3 mpc mpc8 mpeg mpegts mpegtsraw mxf nistsphere ogg oma rm shn spdif sox tak truehd tta voc w64 wav wv xwma"
 ).split()
 
-# What an unfamiliar or hostile file may cost.
-MEMORY_LIMIT = 2 << 30  # bytes of address space for one ffmpeg; 0.3 GB are its libraries, and audio needs 60 MB more
+# Limits on what an unfamiliar or hostile file may cost.
+MEMORY_LIMIT = 2 << 30  # bytes of address space for one ffmpeg: its libraries take 0.3 GB, audio 60 MB more
 CPU_LIMIT = 3600  # seconds of CPU; an hour decodes some 10 days of audio
-DECODE_SECONDS = 7200.0  # from start to end, whatever the CPU does meanwhile
-STALL_SECONDS = 120.0  # without a sample out of ffmpeg
+DECODE_SECONDS = 7200.0  # wall-clock time for a whole file
+STALL_SECONDS = 120.0  # wall-clock time in which ffmpeg writes no sample
 PROBE_SECONDS = 120.0
-LONGEST_SECONDS = 24 * 3600  # of audio; 2.8 GB of samples a channel
+LONGEST_SECONDS = 24 * 3600  # seconds of audio, which are 2.8 GB of samples per channel
 
-_TICK_SECONDS = 1.0  # between two looks at what has been written
-_STDERR_KEPT = 1 << 16  # bytes of stderr, of its start and of its end
-_INTERRUPTED = 255  # what ffmpeg exits with after SIGINT, SIGTERM or SIGXCPU
+_TICK_SECONDS = 1.0  # how often the size of the output is checked
+_STDERR_KEPT = 1 << 16  # bytes of stderr that are kept, both of its start and of its end
+_INTERRUPTED = 255  # ffmpeg's exit code after SIGINT, SIGTERM or SIGXCPU
 # The only variables of our environment that ffmpeg sees: it needs no credentials, and its messages must not be translated.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True)
 class Output:
-    """An open file, and the channel that goes there: None for all of them mixed, 0 for the first."""
+    """An open file descriptor, and the channel that is written to it: 0 is the first, and None mixes all of them."""
 
     fd: int
     channel: int | None = None
@@ -56,28 +56,31 @@ class Output:
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """How ffmpeg or ffprobe exited by itself. `stderr` is without the file's path, and its middle may be missing."""
+    """The result of an ffmpeg or ffprobe that exited by itself.
+
+    `stderr` does not contain the file's path, and its middle is missing if it was long.
+    """
 
     returncode: int
     stderr: bytes
 
     def first_error(self) -> str:
-        """The line that tells most, without addresses."""
+        """Return the first error line of stderr, or else its last line, without ffmpeg's [component @ address] prefixes."""
         lines = [line for line in self.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if "[error]" in line or "[fatal]" in line] or lines[-1:] or ["no words"]
-        if "not on whitelist" in errors[0]:  # it goes on with the whole list
+        if "not on whitelist" in errors[0]:  # the line continues with the whole whitelist
             return "the format is not one of those that hold their own audio"
         return re.sub(r"\[[^\]]*\] ", "", errors[0]).strip()[:200]
 
 
 def decode(path: Path, outputs: Sequence[Output]) -> ProcessResult:
-    """Writes s16le samples at 16 kHz of the first audio stream, one channel an output, straight into the open files.
+    """Decode the first audio stream to s16le samples at 16 kHz, one channel per output, straight into the open files.
 
-    The samples are those of whisper.audio.load_audio. ffmpeg writes the files itself: no byte passes through Python,
-    whose threads would wait for the interpreter's lock at each one.
+    The samples equal those of whisper.audio.load_audio. ffmpeg writes the files itself, because copying the bytes in
+    Python would contend for the interpreter's lock.
 
     Raises:
-        WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory where ffmpeg had to be stopped or was killed; Interrupted.
+        WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory if ffmpeg had to be stopped or was killed; Interrupted.
     """
     command = [_found("ffmpeg"), "-nostdin", "-nostats", *_input(path, "-threads", "1")]
     for output in outputs:
@@ -93,10 +96,12 @@ def decode(path: Path, outputs: Sequence[Output]) -> ProcessResult:
 
 
 def show(path: Path, entries: str) -> tuple[ProcessResult, bytes]:
-    """What ffprobe says about the file, as JSON; `entries` as its -show_entries takes them.
+    """Run ffprobe on the file and return its result and its stdout, which is JSON.
+
+    `entries` is the value of ffprobe's -show_entries.
 
     Raises:
-        WorkerError: UnsupportedMedia where it did not end in time.
+        WorkerError: UnsupportedMedia, if ffprobe did not end within PROBE_SECONDS.
     """
     command = [_found("ffprobe"), *_input(path), "-show_entries", entries, "-of", "json"]
     with _started(command, stdout=subprocess.PIPE) as process:
@@ -113,12 +118,12 @@ def _process_result(path: Path, returncode: int, words: bytes) -> ProcessResult:
 
 
 def unsupported(words: str) -> WorkerError:
-    """UnsupportedMedia with those words."""
+    """Return an UnsupportedMedia error with these words."""
     return WorkerError(reasons.UNSUPPORTED_MEDIA, f"cannot decode the source: {words}")
 
 
 def too_long() -> WorkerError:
-    """AudioTooLong."""
+    """Return an AudioTooLong error."""
     hours = LONGEST_SECONDS / 3600
     return WorkerError(reasons.AUDIO_TOO_LONG, f"more than {hours:g} hours of audio, expected at most {hours:g}")
 
@@ -142,10 +147,10 @@ def _found(program: str) -> str:
 def _started(
     command: list[str], files: Sequence[int] = (), stdout: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process; whatever happens inside, none is left after it.
+    """Start the process, and kill it at the end of the block if it still runs.
 
-    The limits are there before ffmpeg is: prlimit and setpriv (util-linux) become the program that they start.
-    preexec_fn, the other way, is unsafe in a program with threads. pdeathsig: if we are killed, so is ffmpeg.
+    The limits hold before ffmpeg starts, because setpriv and prlimit (util-linux) exec the program that they are given.
+    The alternative, preexec_fn, is unsafe in a program with threads. With pdeathsig ffmpeg is killed if we are.
     """
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--no-new-privs", *_prlimit(), *command],
@@ -175,13 +180,17 @@ def _prlimit() -> list[str]:
 
 
 def _allowed(kind: int, wanted: int) -> int:
-    """No more than we are allowed ourselves: else prlimit would refuse."""
+    """Return the limit, lowered to this process's own hard limit, above which prlimit would refuse it."""
     hard = resource.getrlimit(kind)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def _watch(process: subprocess.Popen[bytes], files: Sequence[int]) -> bytes:
-    """All of stderr that is kept, once it is closed."""
+    """Wait until the process closes stderr and return the part of it that is kept.
+
+    Raises:
+        WorkerError: UnsupportedMedia, if the process stalls or takes too long.
+    """
     stderr = cast(IO[bytes], process.stderr)
     words = bytearray()
     began = moved = time.monotonic()
@@ -198,7 +207,10 @@ def _watch(process: subprocess.Popen[bytes], files: Sequence[int]) -> bytes:
 
 
 def _reap(process: subprocess.Popen[bytes]) -> float:
-    """CPU seconds that it took. Its stderr is closed: it is ending, which no signal changes, or will not end by itself."""
+    """Reap the process and return the CPU seconds that it used.
+
+    Since it has closed stderr, it is either ending already, which SIGKILL does not change, or would never end by itself.
+    """
     os.kill(process.pid, signal.SIGKILL)  # Popen.kill would reap it
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -206,7 +218,10 @@ def _reap(process: subprocess.Popen[bytes]) -> float:
 
 
 def _read_some(pipe: IO[bytes], words: bytearray) -> bool:
-    """False at the end. A file can make ffmpeg say any amount: what is in the middle is dropped."""
+    """Read some of the pipe into `words`; return False at its end.
+
+    A file can make ffmpeg write any amount, so the middle of a long output is dropped.
+    """
     chunk = pipe.read(_STDERR_KEPT)
     words += chunk
     if len(words) > 2 * _STDERR_KEPT:
@@ -215,7 +230,7 @@ def _read_some(pipe: IO[bytes], words: bytearray) -> bool:
 
 
 def _require_normal_exit(returncode: int, cpu_seconds: float) -> None:
-    # The kernel's count for the limit and the one that it tells afterwards differ a little.
+    # The CPU time that the kernel compares with the limit differs a little from the one that it reports afterwards.
     if returncode not in range(_INTERRUPTED) and cpu_seconds > 0.9 * CPU_LIMIT:
         raise unsupported(f"ffmpeg used more than {CPU_LIMIT} s of CPU")
     if returncode == _INTERRUPTED:
@@ -225,6 +240,6 @@ def _require_normal_exit(returncode: int, cpu_seconds: float) -> None:
     name = signal.Signals(-returncode).name
     if name == "SIGXFSZ":
         raise too_long()
-    if name == "SIGKILL":  # not by us: we would have raised
+    if name == "SIGKILL":  # someone else killed it, since we would have raised
         raise WorkerError(reasons.OUT_OF_MEMORY, "ffmpeg was killed, as the kernel does where memory is short")
     raise unsupported(f"ffmpeg died of {name}")

@@ -1,4 +1,4 @@
-"""What streams a media file has, as ffprobe tells."""
+"""Read which streams a media file has, with ffprobe."""
 
 import json
 from dataclasses import dataclass
@@ -15,14 +15,21 @@ _ENTRIES = "stream=codec_type,channels,duration:format=duration"
 
 @dataclass(frozen=True)
 class AudioStream:
-    """The first of the file. `seconds` are what the header announces, or the file's if it says nothing of the stream."""
+    """The first audio stream of a file.
+
+    `seconds` is the stream's duration in the header, or else the file's; None if the header gives neither.
+    """
 
     channels: int
     seconds: float | None
 
 
 def find_audio_stream(path: Path) -> AudioStream:
-    """Raises WorkerError (UnsupportedMedia, NoAudioStream)."""
+    """Return the first audio stream of the file.
+
+    Raises:
+        WorkerError: UnsupportedMedia, NoAudioStream.
+    """
     result, out = ffmpeg.show(path, _ENTRIES)
     if result.returncode != 0:
         raise ffmpeg.unsupported(result.first_error())
@@ -30,7 +37,7 @@ def find_audio_stream(path: Path) -> AudioStream:
     streams = shown.get("streams", [])
     for stream in streams:
         if stream.get("codec_type") == "audio":
-            if not stream.get("channels"):  # it only looks like audio
+            if not stream.get("channels"):  # the file only looks like audio to ffprobe
                 raise ffmpeg.unsupported("the audio stream has no channels")
             seconds = stream.get("duration") or shown.get("format", {}).get("duration")
             return AudioStream(int(stream["channels"]), None if seconds is None else float(seconds))

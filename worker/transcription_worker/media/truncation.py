@@ -1,9 +1,9 @@
-"""Whether a file ends before the audio that its header announces.
+"""Detect files that end before the audio that their header announces.
 
-Two things must come together: a sign in the file that its end is missing (or a header that counts the very samples), and
-fewer samples than announced. A duration alone proves nothing: that of an mp3 may be a lie, a video's audio may end before
-its pictures, and a phone's recording has gaps. Formats that announce nothing (ogg, aac, mpegts, fragmented mp4) are
-transcribed as far as they go.
+A file counts as truncated if fewer samples than announced were decoded, and if it also shows that its end is missing or
+its header counts single samples. A duration alone proves nothing: that of an mp3 may be wrong, a video's audio may end
+before its pictures, and a phone's recording has gaps. Formats that announce no duration (ogg, aac, mpegts, fragmented
+mp4) are transcribed as far as they go.
 """
 
 import struct
@@ -12,24 +12,27 @@ from pathlib import Path
 from transcription_worker.media import streams, wav
 from transcription_worker.media.ffmpeg import ProcessResult
 
-NOTICEABLE_SECONDS = 0.5  # more than encoders add at either end, or one lost packet
+NOTICEABLE_SECONDS = 0.5  # more than the padding that encoders add at either end, and more than one lost packet
 
 # First bytes of formats whose header counts the samples: FLAC, AIFF, AU, WavPack, True Audio, Monkey's Audio.
 _COUNTED = (b"fLaC", b"FORM", b".snd", b"wvpk", b"TTA1", b"MAC ")
-# ffmpeg's own words: of an mp3 whose Xing header tells of more bytes than there are, and of a Matroska file.
+# ffmpeg's messages about an mp3 whose Xing header counts more bytes than there are, and about a cut Matroska file.
 _SIGNS = (b"filesize and duration do not match", b"File ended prematurely")
-_NO_INDEX = b"moov atom not found"  # of an mp4 that was to be written after the audio
-_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # that an mp4 or mov file begins with
+_NO_INDEX = b"moov atom not found"  # ffmpeg's message about an mp4 that ends before its index
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # the types of box with which an mp4 or mov file begins
 _MOST_BOXES = 10_000
 
 
 def lacks_index(path: Path, result: ProcessResult) -> bool:
-    """An mp4 or mov without what tells where its samples are: nothing of it can be decoded."""
+    """Return whether the file is an mp4 or mov that lacks its index (moov box), so that nothing of it can be decoded."""
     return _NO_INDEX in result.stderr and _head(path)[4:] in _BOXES
 
 
 def missing_seconds(path: Path, decoded_seconds: float, result: ProcessResult) -> float:
-    """Audio that the header announces and that is certainly not there; 0.0 for a file that is whole or says nothing."""
+    """Return the seconds of audio that the header announces but the file certainly lacks.
+
+    The value is 0.0 for a file that is complete or announces nothing.
+    """
     missing = (
         _missing_from_wav(header) if (header := wav.read_header(path)) else _missing(path, decoded_seconds, result)
     )
@@ -60,7 +63,10 @@ def _head(path: Path) -> bytes:
 
 
 def _ends_inside_a_box(path: Path) -> bool:
-    """Boxes of ISO/IEC 14496-12, section 4.2: a size of 32 bits, a type, and where the size is 1 one of 64 bits."""
+    """Return whether the file ends before its last box does.
+
+    A box (ISO/IEC 14496-12, section 4.2) begins with a size of 32 bits and a type; a size of 1 is followed by one of 64.
+    """
     size, at = path.stat().st_size, 0
     with path.open("rb") as file:
         for _ in range(_MOST_BOXES):
@@ -71,7 +77,7 @@ def _ends_inside_a_box(path: Path) -> bool:
             length = int(struct.unpack(">I", head[:4])[0])
             if length == 1 and len(head) == 16:
                 length = int(struct.unpack(">Q", head[8:])[0])
-            if length < 8:  # 0: to the end of the file
+            if length < 8:  # a size of 0 means that the box extends to the end of the file
                 return False
             at += length
     return at > size

@@ -1,4 +1,4 @@
-"""The header of a WAVE file: whether its samples can be taken as they are, and whether they are all there."""
+"""Read the header of a WAVE file: whether its samples can be used as they are, and whether they are all there."""
 
 import struct
 from dataclasses import dataclass
@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import IO
 
 _PCM = 1  # WAVE_FORMAT_PCM
-# Data sizes that writers give who cannot know them: 0, all ones, and what espeak, sox or arecord write into a pipe.
+# Sizes of the data that stand for an unknown one: 0, all ones, and what espeak, sox and arecord write into a pipe.
 _PLACEHOLDERS = (range(1), range(0x7FFF_0000, 0x8000_0001), range(0xFFFF_0000, 0x1_0000_0000))
-_MOST_CHUNKS = 1000  # before the data
+_MOST_CHUNKS = 1000  # how many chunks before the data are read
 
 
 @dataclass(frozen=True)
 class Wav:
-    """`rate` in samples a second; `offset` is where the data begin.
+    """The format and the data of a WAVE file.
 
-    `announced` are the bytes of data that the header tells of, None if it does not; `there` are those in the file.
+    `rate` is in samples per second, `byte_rate` in bytes per second; `offset` is the byte where the data begins.
+    `announced` is the size of the data in bytes according to the header, None if that is unknown; `there` is the number
+    of those bytes that the file has.
     """
 
     tag: int
@@ -29,9 +31,9 @@ class Wav:
 
 
 def read_header(path: Path) -> Wav | None:
-    """None for anything but RIFF or RF64 WAVE with a format and data.
+    """Read the header of a RIFF or RF64 WAVE file; return None for any other file, or if it has no format or no data.
 
-    https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html; RF64: EBU Tech 3306.
+    Sources: https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html, and EBU Tech 3306 for RF64.
     """
     with path.open("rb") as file:
         head = file.read(12)
@@ -39,7 +41,7 @@ def read_header(path: Path) -> Wav | None:
             return None
         try:
             return _read_chunks(file, path.stat().st_size)
-        except struct.error:  # cut inside a header
+        except struct.error:  # the file ends inside a header
             return None
 
 
@@ -67,10 +69,13 @@ def _announced(length: int, large: int | None) -> int | None:
 
 
 def plain_samples(wav: Wav, rate: int) -> int | None:
-    """How many samples there are, if they are s16le, mono, at that rate, announced and all there; else None."""
+    """Return the number of samples if they can be used as they are, else None.
+
+    They can if they are mono s16le at `rate` samples per second, and the header's size agrees with the file's.
+    """
     if (wav.tag, wav.channels, wav.rate, wav.bits) != (_PCM, 1, rate, 16):
         return None
-    # Bytes after the data can be more of them: ffmpeg knows.
+    # Bytes after the announced data may be more samples or another chunk; ffmpeg can tell.
     if wav.announced is None or wav.announced != wav.there or wav.there % 2:
         return None
     return wav.there // 2

@@ -1,1 +1,1 @@
-"""S3: the one place that knows boto3."""
+"""Read and write objects in S3. boto3 is imported in this package only."""

@@ -1,4 +1,7 @@
-"""One bucket of one end: reads that resume, writes with checksums. Every error is a WorkerError."""
+"""Access one bucket of the task, with reads that resume and writes that are checked.
+
+Errors of S3 are raised as WorkerError, and errors of the local disk as OSError.
+"""
 
 import hashlib
 import logging
@@ -22,19 +25,19 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-CHUNK = 1 << 20  # bytes read at once
+CHUNK = 1 << 20  # bytes that are read at a time
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object as it is now. `etag` without quotes, size in bytes."""
+    """An object as it is now. `etag` has no quotes, `size` is in bytes."""
 
     etag: str
     size: int
 
 
 class Bucket:
-    """The bucket that an endpoint names."""
+    """Reads and writes objects of the bucket that an endpoint names."""
 
     def __init__(self, endpoint: S3Endpoint, role: Role, paths: Paths) -> None:
         self._endpoint = endpoint
@@ -42,7 +45,10 @@ class Bucket:
         self._client = make_client(endpoint, role, paths)
 
     def find(self, key: str) -> ObjectInfo:
-        """Size and ETag, by reading the first byte: the answer to a HEAD has no body, so no code tells 403 from 404."""
+        """Return the object's size and ETag, by a GET of its first byte.
+
+        A HEAD is not enough: its response has no body, and so no error code that says why the object was refused.
+        """
         try:
             answer = self._call(f"find {key!r}", key, lambda: self._get(key, Range="bytes=0-0"))
         except _EmptyObjectError:
@@ -51,7 +57,7 @@ class Bucket:
         return ObjectInfo(_bare(answer["ETag"]), int(size) if size.isdigit() else int(answer["ContentLength"]))
 
     def head(self, key: str) -> ObjectInfo:
-        """What the bucket holds now, by HEAD."""
+        """Return the object's size and ETag, by HEAD."""
         answer = self._call(f"check {key!r}", key, lambda: self._client.head_object(**self._name(key)))
         return ObjectInfo(_bare(answer["ETag"]), int(answer["ContentLength"]))
 
@@ -69,10 +75,11 @@ class Bucket:
         return self._call(f"read {key!r}", key, get)
 
     def download(self, key: str, found: ObjectInfo, path: Path) -> str:
-        """The object as it was found, into a file; gives its SHA-256 in hex.
+        """Download the object that `find` returned into a file, and return its SHA-256 digest in hex.
 
         Raises:
-            WorkerError: SourceChanged, where another object has taken its place.
+            WorkerError: SourceChanged, if another object has taken its place, or the reason for which S3 refused.
+            OSError: the file cannot be written.
         """
         backoff = Backoff(f"read {key!r}")
         digest = hashlib.sha256()
@@ -87,7 +94,7 @@ class Bucket:
     def _read_on(
         self, key: str, found: ObjectInfo, file: BinaryIO, seen: Callable[[bytes], None], backoff: Backoff
     ) -> None:
-        """From where the file ends: a broken body goes on, it does not start again."""
+        """Append the rest of the object to the file, so that a download that broke off resumes where it was."""
         answer = self._get(key, Range=f"bytes={file.tell()}-", IfMatch=f'"{found.etag}"')
         if file.tell() > 0 and not answer.get("ContentRange", "").startswith(f"bytes {file.tell()}-"):
             raise WorkerError(
@@ -109,10 +116,10 @@ class Bucket:
             raise self._known(last, key) from last
 
     def write(self, key: str, body: bytes, content_type: str) -> ObjectInfo:
-        """Puts an object, with a checksum that the server verifies, and gives what a HEAD then sees.
+        """Put an object with a checksum that the server verifies, and return its size and ETag from a HEAD.
 
         Raises:
-            WorkerError: EndpointUnreachable, where the bucket holds something else than was written.
+            WorkerError: EndpointUnreachable, if the bucket holds something other than what was written.
         """
         put = self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type))
         found = self.head(key)
@@ -183,7 +190,7 @@ class Bucket:
 
 
 class _EmptyObjectError(Exception):
-    """A range was asked of an object that has no such byte."""
+    """Says that a range was requested that lies outside the object."""
 
 
 def _bare(etag: str) -> str:

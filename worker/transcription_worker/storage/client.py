@@ -1,4 +1,4 @@
-"""A boto3 client for one end: its endpoint, addressing and credentials."""
+"""Make the boto3 client of one bucket, with its endpoint, addressing style and credentials."""
 
 import json
 from pathlib import Path
@@ -13,19 +13,19 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.storage.roles import Role
 
-# Seconds.
+# In seconds.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
 
 
 def make_client(endpoint: S3Endpoint, role: Role, paths: Paths) -> Any:
-    """An S3 client.
+    """Return an S3 client for the endpoint.
 
     Raises:
-        WorkerError: BadCredentials, where the Secret lacks a key; NoSuchBucket, where the endpoint is no URL.
+        WorkerError: BadCredentials, if the Secret lacks a key; NoSuchBucket, if the endpoint is not a URL.
     """
     credentials = _credentials(endpoint, role, paths)
-    # A session of its own: the default one is shared, and three ends may have three sets of credentials.
+    # Each client has a session of its own, because source, destination and model may have different credentials.
     session = boto3.session.Session()
     try:
         return session.client(
@@ -46,7 +46,7 @@ def _config(endpoint: S3Endpoint) -> Config:
     return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
-        # One try: our own retries have a bound in seconds, a log line each, and cover a body that breaks off too.
+        # boto3 tries once. Our own retries are bounded in seconds, log each pause, and also resume a body that broke off.
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path" if endpoint.path_style else "auto"},
         signature_version="s3v4",
@@ -68,7 +68,7 @@ def _credentials(endpoint: S3Endpoint, role: Role, paths: Paths) -> dict[str, st
 
 
 def _read(folder: Path, key: str, role: Role, secret: str) -> str:
-    """A value of the Secret; a newline at its end is what editors and `echo` leave."""
+    """Return a value of the Secret without the newline that editors and `echo` leave at its end."""
     try:
         value = (folder / key).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

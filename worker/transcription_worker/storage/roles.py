@@ -1,4 +1,4 @@
-"""The three ends that are reached by S3, and what a refusal means at each."""
+"""Define the roles that a bucket has in a task, and the reasons that a refusal of S3 has in each."""
 
 import enum
 
@@ -7,7 +7,7 @@ from transcription_api.reasons import Reason
 
 
 class Role(enum.Enum):
-    """The value is the field of the resource that messages name."""
+    """The role of a bucket. Its value is the field of the resource that messages name."""
 
     SOURCE = "spec.source.s3"
     DESTINATION = "spec.destination.s3"
@@ -15,7 +15,7 @@ class Role(enum.Enum):
 
     @property
     def credentials_dir(self) -> str:
-        """Where the kubelet mounts the Secret."""
+        """The folder where the kubelet mounts the Secret, as an absolute path in the container."""
         return _CREDENTIALS[self]
 
     @property

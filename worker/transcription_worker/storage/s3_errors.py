@@ -1,4 +1,4 @@
-"""What an error of boto3 means: a reason and a message, or words for a wait and another try."""
+"""Map errors of boto3 to failure reasons and messages, and tell which of them are worth a retry."""
 
 import errno
 from typing import Any
@@ -15,7 +15,7 @@ from transcription_worker.storage.roles import Role
 
 # S3's error codes, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 NO_KEY = {"NoSuchKey", "NoSuchVersion", "KeyTooLongError", "404"}
-# A wrong region or endpoint looks like this too: the bucket is elsewhere.
+# A wrong region or endpoint gives these codes too, since the bucket is elsewhere.
 NO_BUCKET = {
     "NoSuchBucket",
     "InvalidBucketName",
@@ -51,27 +51,27 @@ BUSY = {
 
 LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
 
-# What boto3 raises when nothing, or not the whole, came back.
+# Errors that boto3 raises when there is no response, or only part of one.
 CONNECTION = (
     boto.HTTPClientError,  # connect, read and TLS errors, and time-outs
     boto.ConnectionError,
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
     boto.FlexibleChecksumError,
-    HTTPError,  # urllib3's own, from the body of an answer
+    HTTPError,  # urllib3's, while the body of a response is read
     OSError,
 )
 
 
 def code_of(error: boto.ClientError) -> tuple[str, int]:
-    """S3's code and the HTTP status."""
+    """Return S3's error code and the HTTP status."""
     answer: dict[str, Any] = error.response
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return str(answer.get("Error", {}).get("Code", status)), int(status)
 
 
 def transient(error: Exception) -> str | None:
-    """Words for the log where another try may succeed; None where it would fail the same way."""
+    """Return a description for the log if a retry may succeed, None if it would fail the same way."""
     if isinstance(error, boto.ClientError):
         code, status = code_of(error)
         if code in NO_CONDITIONS:
@@ -83,12 +83,15 @@ def transient(error: Exception) -> str | None:
 
 
 def is_local(error: Exception) -> bool:
-    """Of the disk, not the connection: a body is written as it is read, and boto3's time-outs are OSErrors too."""
+    """Return whether the error is about the local disk rather than the connection.
+
+    Both can be an OSError: a body is written to disk as it is read, and boto3's time-outs are OSErrors too.
+    """
     return isinstance(error, OSError) and error.errno in LOCAL
 
 
 def worker_error(error: Exception, role: Role, endpoint: S3Endpoint, key: str) -> WorkerError:
-    """The failure for the report. S3's own words stay out: only its code is told."""
+    """Return the failure for the report. It names S3's error code and leaves out S3's message, which we do not control."""
     where = f"{role.value}: {key!r} in bucket {endpoint.bucket!r} at {shown_endpoint(endpoint)}"
     if isinstance(error, boto.ClientError):
         code, status = code_of(error)
@@ -118,7 +121,7 @@ def _reason(code: str, status: int, role: Role) -> Reason:
 
 
 def shown_endpoint(endpoint: S3Endpoint) -> str:
-    """Scheme, host and port alone: a URL may hold a password."""
+    """Return the endpoint's scheme, host and port. The rest of the URL is left out, since it may hold a password."""
     if endpoint.endpoint_url is None:
         return f"AWS ({endpoint.region or 'default region'})"
     parts = urlsplit(endpoint.endpoint_url)
