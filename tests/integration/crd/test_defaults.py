@@ -14,7 +14,11 @@ def test_the_smallest_manifest_gets_every_default(kubectl: Kubectl) -> None:
     spec = kubectl.create(job())["spec"]
     assert spec == {
         "source": {"s3": {**S3, "pathStyle": False}},
-        "destination": {"s3": {"bucket": "transcripts", "prefix": "interviews/01/", "pathStyle": False}},
+        "destination": {
+            "s3": {"bucket": "transcripts", "prefix": "interviews/01/", "pathStyle": False},
+            "naming": "Stem",
+            "overwrite": False,
+        },
         "model": {"cache": {"type": "None"}},
         "task": "transcribe",
         "language": "auto",
