@@ -42,12 +42,12 @@ USE_CPU = "--device cpu runs on the CPU instead, many times slower"
 
 
 def run_local(given: argparse.Namespace) -> int:
-    """Exits with 0, or with the code of the first failed file's reason.
+    """Return 0 or the exit code of the first failed file's reason.
 
     Raises:
         ValueError: the options contradict each other, or there is no file; nothing was done.
     """
-    # Every file has a line of its own here: of the log, warnings and errors are left.
+    # Every file has a line of its own, so the log is limited to warnings and errors.
     logging.getLogger().setLevel(logging.WARNING)
     plan = make_plan(given)
     _require_tools()
@@ -64,7 +64,7 @@ def run_local(given: argparse.Namespace) -> int:
     except WorkerError as error:
         return _report_failure(error)
     except Exception:
-        # The last line of defence: what is done stays, and is told.
+        # The last line of defence: results that are written stay, and the summary tells of them.
         log.exception("%s", reasons.INTERNAL_ERROR.name)
         return run.end(exit_codes.INTERNAL)
     finally:
@@ -72,7 +72,11 @@ def run_local(given: argparse.Namespace) -> int:
 
 
 def _require_tools() -> None:
-    """What reads media, under limits. Raises ValueError."""
+    """Make sure that the programs that read media are there.
+
+    Raises:
+        ValueError: some are not on PATH.
+    """
     missing = [name for name in TOOLS if shutil.which(name) is None]
     if missing:
         raise ValueError(f"PATH: got no {', '.join(missing)}, expected ffmpeg and util-linux to be installed")
@@ -141,7 +145,7 @@ class LocalRun:
 
 
 def local_model(plan: Plan) -> ModelFile:
-    """A file, or one of openai-whisper's, downloaded where it is not there yet.
+    """Return the model's file: the path that was given, or one of openai-whisper's models, downloaded if need be.
 
     Raises:
         WorkerError: ModelNotFound, EndpointUnreachable.
