@@ -1,4 +1,4 @@
-"""Converts dataclasses with snake_case fields to JSON with camelCase keys, and back.
+"""Convert dataclasses with snake_case fields to JSON with camelCase keys, and back.
 
 Errors name the field, the value and what was expected.
 """

@@ -27,10 +27,10 @@ def _transient(name: str, exit_code: int, advice: str) -> Reason:
     return Reason(name, False, advice, exit_code)
 
 
-# --- the worker's: the task
+# --- Reasons of the worker: the task
 INVALID_TASK = _permanent("InvalidTask", exit_codes.TASK_INVALID, "Run operator and worker images of the same version.")
 
-# --- the worker's: the source
+# --- Reasons of the worker: the source
 NO_SUCH_KEY = _permanent(
     "NoSuchKey",
     exit_codes.SOURCE_NOT_FOUND,
@@ -60,7 +60,7 @@ SOURCE_CHANGED = _transient(
     "The object was replaced while it was read; do not overwrite audio that is being transcribed.",
 )
 
-# --- the worker's: the media
+# --- Reasons of the worker: the media
 UNSUPPORTED_MEDIA = _permanent(
     "UnsupportedMedia",
     exit_codes.MEDIA_INVALID,
@@ -81,7 +81,7 @@ AUDIO_TOO_LONG = _permanent(
     "AudioTooLong", exit_codes.MEDIA_INVALID, "Cut the recording into files of at most 24 hours each."
 )
 
-# --- the worker's: the text
+# --- Reasons of the worker: the text
 LANGUAGE_UNCERTAIN = _permanent(
     "LanguageUncertain",
     exit_codes.TEXT_REFUSED,
@@ -93,7 +93,7 @@ QUALITY_REJECTED = _permanent(
     "The transcripts are written, with the flagged segments in the json; listen to those, or set spec.quality.policy to retry or warn.",
 )
 
-# --- the worker's: the model
+# --- Reasons of the worker: the model
 ENGINE_NOT_INSTALLED = _permanent(
     "EngineNotInstalled",
     exit_codes.TASK_INVALID,
@@ -118,7 +118,7 @@ MODEL_INVALID = _permanent(
     "ModelInvalid", exit_codes.MODEL_INVALID, "The file is no Whisper checkpoint that openai-whisper can open."
 )
 
-# --- the worker's: the device
+# --- Reasons of the worker: the device
 GPU_DRIVER_MISSING = _permanent(
     "GPUDriverMissing",
     exit_codes.DEVICE_UNUSABLE,
@@ -151,7 +151,7 @@ OUT_OF_MEMORY = _transient(
     "Choose a smaller model, a GPU with more memory or larger spec.device.resources limits; do not share the GPU.",
 )
 
-# --- the worker's: the destination and the pod
+# --- Reasons of the worker: the destination and the pod
 DESTINATION_DENIED = _permanent(
     "DestinationDenied",
     exit_codes.DESTINATION_DENIED,
@@ -173,7 +173,7 @@ INTERNAL_ERROR = _transient("InternalError", exit_codes.INTERNAL, "A defect: ple
 
 WORKER_REASONS = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
 
-# --- the operator's: failures
+# --- Reasons of the operator: failures
 INVALID_SPEC = Reason(
     "InvalidSpec", True, "Correct the field that the message names, in a new resource: a spec is immutable."
 )
@@ -210,7 +210,7 @@ RESULT_INCOMPLETE = Reason(
     "The worker did not confirm every requested object; run operator and worker images of the same version.",
 )
 
-# --- the operator's: conditions that are no failure
+# --- Reasons of the operator: conditions and events that are not failures
 SPEC_VALID = Reason("SpecValid", False, "")  # Accepted=True
 WAITING_FOR_POD = Reason("WaitingForPod", False, "")  # Running=False: no pod has started yet
 JOB_NOT_CREATED = Reason(

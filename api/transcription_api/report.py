@@ -1,6 +1,6 @@
-"""What the worker tells the operator: its progress while it runs, and a report at the end.
+"""Define what the worker tells the operator: its progress while it runs, and a report at the end.
 
-The report is in the termination message, and whole in S3.
+The report is in the termination message, which may shorten it, and in full in S3.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from transcription_api.codec import from_json, to_json
 from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.spec import Format
 
-# Bytes. Kubernetes keeps 4,096 of a termination message; the rest is headroom for the runtime's own words.
+# In bytes. Kubernetes keeps 4,096 of a termination message; the difference is left for the container runtime's own text.
 TERMINATION_MESSAGE_LIMIT = 3584
 MESSAGE_LIMIT = 1024  # characters of Report.message
-# The results of one file: every channel in every format. A test holds that a termination message has room for them.
+# The most results of one file: every channel in every format. A test checks that a termination message has room for them.
 MAX_OBJECTS = MAX_SPLIT_CHANNELS * len(Format)
 
 
@@ -24,12 +24,12 @@ class DeviceUsed:
     """The device that ran the model, as torch saw it."""
 
     kind: str  # cuda or cpu
-    name: str | None = None  # NVIDIA H100 80GB HBM3, or the CPU's model name
-    driver: str | None = None  # 580.65.06
-    cuda: str | None = None  # CUDA of the torch build, 13.0
+    name: str | None = None  # such as NVIDIA H100 80GB HBM3, or the CPU's model name
+    driver: str | None = None  # such as 580.65.06
+    cuda: str | None = None  # the CUDA version of the torch build, such as 13.0
     torch: str | None = None
-    compute_capability: str | None = None  # 9.0
-    # PreferGPU on the CPU: why, one of the GPU reasons, and its message.
+    compute_capability: str | None = None  # such as 9.0
+    # Why PreferGPU fell back to the CPU: one of the GPU reasons, and its message.
     fallback_reason: str | None = None
     fallback_message: str | None = None
 
@@ -44,9 +44,9 @@ class ModelUsed:
 
 @dataclass(frozen=True)
 class WrittenObject:
-    """One result, as a HEAD request saw it after the write. Its key is that of layout.result_key.
+    """One result, as a HEAD request saw it after the write. layout.result_key gives its key.
 
-    `channel` counts from 0, and is None where the channels were not transcribed apart.
+    `channel` counts from 0, and is None if the channels were not transcribed separately.
 
     `etag` is empty in a termination message that has no room for it.
     """
@@ -57,27 +57,27 @@ class WrittenObject:
     channel: int | None = None
 
 
-# The verdict on a transcript, by how much of it is flagged; from the best to the worst.
+# The verdicts on a transcript, by how much of it is flagged, from the best to the worst.
 VERDICTS = (GOOD, DOUBTFUL, BAD) = ("good", "doubtful", "bad")
 
 
 @dataclass(frozen=True)
 class QualityCounts:
-    """How many segments have each flag; one segment may have several. `verdict` is one of VERDICTS."""
+    """The number of segments with each flag; one segment may have several. `verdict` is one of VERDICTS."""
 
     verdict: str
     repetition_loops: int = 0
     text_over_silence: int = 0
     low_confidence: int = 0
     implausible_rate: int = 0
-    retried_windows: int = 0  # decoded again by policy retry
+    retried_windows: int = 0  # windows that the policy retry decoded again
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says when it ends. `reason` is None where the transcription is complete.
+    """The worker's report at its end. `reason` is None if the transcription is complete.
 
-    Counts and seconds are those of the part of the audio that was asked for.
+    Counts and seconds are those of the part of the audio that was selected.
     """
 
     reason: str | None = None
@@ -89,21 +89,21 @@ class Report:
     language: str | None = None
     language_probability: float | None = None
     audio_seconds: float | None = None
-    wall_seconds: float | None = None  # transcribing alone: audio_seconds / wall_seconds is RTFx
+    wall_seconds: float | None = None  # of transcribing only, so that audio_seconds / wall_seconds is RTFx
     words: int | None = None
     segments: int | None = None
     precision: str | None = None  # the one used, never auto
     long_form: str | None = None  # sequential or chunked, as used
-    channels: int | None = None  # transcribed apart, with audio.channel split
+    channels: int | None = None  # the number of channels, if audio.channel is split
     quality: QualityCounts | None = None
     objects: tuple[WrittenObject, ...] = ()
-    # The result was found in S3, whole, for the same source and spec; nothing was transcribed again.
+    # The complete result for the same source and spec was found in S3, and nothing was transcribed again.
     reused: bool = False
     preview: str | None = None
 
     @property
     def rtfx(self) -> float | None:
-        """Seconds of audio that were transcribed in one second; None where that is not known."""
+        """The seconds of audio that were transcribed per second of time; None if that is not known."""
         if not self.audio_seconds or not self.wall_seconds:
             return None
         return self.audio_seconds / self.wall_seconds
@@ -114,8 +114,8 @@ class Progress:
     """The answer to GET /progress. `stage` is one of STAGES."""
 
     stage: str
-    seconds_done: float = 0.0  # of audio
-    seconds_total: float | None = None  # of audio; None until the file is decoded
+    seconds_done: float = 0.0  # seconds of audio
+    seconds_total: float | None = None  # seconds of audio; None until the file is decoded
     eta_seconds: float | None = None
     device: DeviceUsed | None = None
     # Report fields known before the end, for the status of a running job.
@@ -133,11 +133,11 @@ def failure(reason: reasons.Reason, message: str, **known: object) -> Report:
 def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
     """Return the report as JSON of at most `limit` bytes.
 
-    Where there is no room the preview is left out first, then most of the message, then the ETags of the results. What
-    says whether the result is whole always stays.
+    If there is no room, the preview is left out first, then most of the message, then the ETags of the results. The
+    fields that say whether the result is complete always stay.
 
     Raises:
-        ValueError: That alone is too long, which MAX_OBJECTS results are not.
+        ValueError: even these fields are too long, which cannot happen with at most MAX_OBJECTS results.
     """
     for shorter in (report, dataclasses.replace(report, preview=None), _short(report, 200)):
         if len(encoded := _encode(to_json(shorter))) <= limit:
@@ -166,7 +166,7 @@ def _cut(text: str | None, characters: int) -> str | None:
 def parse_report(text: str | bytes) -> Report | None:
     """Read a report from a termination message.
 
-    Returns None where the message holds none: it is the kubelet's or the runtime's own, or was cut off.
+    Returns None if the message holds no report: it is the kubelet's or the runtime's own, or was cut off.
     """
     try:
         value = json.loads(text)

@@ -1,4 +1,4 @@
-"""A client of the apiserver: JSON over one kept connection, as an administrator or as one of the test's users."""
+"""Send requests to the apiserver over one kept connection, as an administrator or as one of the test's users."""
 
 import http.client
 import json
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 class RefusedError(RuntimeError):
-    """An answer other than 2xx."""
+    """Says that the apiserver answered with a status other than 2xx."""
 
     def __init__(self, status: int, body: Json) -> None:
         super().__init__(f"{status} {body.get('reason')}: {body.get('message')}")
@@ -18,7 +18,7 @@ class RefusedError(RuntimeError):
 
 
 class Api:
-    """Serves one thread at a time."""
+    """A client of the apiserver that speaks JSON. It serves one thread at a time."""
 
     def __init__(self, url: str, token: str, context: ssl.SSLContext) -> None:
         self._address = urlsplit(url).netloc
@@ -27,7 +27,7 @@ class Api:
         self._connection: http.client.HTTPSConnection | None = None
 
     def get(self, path: str) -> Json | None:
-        """The object, or None if there is none."""
+        """Return the object, or None if there is none."""
         try:
             return self.request("GET", path)
         except RefusedError as error:
@@ -50,7 +50,7 @@ class Api:
         return self.request("DELETE", path, {"propagationPolicy": "Background"})
 
     def request(self, method: str, path: str, body: Json | None = None, kind: str = "application/json") -> Json:
-        """The answer. Tried once more if the kept connection was closed in the meantime."""
+        """Send a request and return the response. It is sent once more if the kept connection was closed in the meantime."""
         data = None if body is None else json.dumps(body)
         headers = self._headers | {"Content-Type": kind}
         for last in (False, True):

@@ -1,4 +1,4 @@
-"""Binaries that tests run, at the versions in hack/versions.env."""
+"""Provide the binaries that tests run, at the versions in hack/versions.env."""
 
 import subprocess
 from functools import cache
@@ -9,7 +9,7 @@ from tests.support.repository import ROOT
 
 @cache
 def binaries(*names: str) -> Path:
-    """The folder that holds these binaries; any that are missing are built first."""
+    """Return the folder that holds these binaries; any that are missing are built first."""
     command = [str(ROOT / "hack/cluster/binaries"), *names]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Path(done.stdout.split()[-1])

@@ -1,6 +1,6 @@
-"""A bare control plane: etcd and kube-apiserver as processes on free loopback ports. No controllers, no nodes.
+"""Run a bare control plane: etcd and kube-apiserver as processes on free loopback ports.
 
-What the Job controller and the kubelet would do, a test does itself; what the apiserver does is real.
+It has no controllers and no nodes. A test does itself what the Job controller and the kubelet would do.
 """
 
 import json
@@ -27,7 +27,7 @@ START_SECONDS = 60
 
 
 class ControlPlane:
-    """`folder` holds data, keys and logs. Stopped and started again, it keeps its ports and its data.
+    """A control plane whose data, keys and logs are in `folder`. It keeps its ports and its data across a restart.
 
     With `audit` each write has an entry in the audit log before it is answered.
     """
@@ -60,7 +60,7 @@ class ControlPlane:
         self._await_ready()
 
     def cpu_seconds(self) -> dict[str, float]:
-        """CPU seconds that etcd and kube-apiserver have used so far."""
+        """Return the CPU seconds that etcd and kube-apiserver have used so far."""
         children = {"kube-apiserver": self._apiserver, "etcd": self._etcd}
         return {name: cpu_seconds(child.pid) for name, child in children.items() if child is not None}
 
@@ -69,7 +69,7 @@ class ControlPlane:
 
     @contextmanager
     def frozen_apiserver(self) -> Iterator[None]:
-        """Stop kube-apiserver with SIGSTOP: it keeps its connections and answers nothing."""
+        """Stop kube-apiserver with SIGSTOP, so that it keeps its connections and answers nothing."""
         assert self._apiserver is not None
         self._apiserver.send_signal(signal.SIGSTOP)
         try:
@@ -84,7 +84,7 @@ class ControlPlane:
         return path
 
     def api(self, token: str = ADMIN_TOKEN) -> Api:
-        """A new client, since a client serves one thread."""
+        """Return a new client, since a client serves one thread."""
         return Api(self.url, token, unverified_context())
 
     def kubectl(self, *args: str, text: str | None = None) -> str:
@@ -100,13 +100,13 @@ class ControlPlane:
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
 
     def audited(self) -> list[dict[str, Any]]:
-        """The audit log's writes so far, one entry for each answered request."""
+        """Return the writes in the audit log so far, one entry for each answered request."""
         if not self.audit_log.exists():
             return []
         return [json.loads(line) for line in self.audit_log.read_text().splitlines() if line.endswith("}")]
 
     def writes_of(self, user: str, namespace: str) -> list[tuple[str, str]]:
-        """Verb and kind of each write of a user in a namespace, as ("update", "transcriptionjobs/status")."""
+        """Return the verb and kind of each write of a user in a namespace, such as ("update", "transcriptionjobs/status")."""
         return [
             (entry["verb"], "/".join(filter(None, (ref["resource"], ref.get("subresource")))))
             for entry in self.audited()
@@ -183,18 +183,18 @@ class ControlPlane:
 
 
 def unverified_context() -> ssl.SSLContext:
-    """A context for the apiserver, which signs a new certificate of its own in each test."""
+    """Return a TLS context that accepts the apiserver's certificate, which it signs itself."""
     return ssl._create_unverified_context()  # noqa: S323
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, in seconds."""
+    """Return the user and system time of a process, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on now."""
+    """Return loopback ports that nobody listens on now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for item in sockets:

@@ -1,4 +1,4 @@
-"""Inputs on which the batched engine must equal openai-whisper: every length, language, kind of sound and option."""
+"""Define inputs on which the batched engine must equal openai-whisper: lengths, languages, sounds and options."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ WORDS: dict[str, Any] = GREEDY | {"word_timestamps": True}
 
 @dataclass(frozen=True)
 class Case:
-    """One input: `samples` makes its audio when it is needed."""
+    """One input. `samples` makes its audio when it is needed."""
 
     name: str
     samples: Callable[[], Samples]
@@ -34,13 +34,13 @@ def options(
     task: TaskKind = TaskKind.TRANSCRIBE,
     clips: tuple[Clip, ...] = (),
 ) -> Options:
-    """Options of a case. One window decides on the language, as in openai-whisper."""
+    """Return the options of a case. One window decides on the language, as in openai-whisper."""
     return Options(task, language, Decoding(**decoding), LanguageDetection(windows=1), clips)
 
 
 @cache
 def spoken(language: str, seed: int, seconds: float) -> Samples:
-    """Held-out speech of exactly this length."""
+    """Return held-out speech of exactly this length."""
     samples = speak(language, seed, max(2.0, seconds))[0]
     return samples[: round(seconds * SAMPLE_RATE)]
 
@@ -75,7 +75,7 @@ def clipped(samples: Samples) -> Samples:
 
 
 def long_cases() -> list[Case]:
-    """Files of many windows, for what one window passes on to the next."""
+    """Return files of many windows, to test what one window passes on to the next."""
     return [
         Case("5 min of English", speech("en", 911, 300), options(GREEDY)),
         Case("5 min of Portuguese without conditioning", speech("pt", 912, 300), options(GREEDY | {"condition_on_previous_text": False})),
@@ -85,7 +85,7 @@ def long_cases() -> list[Case]:
 
 
 def length_cases() -> list[Case]:
-    """Empty and very short files, and lengths at the edges of a window."""
+    """Return empty and very short files, and lengths at the edges of a window."""
     lengths = (0.0, 0.01, 0.2, 2.0, 29.9, 30.0, 30.1)
     greedy = [Case(f"{seconds} s", speech("en", 920, seconds), options(GREEDY)) for seconds in lengths]
     beams = [Case(f"{seconds} s, beams", speech("pt", 921, seconds), options(BEAM)) for seconds in (0.2, 2.0, 30.1)]
@@ -96,7 +96,7 @@ def length_cases() -> list[Case]:
 
 
 def sound_cases() -> list[Case]:
-    """Audio other than plain speech."""
+    """Return audio other than plain speech."""
     english, portuguese = speech("en", 930, 20), speech("pt", 931, 25)
     both = joined(english, silence(3), portuguese)
     return [
@@ -116,7 +116,7 @@ def sound_cases() -> list[Case]:
 
 
 def option_cases() -> list[Case]:
-    """Each option that whisper.transcribe has."""
+    """Return a case for each option that whisper.transcribe has."""
     two = speech("en", 950, 36)
     variants: dict[str, dict[str, Any]] = {
         "a prompt": GREEDY | {"initial_prompt": "The red house and the blue river."},
@@ -153,13 +153,13 @@ def all_cases() -> list[Case]:
 
 
 def without_long() -> list[Case]:
-    """A few short cases of each kind, for slow models."""
+    """Return a few short cases of each kind, for slow models."""
     wanted = ("2.0 s", "30.1 s, words", "2.0 s, beams", "a prompt")
     return [case for case in length_cases() + option_cases() if case.name in wanted]
 
 
 def with_fallback(case: Case, **decoding: Any) -> Case:
-    """The case with all temperatures of the fallback."""
+    """Return the case with all temperatures of the fallback."""
     temperatures = Decoding().temperatures
     changed_decoding = dataclasses.replace(case.options.decoding, temperatures=temperatures, **decoding)
     return dataclasses.replace(case, options=dataclasses.replace(case.options, decoding=changed_decoding))
@@ -175,7 +175,7 @@ def transcripts(engine: Any, cases: list[Case]) -> dict[str, Transcript]:
 
 
 def all_differences(expected: dict[str, Transcript], found: dict[str, Transcript]) -> list[str]:
-    """The differences of all inputs, for the message of a failure."""
+    """Return the differences of all inputs, for the message of a failure."""
     assert set(found) == set(expected)
     return [f"{name}: {line}" for name, one in expected.items() for line in differences(one, found[name])]
 

@@ -1,4 +1,4 @@
-"""Rows of tokens and logits for tests of the rules, and what whisper.decoding's own filters make of them."""
+"""Make rows of tokens and logits for tests of the logit rules, and apply whisper.decoding's own filters to them."""
 
 import random
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ def rules(timestamps: bool = True, max_initial_timestamp_index: int | None = 50)
 
 
 def filters(of: LogitRules) -> list[LogitFilter]:
-    """The filters of whisper.decoding.DecodingTask in its order, with no prompt before the sampled tokens."""
+    """Return the filters of whisper.decoding.DecodingTask in its order, with no prompt before the sampled tokens."""
     found: list[LogitFilter] = [SuppressBlank(TOKENIZER, 0), SuppressTokens(list(of.suppressed))]
     return [*found, ApplyTimestampRules(TOKENIZER, 0, of.max_initial_timestamp_index)] if of.timestamps else found
 
 
 def history(chance: random.Random, length: int) -> list[int]:
-    """Text and timestamps that never go back, in pairs or not."""
+    """Return text and timestamps that never go back, in pairs or not."""
     tokens: list[int] = []
     stamp = TOKENIZER.timestamp_begin
     for _ in range(length):
@@ -44,7 +44,7 @@ def history(chance: random.Random, length: int) -> list[int]:
 
 
 def state_after(histories: list[list[int]], of: LogitRules) -> RuleState:
-    """The trace of rows that were given these tokens one after the other."""
+    """Return the state of rows that were given these tokens one after the other."""
     state = RuleState.empty(len(histories), of, CPU)
     for step in range(max(map(len, histories))):
         active = torch.tensor([step < len(tokens) for tokens in histories])
@@ -54,7 +54,7 @@ def state_after(histories: list[list[int]], of: LogitRules) -> RuleState:
 
 
 def batches() -> Iterator[tuple[list[list[int]], torch.Tensor]]:
-    """Rows of one length at a time, as whisper's filters take them. Some logits favour timestamps."""
+    """Yield rows of one length at a time, as whisper's filters take them. Some logits favour timestamps."""
     chance = random.Random(5)
     generator = torch.Generator().manual_seed(5)
     for length in (0, 0, 1, 1, 2, 3, 4, 7, 20):
@@ -65,7 +65,7 @@ def batches() -> Iterator[tuple[list[list[int]], torch.Tensor]]:
 
 
 def expected(rows: list[list[int]], logits: torch.Tensor, of: LogitRules) -> torch.Tensor:
-    """Log probabilities after whisper's own filters."""
+    """Return the log probabilities after whisper's own filters."""
     filtered = logits.clone()
     tokens = torch.tensor(rows, dtype=torch.int64).reshape(len(rows), -1)
     for one in filters(of):
@@ -74,7 +74,7 @@ def expected(rows: list[list[int]], logits: torch.Tensor, of: LogitRules) -> tor
 
 
 def mixed() -> tuple[list[list[int]], torch.Tensor]:
-    """Rows of different lengths, and their logits."""
+    """Return rows of different lengths, and their logits."""
     chance = random.Random(6)
     rows = [history(chance, length) for length in (1, 2, 3, 5, 9, 14)]
     return rows, torch.randn(len(rows), VOCABULARY, generator=torch.Generator().manual_seed(6))

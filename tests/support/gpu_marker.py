@@ -1,4 +1,4 @@
-"""The marker `gpu`: a test with it runs only where there is a CUDA device.
+"""Implement the marker `gpu`: a test with it runs only if there is a CUDA device.
 
 Elsewhere the test is skipped, or fails if pytest was given --require-gpu. One marked gpu(interpreter=True) also runs
 without a device in a process with TRITON_INTERPRET=1, where Triton interprets its kernels on the CPU.
@@ -32,7 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @cache
 def has_cuda_device() -> bool:
-    """Whether torch finds a CUDA device.
+    """Return whether torch finds a CUDA device.
 
     torch takes seconds to import, so it is imported for the first test that is marked and not before.
     """

@@ -1,4 +1,4 @@
-"""Audio of 30 s on which Whisper hallucinates: it repeats itself, or gives words where nobody speaks.
+"""Make audio of 30 s on which Whisper hallucinates: it repeats itself, or gives words where nobody speaks.
 
 Transcribed with the arguments LENIENT, Whisper keeps that text.
 """
@@ -21,14 +21,14 @@ LENIENT: dict[str, Any] = {
 
 
 def repeated(text: str, voice: str, gap: float = 0.05) -> Samples:
-    """`text`, spoken again and again with `gap` seconds between."""
+    """Return `text`, spoken again and again with `gap` seconds between."""
     sound = synthesise(text, voice, speed=170, pitch=50)
     once = np.concatenate([sound, np.zeros(round(gap * SAMPLE_RATE), np.float32)])
     return _filled(once)
 
 
 def melody() -> Samples:
-    """A note every half second, with overtones that fade like those of a plucked string."""
+    """Return a note every half second, with overtones that fade like those of a plucked string."""
     draw, samples = np.random.default_rng(0), np.zeros(SECONDS * SAMPLE_RATE)
     times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     for at in range(0, samples.size - SAMPLE_RATE + 1, SAMPLE_RATE // 2):
@@ -40,21 +40,21 @@ def melody() -> Samples:
 
 
 def tone(hertz: float = 440) -> Samples:
-    """One steady tone."""
+    """Return one steady tone."""
     times = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
     samples: Samples = (0.3 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
     return samples
 
 
 def bursts() -> Samples:
-    """Noise that comes and goes about once a second."""
+    """Return noise that comes and goes about once a second."""
     draw, times = np.random.default_rng(0), np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
     loud = np.sin(2 * np.pi * times / 1.1) > 0.6
     return np.clip(0.2 * draw.standard_normal(times.size) * loud, -1, 1).astype(np.float32)
 
 
 def speech_then_silence() -> Samples:
-    """English for 12 s, then a minute of silence. Without timestamps, the previous text makes Whisper continue it."""
+    """Return English for 12 s, then a minute of silence. Without timestamps, Whisper continues the text in the silence."""
     spoken, _ = speak("en", 31, 12)
     return np.concatenate([spoken, np.zeros(60 * SAMPLE_RATE, np.float32)])
 

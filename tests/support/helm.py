@@ -1,4 +1,4 @@
-"""helm, called the way a user calls it."""
+"""Run helm in the way a user does."""
 
 import subprocess
 from pathlib import Path
@@ -11,18 +11,18 @@ NAMESPACE = "transcription-system"
 
 
 class Helm:
-    """helm with a kubeconfig, or without one for commands that need no cluster."""
+    """Runs helm with a kubeconfig, or without one for commands that need no cluster."""
 
     def __init__(self, kubeconfig: Path | None = None) -> None:
         self._options = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
 
     def __call__(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one command. With `check`, an exit status other than 0 is an AssertionError with what helm said."""
+        """Run one command. With `check`, an exit status other than 0 raises an AssertionError with helm's output."""
         command = [str(binaries("helm") / "helm"), *args, *self._options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, done.stderr
         return done
 
     def template(self, *options: str, namespace: str = NAMESPACE) -> str:
-        """All manifests of the chart."""
+        """Return all manifests of the chart."""
         return self("template", RELEASE, str(CHART), "--namespace", namespace, *options).stdout

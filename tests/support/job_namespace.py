@@ -1,4 +1,4 @@
-"""A namespace of the test cluster and its TranscriptionJobs, with the audio that they transcribe."""
+"""Handle a namespace of the test cluster and its TranscriptionJobs, with the audio that they transcribe."""
 
 import functools
 import subprocess
@@ -33,7 +33,7 @@ ON_GPU_NODE: dict[str, Any] = {
 
 @functools.cache
 def spoken(name: str) -> tuple[Path, str]:
-    """A recording of SPOKEN as a WAV file, and its text."""
+    """Return a recording of SPOKEN as a WAV file, and its text."""
     language, seed, seconds, times = SPOKEN[name]
     samples, utterances = speak(language, seed, seconds)
     path = Path(tempfile.mkdtemp()) / f"{name}.wav"
@@ -60,7 +60,7 @@ def _film_without_sound() -> bytes:
 
 @dataclass
 class JobNamespace:
-    """`client` is a boto3 client of the S3 server."""
+    """A namespace and its TranscriptionJobs. `client` is a boto3 client of the S3 server."""
 
     name: str
     client: Any
@@ -74,16 +74,16 @@ class JobNamespace:
         s3.ensure_credentials(self.name)
 
     def remove(self, wait: bool) -> None:
-        """Delete the namespace with everything in it; with `wait`, until it is gone."""
+        """Delete the namespace with everything in it; with `wait`, return when it is gone."""
         kubectl("delete", "namespace", self.name, "--ignore-not-found", f"--wait={wait}".lower(), "--timeout=180s")
 
     def written(self, name: str = "") -> list[str]:
-        """Keys that the namespace's jobs wrote, or one job. At most 1,000, far more than a module writes."""
+        """Return at most 1,000 keys that the namespace's jobs wrote, or one job; a module writes far fewer."""
         found = self.client.list_objects_v2(Bucket="transcripts", Prefix=f"{self.name}/{name}")
         return [item["Key"] for item in found.get("Contents", [])]
 
     def spec(self, name: str, key: str, **changes: Any) -> dict[str, Any]:
-        """A spec that reads `key` with the test model and writes below a prefix of the job's own."""
+        """Return a spec that reads `key` with the test model and writes below a prefix of the job's own."""
         return {
             "source": {"s3": s3.s3_object("audio", key=key)},
             "destination": {"s3": s3.s3_object("transcripts", prefix=f"{self.name}/{name}/")},
@@ -97,12 +97,12 @@ class JobNamespace:
         apply(self.manifest(name, self.spec(name, key, **changes)))
 
     def manifest(self, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-        """A TranscriptionJob."""
+        """Return the manifest of a TranscriptionJob."""
         kind = {"apiVersion": "transcription.dev/v1alpha1", "kind": "TranscriptionJob"}
         return {**kind, "metadata": {"name": name, "namespace": self.name}, "spec": spec}
 
     def status(self, name: str) -> dict[str, Any]:
-        """The present status; empty before the first write."""
+        """Return the current status, which is empty before the first write."""
         found = get("transcriptionjob", name, self.name)
         status: dict[str, Any] = (found or {}).get("status", {})
         return status
@@ -133,23 +133,23 @@ class JobNamespace:
         return status
 
     def text(self, key: str) -> str:
-        """The text of a transcript in S3."""
+        """Return the text of a transcript in S3."""
         body: bytes = self.client.get_object(Bucket="transcripts", Key=key)["Body"].read()
         return body.decode()
 
     def pods(self, name: str) -> list[dict[str, Any]]:
-        """The worker pods of a job, by its uid."""
+        """Return the worker pods of a job, by its uid."""
         found = get("transcriptionjob", name, self.name)
         uid = (found or {}).get("metadata", {}).get("uid", "none")
         return list_items("pods", self.name, f"transcription.dev/uid={uid}")
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
-        """The batch/v1 Jobs of a job, by its uid."""
+        """Return the batch/v1 Jobs of a TranscriptionJob, by its uid."""
         found = get("transcriptionjob", name, self.name)
         uid = (found or {}).get("metadata", {}).get("uid", "none")
         return list_items("jobs", self.name, f"transcription.dev/uid={uid}")
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The condition of that type, or an empty one."""
+    """Return the condition of that type, or an empty one."""
     return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})

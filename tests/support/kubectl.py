@@ -1,4 +1,4 @@
-"""kubectl on a control plane, as an administrator or as another user, so that tests see what the apiserver refuses."""
+"""Run kubectl on a control plane, as an administrator or as another user whom the apiserver may refuse."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 class Kubectl:
-    """kubectl with one kubeconfig."""
+    """Runs kubectl with one kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig

@@ -1,4 +1,4 @@
-"""The operator's input in unit tests: TranscriptionJobs, Jobs and pods as a watch gives them, and settings."""
+"""Make the operator's input for unit tests: TranscriptionJobs, Jobs and pods as a watch gives them, and settings."""
 
 from typing import Any
 
@@ -19,24 +19,24 @@ FINISHED = "2026-01-01T10:05:00Z"
 
 
 def config(**settings: str) -> Config:
-    """Settings as the environment would give them."""
+    """Return settings as the environment would give them."""
     given = {"worker_image": "registry.example/worker:1", **settings}
     return parse_config({variable(name): value for name, value in given.items()})
 
 
 def resource(spec: dict[str, Any], status: dict[str, Any] | None = None, **meta: Any) -> Resource:
-    """A TranscriptionJob as a watch gives it."""
+    """Return a TranscriptionJob as a watch gives it."""
     known = {"name": "interview", "namespace": "team-a", "uid": "uid-1", "resourceVersion": "7", "generation": 1}
     return view_resource({"metadata": {**known, "creationTimestamp": CREATED, **meta}, "spec": spec, "status": status})
 
 
 def observed_state(resource: Resource, **observed: Any) -> ObservedState:
-    """What the operator observed of a resource, with the status that is stored in it."""
+    """Return what the operator observed of a resource, with the status that is stored in it."""
     return ObservedState(resource, parse_status(resource.status_json), **observed)
 
 
 def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: bool = False, **status: Any) -> JobView:
-    """Job number `ordinal` of `resource`; `ended` is Complete or Failed."""
+    """Return Job number `ordinal` of `resource`; `ended` is Complete or Failed."""
     meta = {
         "name": f"interview-x-{ordinal}",
         "namespace": "team-a",
@@ -53,14 +53,14 @@ def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: b
 
 
 def pod(state: dict[str, Any] | None = None, **status: Any) -> PodView:
-    """A worker's pod with the state of its container."""
+    """Return a worker's pod with the state of its container."""
     meta = {"name": "interview-x-1-abcde", "uid": "pod-1", "creationTimestamp": CREATED}
     containers = [{"name": names.CONTAINER_NAME, "state": state}] if state else []
     return view_pod({"metadata": meta, "status": {"containerStatuses": containers, **status}})
 
 
 def ended_pod(report: Report | None, code: int = exit_codes.OK, **status: Any) -> PodView:
-    """A pod whose worker left this report."""
+    """Return a pod whose worker left this report."""
     message = encode_report(report).decode() if report else ""
     state = {"exitCode": code, "message": message, "startedAt": STARTED, "finishedAt": FINISHED}
     return pod({"terminated": state}, phase="Failed" if code else "Succeeded", **status)

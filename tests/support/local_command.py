@@ -1,4 +1,4 @@
-"""The command `transcription-worker local`, run as a program with the test model."""
+"""Run the command `transcription-worker local` as a program with the test model."""
 
 import os
 import subprocess
@@ -29,14 +29,14 @@ class Ended:
 
 
 def command(*words: str | Path, cpu: bool = True) -> list[str]:
-    """The command line, with the test model on the CPU."""
+    """Return the command line, with the test model on the CPU."""
     program = str(Path(sys.executable).with_name("transcription-worker"))
     fixed = ["--model", str(model_path()), "--threads", THREADS, *(["--device", "cpu"] if cpu else [])]
     return [program, "local", *fixed, *map(str, words)]
 
 
 def environment(scratch: Path, **more: str) -> dict[str, str]:
-    """The environment. Samples of files in progress are in `scratch`."""
+    """Return the environment. Samples of files in progress are in `scratch`."""
     scratch.mkdir(exist_ok=True)
     return os.environ | {"TMPDIR": str(scratch)} | more
 
@@ -82,5 +82,5 @@ def end_of(process: "subprocess.Popen[str]") -> str:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path relative to the folder."""
+    """Return the content of every file below a folder, by its path relative to the folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

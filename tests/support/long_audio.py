@@ -1,4 +1,4 @@
-"""Audio of any length that takes no memory: a short recording over and over."""
+"""Provide audio of any length that takes no memory: a short recording over and over."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from transcription_worker.engines.protocol import SAMPLE_RATE, Samples
 
 @dataclass
 class LongAudio:
-    """`recording`, repeated for `seconds`. `reads` lists what was requested, as (start, count) in samples."""
+    """Audio that repeats `recording` for `seconds`. `reads` lists the requests as (start, count) in samples."""
 
     recording: Samples
     seconds: int

@@ -1,4 +1,4 @@
-"""Manifests of TranscriptionJobs as a user writes them."""
+"""Make manifests of TranscriptionJobs as a user writes them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ S3 = {"bucket": "audio", "key": "interviews/01.wav"}
 
 
 def job(**spec: Any) -> dict[str, Any]:
-    """The smallest manifest; `spec` adds fields to its spec or replaces them."""
+    """Return the smallest manifest; `spec` adds fields to its spec or replaces them."""
     return {
         "apiVersion": "transcription.dev/v1alpha1",
         "kind": "TranscriptionJob",

@@ -1,4 +1,4 @@
-"""Media files made by ffmpeg or byte by byte, and a web server that notices requests."""
+"""Make media files with ffmpeg or byte by byte, and run a web server that records requests."""
 
 import struct
 import subprocess
@@ -43,13 +43,13 @@ def cut(source: Path, path: Path, share: float) -> Path:
 
 
 def noise(seed: int, seconds: float, rate: int = SAMPLE_RATE, level: float = 3000.0) -> Pcm:
-    """White noise whose standard deviation is `level`."""
+    """Return white noise whose standard deviation is `level`."""
     drawn = np.random.default_rng(seed).standard_normal(round(seconds * rate)) * level
     return np.clip(drawn, -32768, 32767).astype(np.int16)
 
 
 def write_channels(path: Path, channels: list[Pcm], rate: int = SAMPLE_RATE) -> Path:
-    """Write a PCM WAVE file of those channels."""
+    """Write a PCM WAVE file of these channels."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(len(channels))
         file.setsampwidth(2)

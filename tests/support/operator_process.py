@@ -1,4 +1,4 @@
-"""The operator as it runs in a pod: a process with settings in its environment, and an account with the chart's rights."""
+"""Run the operator as in a pod: a process with settings in its environment and an account with the chart's rights."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ READY_SECONDS = 60
 
 
 class Operator:
-    """One process. `options` are settings without their prefix, such as lease_name."""
+    """One process of the operator. `options` are settings without their prefix, such as lease_name."""
 
     def __init__(self, plane: ControlPlane, log: Path, **options: object) -> None:
         [self.port] = free_ports(1)
@@ -60,7 +60,7 @@ class Operator:
             time.sleep(0.05)
 
     def get(self, path: str) -> tuple[int, str]:
-        """GET a page of the operator's port: status and text, or 0 and no text if nobody listens."""
+        """GET a page of the operator's port; return its status and text, or 0 and no text if nobody listens."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -70,7 +70,7 @@ class Operator:
             return 0, ""
 
     def metric(self, sample: str) -> float:
-        """The value of one sample of /metrics; 0 if it is missing."""
+        """Return the value of one sample of /metrics, 0 if it is missing."""
         for line in self.get("/metrics")[1].splitlines():
             if line.rpartition(" ")[0] == sample:
                 return float(line.rpartition(" ")[2])
@@ -96,7 +96,7 @@ class Operator:
         os.kill(self.pid, signal.SIGCONT)
 
     def memory_mib(self) -> float:
-        """Peak resident memory so far, in MiB."""
+        """Return the peak resident memory so far, in MiB."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
@@ -114,7 +114,7 @@ class Operator:
 
 @contextmanager
 def running_operator(plane: ControlPlane, log: Path, **options: object) -> Iterator[Operator]:
-    """Run an operator for the block: ready on entry, stopped on exit."""
+    """Run an operator for the block. It is ready on entry and stopped on exit."""
     operator = Operator(plane, log, **options)
     operator.start()
     try:

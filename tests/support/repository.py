@@ -1,4 +1,4 @@
-"""Paths in the repository, and what tests read there."""
+"""Define paths in the repository, and read what tests need there."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,6 @@ CRD = ROOT / "crds/transcriptionjobs.transcription.dev.yaml"
 
 
 def read_crd() -> dict[str, Any]:
-    """The CustomResourceDefinition in crds/."""
+    """Return the CustomResourceDefinition in crds/."""
     crd: dict[str, Any] = yaml.safe_load(CRD.read_text())
     return crd

@@ -7,7 +7,7 @@ import pytest
 
 
 def assert_same(written: dict[str, bytes], expected: dict[str, bytes]) -> None:
-    """Compare files byte for byte, except numbers in json: log probabilities of another batch differ in their last digits."""
+    """Compare files byte for byte, except numbers in json, since log probabilities of another batch differ slightly."""
     assert set(written) == set(expected)
     for name, body in expected.items():
         if name.endswith(".json"):
@@ -17,7 +17,7 @@ def assert_same(written: dict[str, bytes], expected: dict[str, bytes]) -> None:
 
 
 def approximately(value: Any) -> Any:
-    """A value that equals anything with the same structure and texts, and numbers within 1e-4."""
+    """Return a value that equals anything with the same structure and texts, and numbers within 1e-4."""
     if isinstance(value, dict):
         return {key: approximately(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""A real S3 server for tests: versitygw over a folder, on a free port of the loopback interface."""
+"""Run a real S3 server for tests: versitygw over a folder, on a free port of the loopback interface."""
 
 import socket
 import subprocess
@@ -21,12 +21,12 @@ START_SECONDS = 20.0
 
 
 def versitygw() -> Path:
-    """The pinned server's binary, built on first use."""
+    """Return the pinned server's binary, built on first use."""
     return binaries("versitygw") / "versitygw"
 
 
 class S3Server:
-    """Buckets are folders below `folder`; every request leaves a line in the access log."""
+    """An S3 server whose buckets are folders below `folder`. Every request leaves a line in the access log."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "buckets"
@@ -75,7 +75,7 @@ class S3Server:
         raise RuntimeError(f"versitygw does not answer on {self.url}: {self._output.read_text()[-2000:]}")
 
     def client(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> Any:
-        """A boto3 client, by default of the administrator."""
+        """Return a boto3 client, by default of the administrator."""
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.url,
@@ -86,12 +86,12 @@ class S3Server:
         )
 
     def requests(self) -> list[str]:
-        """The lines of the access log so far."""
+        """Return the lines of the access log so far."""
         return self._log.read_text().splitlines() if self._log.exists() else []
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server that can cut connections in the middle of an answer."""
+"""Run a TCP proxy that can cut a server's connections in the middle of an answer."""
 
 import socket
 import threading

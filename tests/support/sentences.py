@@ -1,4 +1,4 @@
-"""The sentences that the test model knows: a small grammar of digits, colours, nouns, verbs and places."""
+"""Draw the sentences that the test model knows, from a small grammar of digits, colours, nouns, verbs and places."""
 
 import random
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ WORDS = {
 
 
 def sentence(language: str, draw: random.Random) -> str:
-    """One sentence of `language` ("en" or "pt"), with a capital first and a full stop last."""
+    """Return one sentence of `language` ("en" or "pt"), with a capital first and a full stop last."""
     words, kind = WORDS[language], draw.random()
     if kind < NUMBER_SHARE:
         # no number twice: equal neighbours cannot be counted by ear, and text that repeats

@@ -1,4 +1,4 @@
-"""A namespace of a bare control plane, where the test acts as Job controller, scheduler and kubelet."""
+"""Let a test act as Job controller, scheduler and kubelet in a namespace of a bare control plane."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def now() -> str:
 
 
 def good_report(**known: Any) -> Report:
-    """A report of success for the formats json and txt; `known` replaces fields."""
+    """Return a report of success for the formats json and txt; `known` replaces fields."""
     fields: dict[str, Any] = {
         "engine": "openai-whisper",
         "device": DeviceUsed(kind="cuda", name="NVIDIA H100 80GB HBM3", driver="580.65.06", cuda="13.0"),
@@ -103,7 +103,7 @@ class Namespace:
         return found
 
     def events(self, name: str) -> list[tuple[str, str]]:
-        """Type and reason of the resource's events, oldest first."""
+        """Return the type and reason of the resource's events, oldest first."""
         items = [
             item
             for item in self.api.items(f"/api/v1/namespaces/{self.name}/events")
@@ -182,7 +182,7 @@ class Namespace:
         self.api.patch(f"{self.pods}/{pod['metadata']['name']}/status", {"status": status})
 
     def attempt(self, name: str, exit_code: int, report: Report | None, ordinal: int = 1, **end: Any) -> Json:
-        """Let one pod start, run until the operator notices, and end. Returns the Job."""
+        """Let one pod start, run until the operator notices, and end; return the Job."""
         job = self.job(name, ordinal)
         pod = self.add_pod(job)
         self.run_pod(job, pod)

@@ -1,6 +1,6 @@
-"""Synthetic speech: espeak-ng speaks sentences of the grammar, alone (clips) or one after another (recordings).
+"""Synthesise speech: espeak-ng speaks sentences of the grammar, alone (clips) or one after another (recordings).
 
-Everything is drawn from the seed alone. The sound is also a matter of espeak-ng's version: 1.51 trained the model.
+Everything is drawn from the seed. The sound also depends on espeak-ng's version; the model was trained with 1.51.
 """
 
 import io
@@ -35,12 +35,12 @@ MAX_SECONDS = 3600  # of one recording
 
 
 class MissingSynthesiserError(RuntimeError):
-    """espeak-ng is not installed."""
+    """Says that espeak-ng is not installed."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One sentence of a recording: where it starts and ends, in seconds, and its text."""
+    """One sentence of a recording, with its start and end in seconds and its text."""
 
     start: float
     end: float
@@ -48,7 +48,7 @@ class Utterance:
 
 
 def require_espeak() -> str:
-    """The path of espeak-ng; raises MissingSynthesiserError with the command that installs it."""
+    """Return the path of espeak-ng; raise MissingSynthesiserError with the command that installs it if it is missing."""
     found = shutil.which("espeak-ng")
     if found is None:
         raise MissingSynthesiserError("espeak-ng: not found on PATH; install it with: apt-get install -y espeak-ng")
@@ -56,7 +56,7 @@ def require_espeak() -> str:
 
 
 def synthesise(text: str, voice: str, speed: int, pitch: int) -> Samples:
-    """`text` as samples at 16 kHz without silence at the ends; raises CalledProcessError when espeak-ng fails."""
+    """Return `text` as samples at 16 kHz without silence at the ends; raise CalledProcessError if espeak-ng fails."""
     command = [require_espeak(), "-v", voice, "-s", str(speed), "-p", str(pitch), "--stdout", text]
     spoken = subprocess.run(command, capture_output=True, check=True).stdout
     with wave.open(io.BytesIO(spoken)) as header:
@@ -70,7 +70,7 @@ def synthesise(text: str, voice: str, speed: int, pitch: int) -> Samples:
 
 
 def clip(language: str, seed: str) -> tuple[Samples, str]:
-    """One spoken sentence and its text, drawn from `seed`; raises ValueError for a language without a grammar."""
+    """Return one spoken sentence and its text, drawn from `seed`; raise ValueError for a language without a grammar."""
     if language not in LANGUAGES:
         raise ValueError(f"language: {language!r}; expected one of {', '.join(LANGUAGES)}")
     draw = random.Random(seed)
@@ -79,7 +79,7 @@ def clip(language: str, seed: str) -> tuple[Samples, str]:
 
 
 def speak(language: str, seed: int, seconds: float) -> tuple[Samples, list[Utterance]]:
-    """A recording of `seconds`: utterances in several voices with gaps between them, level changes and noise.
+    """Make a recording of `seconds`: utterances in several voices with gaps between them, level changes and noise.
 
     Returns mono samples at 16 kHz, between -1 and 1, and the utterances in order. No seed gives a sentence's sound
     as the model met it in training: those are drawn from seeds of their own kind.
@@ -101,12 +101,12 @@ def speak(language: str, seed: int, seconds: float) -> tuple[Samples, list[Utter
 
 
 def noise(seed: int, seconds: float) -> Samples:
-    """A recording in which nobody speaks."""
+    """Return a recording in which nobody speaks."""
     return finish(np.zeros(round(seconds * SAMPLE_RATE), np.float32), random.Random(f"noise/{seed}"))
 
 
 def finish(samples: Samples, draw: random.Random) -> Samples:
-    """`samples` with white noise, whose level `draw` draws, clipped to full scale."""
+    """Return `samples` with white noise, whose level `draw` draws, clipped to full scale."""
     source = np.random.default_rng(draw.getrandbits(64))
     level = np.float32(10 ** draw.uniform(*NOISE_EXPONENT))
     noisy = samples + source.standard_normal(len(samples), dtype=np.float32) * level

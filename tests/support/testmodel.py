@@ -1,4 +1,4 @@
-"""The small Whisper checkpoint that recognises the speech of tests: packed in the repository, unpacked into a cache folder."""
+"""Unpack the small Whisper checkpoint that recognises the speech of tests from the repository into a cache folder."""
 
 import argparse
 import hashlib
@@ -12,21 +12,21 @@ DIGEST_PREFIX = 16  # hexadecimal digits of the packed file's digest that name i
 
 
 def sha256(path: Path) -> str:
-    """The digest of a file in hexadecimal."""
+    """Return the SHA-256 digest of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder(packed: Path = PACKED) -> Path:
-    """Where the checkpoint is unpacked to; another checkpoint gets another folder."""
+    """Return the folder that the checkpoint is unpacked to; each checkpoint has its own."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "transcription-operator" / "testmodel" / sha256(packed)[:DIGEST_PREFIX]
 
 
 def model_path(packed: Path = PACKED) -> Path:
-    """The checkpoint that `whisper.load_model` opens, unpacked first if the cache lacks it.
+    """Return the checkpoint that `whisper.load_model` opens, unpacked first if the cache lacks it.
 
-    It appears whole or not at all, whatever else unpacks it at the same time. Raises FileNotFoundError without the
+    The file appears complete or not at all, even if several processes unpack it at the same time. Raises FileNotFoundError without the
     packed file and lzma.LZMAError when that is broken.
     """
     target = cache_folder(packed) / "model.pt"
@@ -42,7 +42,7 @@ def model_path(packed: Path = PACKED) -> Path:
 
 
 def model_sha256(packed: Path = PACKED) -> str:
-    """The digest of the unpacked checkpoint, in the form of a spec's model.sha256."""
+    """Return the digest of the unpacked checkpoint, in the form of a spec's model.sha256."""
     return sha256(model_path(packed))
 
 

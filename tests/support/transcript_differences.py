@@ -1,4 +1,4 @@
-"""The differences between two transcripts of one input; numbers are compared within a tolerance."""
+"""Find the differences between two transcripts of one input; numbers are compared within a tolerance."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ NUMBERS = ("avg_logprob", "no_speech_prob", "compression_ratio")
 
 
 def differences(expected: Transcript, found: Transcript) -> list[str]:
-    """One line for each difference; none if the transcripts are equal."""
+    """Return one line for each difference; none if the transcripts are equal."""
     return list(_differences(expected, found))
 
 

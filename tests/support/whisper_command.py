@@ -1,4 +1,4 @@
-"""openai-whisper's own command with the test model."""
+"""Run openai-whisper's own command with the test model."""
 
 import os
 import subprocess

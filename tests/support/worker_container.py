@@ -1,4 +1,4 @@
-"""The worker run as a program in folders that stand for its container, with a real S3 server beside it."""
+"""Run the worker as a program in folders that stand for its container, with a real S3 server beside it."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class Ended:
 
 @dataclass
 class WorkerContainer:
-    """`root` is the container's file system, `server` the S3 server that tasks name."""
+    """The worker's container. `root` is its file system, `server` the S3 server that tasks name."""
 
     root: Path
     server: S3Server
@@ -64,12 +64,12 @@ class WorkerContainer:
         shutil.copy(model, self.at(names.MODEL_VOLUME_DIR) / "model.pt")
 
     def endpoint(self, **fields: Any) -> dict[str, Any]:
-        """The s3 field of a source, destination or model."""
+        """Return the s3 field of a source, destination or model."""
         common = {"endpointURL": self.server.url, "region": REGION, "pathStyle": True}
         return common | {"credentialsSecretRef": {"name": "s3"}} | fields
 
     def spec(self, key: str, prefix: str = "", **fields: Any) -> dict[str, Any]:
-        """A spec for the audio at `key`, with the mounted model, on the CPU."""
+        """Return a spec for the audio at `key`, with the mounted model, on the CPU."""
         return {
             "source": {"s3": self.endpoint(bucket=SOURCE, key=key)},
             "destination": {"s3": self.endpoint(bucket=DESTINATION, prefix=prefix)},
@@ -123,7 +123,7 @@ def progress_until(port: int, stage: str, process: "subprocess.Popen[str]") -> d
 
 
 def written_objects(server: S3Server, prefix: str) -> dict[str, bytes]:
-    """The destination's objects below `prefix`, by the rest of their key."""
+    """Return the destination's objects below `prefix`, by the rest of their key."""
     client = server.client()
     listed = client.list_objects_v2(Bucket=DESTINATION, Prefix=prefix).get("Contents", [])
     return {

@@ -1,1 +1,1 @@
-"""The product on a cluster, for the demo and the end-to-end tests: images, an S3 server, the test model, a Helm release."""
+"""Set up a cluster for the demo and the end-to-end tests: images, an S3 server, the test model and a Helm release."""

@@ -1,4 +1,4 @@
-"""The images: built from the checkout, tagged by their content, loaded into the nodes that run them."""
+"""Build the images from the checkout, tag them by their content and load them into the nodes that run them."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ CLUSTER = ROOT / "hack/cluster"
 
 @dataclass(frozen=True)
 class Image:
-    """`nodes` are those of hack/cluster: control-plane, gpu, plain. The worker's several GB go to the GPU node alone."""
+    """An image and its `nodes`, which are control-plane, gpu or plain; the worker's several GB go to the GPU node only."""
 
     name: str
     nodes: tuple[str, ...]
@@ -24,7 +24,7 @@ S3 = Image("versitygw", ("plain",))
 
 
 def existing_cluster() -> bool:
-    """Whether the current context is used instead of a kind cluster: images then come from a registry."""
+    """Return whether the current context is used instead of a kind cluster; images then come from a registry."""
     return os.environ.get("CLUSTER") == "existing"
 
 

@@ -1,4 +1,4 @@
-"""kubectl, helm and docker as the demo and the e2e tests call them."""
+"""Run kubectl, helm and docker for the demo and the e2e tests."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ TAIL = 30
 
 
 class CommandError(RuntimeError):
-    """A command failed. The message has its words, its exit status and the end of its output."""
+    """Says that a command failed. The message has the command, its exit status and the end of its output."""
 
 
 def run(*command: str, text: str | None = None, check: bool = True, aloud: bool = False) -> str:
@@ -35,13 +35,13 @@ def kubectl(*args: str, text: str | None = None, check: bool = True) -> str:
 
 
 def get(kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-    """One object, or None if there is none."""
+    """Return one object, or None if there is none."""
     found = kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
     return json.loads(found) if found.strip() else None
 
 
 def list_items(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-    """All objects of a kind in a namespace."""
+    """Return all objects of a kind in a namespace."""
     items: list[dict[str, Any]] = json.loads(kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json"))[
         "items"
     ]

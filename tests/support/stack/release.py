@@ -1,4 +1,4 @@
-"""The Helm release of the checkout's chart."""
+"""Install the Helm release of the checkout's chart."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.stack.kube import apply, kubectl, run
 
 
 def release_values() -> dict[str, Any]:
-    """Values for the test cluster: images of the checkout, and small requests, since three nodes share one machine."""
+    """Return values for the test cluster: images of the checkout, and small requests, since three nodes share a machine."""
     operator, worker = (ensure_image(image) for image in (OPERATOR, WORKER))
     return {
         "image": _image(operator),
@@ -36,7 +36,7 @@ def ensure_namespace(name: str) -> None:
 
 
 def operator_pods() -> list[str]:
-    """Names of the operator's pods."""
+    """Return the names of the operator's pods."""
     selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=operator"
     return kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "jsonpath={.items[*].metadata.name}").split()
 

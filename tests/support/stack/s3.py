@@ -1,4 +1,4 @@
-"""An S3 server in the cluster, with buckets, audio and the test model."""
+"""Run an S3 server in the cluster, with buckets, audio and the test model."""
 
 import string
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def ensure_credentials(namespace: str) -> None:
 
 @contextmanager
 def connect() -> Iterator[Any]:
-    """A boto3 client through a port of the server's pod, so that it also works while a test has removed the Service."""
+    """Yield a boto3 client through a port of the server's pod, so that it works while a test has removed the Service."""
     with port_forward("deployment/s3", "storage", 7070) as port:
         client = boto3.client(
             "s3",
@@ -66,7 +66,7 @@ def ensure_buckets(client: Any) -> None:
 
 
 def s3_object(bucket: str, **location: str) -> dict[str, Any]:
-    """The s3 field of a source, destination or model."""
+    """Return the s3 field of a source, destination or model."""
     return {
         "bucket": bucket,
         **location,
