@@ -21,7 +21,7 @@ VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
 
 def leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
-    """Paths of all values that are no map with entries."""
+    """Return the paths of all values except maps that have entries."""
     for name, value in values.items():
         inner = f"{path}.{name}" if path else name
         if isinstance(value, dict) and value:

@@ -14,7 +14,7 @@ HEADING = re.compile(r"# (\d{4})\. (.+)")
 
 
 def heading(path: Path) -> tuple[str, str]:
-    """Number and title of a record."""
+    """Return the number and the title of a record."""
     found = HEADING.match(path.read_text())
     assert found is not None, "expected a heading such as # 0001. A decision"
     return found[1], found[2]

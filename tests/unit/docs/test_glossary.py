@@ -48,7 +48,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def defined_names(module: Path) -> set[str]:
-    """Classes, functions and variables at the top level of a module."""
+    """Return the classes, functions and variables at the top level of a module."""
     names = set[str]()
     for node in ast.parse(module.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -59,7 +59,7 @@ def defined_names(module: Path) -> set[str]:
 
 
 def exists(path: str) -> bool:
-    """Whether a dotted path is a module, or a module's class, function or variable, in one of the packages."""
+    """Return whether a dotted path is a module, or a module's class, function or variable, in one of the packages."""
     folder, _, name = path.rpartition(".")
     for package in PACKAGES:
         if (package / f"{path.replace('.', '/')}.py").is_file():
@@ -71,7 +71,7 @@ def exists(path: str) -> bool:
 
 
 def words_of_identifiers(source: Path) -> Iterator[tuple[str, str]]:
-    """Every identifier in lower-case words: CudaGraphRunner is cuda, graph, runner."""
+    """Return every identifier in lower-case words: CudaGraphRunner is cuda, graph, runner."""
     with source.open("rb") as file:
         code = io.StringIO(file.read().decode())
     for token in tokenize.generate_tokens(code.readline):

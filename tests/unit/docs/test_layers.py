@@ -1,4 +1,4 @@
-"""docs/layers.svg shows the packages that there are, in the order that import-linter checks."""
+"""docs/layers.svg shows the packages and modules in the order that import-linter checks."""
 
 from pathlib import Path
 

@@ -25,7 +25,7 @@ SUBJECT = {"namespace": "team-a", "name": "interview", "uid": "uid-1"}
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the first table below a heading, without the header. A cell's \\| is no border."""
+    """Return the cells of the first table below a heading, without its header. An escaped \\| does not end a cell."""
     table = TEXT.split(f"\n{heading}\n", 1)[1].split("\n| ---", 1)[1].split("\n\n", 1)[0]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()[1:]]
 
@@ -40,7 +40,7 @@ def collectors() -> list[Any]:
 
 
 def shown_name(collector: Any) -> str:
-    """The name of the series: prometheus_client keeps a counter's without the suffix."""
+    """Return the name of the series, since prometheus_client keeps a counter's name without its suffix."""
     return str(collector._name) + ("_total" if collector._type == "counter" else "")
 
 

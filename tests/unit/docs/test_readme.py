@@ -1,4 +1,4 @@
-"""What the README shows is what runs."""
+"""The commands and manifests that the README shows are those that run."""
 
 import re
 import subprocess

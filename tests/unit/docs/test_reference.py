@@ -1,4 +1,4 @@
-"""The page of fields is the one that the CRD gives now."""
+"""The reference page is the one that is generated from the present CRD."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ SCHEMA = read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
 def rules(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Every rule between fields, at every depth, but those of changes."""
+    """Return every rule between fields, at every depth, except those about changes."""
     for rule in schema.get("x-kubernetes-validations", ()):
         if "oldSelf" not in rule["rule"]:
             yield rule["rule"]

@@ -1,4 +1,4 @@
-"""Every reason has its entry, with what its code says."""
+"""Every reason has an entry on the page, which agrees with the code."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Without a GPU, tests that need one are skipped, or fail where a GPU is required."""
+"""Tests that need a GPU are skipped without one, or fail if a GPU is required."""
 
 import os
 import subprocess

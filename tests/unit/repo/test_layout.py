@@ -1,4 +1,4 @@
-"""Where tests lie, and what they import."""
+"""Tests are in the right folder, and import only what they may."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ MODULES = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module that the file imports, and every name it imports from one, as dotted paths."""
+    """Return every module that the file imports, and every name it imports from one, as dotted paths."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

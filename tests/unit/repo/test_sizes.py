@@ -16,7 +16,7 @@ FUNCTION_MEDIAN, FUNCTION_P90 = 12, 40
 
 @pytest.fixture(scope="module")
 def files() -> list[Path]:
-    """The Python files of the api, the operator and the worker that git tracks."""
+    """Return the Python files of the api, the operator and the worker that git tracks."""
     command = ["git", "ls-files", "api/*.py", "operator/*.py", "worker/*.py"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     assert len(listed) > 100
@@ -28,13 +28,13 @@ def p90(lengths: list[int]) -> float:
 
 
 def largest(lengths: dict[str, int]) -> str:
-    """The ten largest, for the failure's message."""
+    """Return the ten largest, for the failure's message."""
     order = sorted(lengths.items(), key=lambda item: -item[1])[:10]
     return "\n".join(f"{lines:5} {name}" for name, lines in order)
 
 
 def function_lengths(path: Path) -> dict[str, int]:
-    """Lines from `def` to the end of the body, by file, line and name."""
+    """Return the lines from `def` to the end of the body, by file, line and name."""
     functions = (
         node
         for node in ast.walk(ast.parse(path.read_text()))

@@ -1,4 +1,4 @@
-"""JSON to dataclasses and back."""
+"""Dataclasses are converted to JSON and back."""
 
 import pytest
 from transcription_api.codec import InvalidFieldError, camel, from_json, to_json

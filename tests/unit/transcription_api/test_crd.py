@@ -33,7 +33,7 @@ SMALLEST = {
 
 
 def pairs(cls: Any, schema: Schema, path: str) -> Iterator[tuple[str, Any, Schema]]:
-    """Every dataclass reachable from `cls` with the schema of its object."""
+    """Return every dataclass reachable from `cls` with the schema of its object."""
     yield path, cls, schema
     for name, hint in typing.get_type_hints(cls).items():
         inner, child = without_none(hint), schema["properties"].get(camel(name), {})
@@ -49,7 +49,7 @@ EVERY_OBJECT = pytest.mark.parametrize(("cls", "schema"), [pair[1:] for pair in 
 
 
 def defaulted(schema: Schema, value: Any) -> Any:
-    """What the apiserver makes of a value: defaults at every depth."""
+    """Return a value as the apiserver stores it, with defaults at every depth."""
     if isinstance(value, list):
         return [defaulted(schema["items"], item) for item in value]
     if not isinstance(value, Mapping) or "properties" not in schema:
@@ -64,13 +64,13 @@ def defaulted(schema: Schema, value: Any) -> Any:
 
 
 def stored(default: Any) -> Any:
-    """The default in JSON, without the maps and lists that the resource leaves out when they are empty."""
+    """Return the default in JSON, without the maps and lists that the resource leaves out when they are empty."""
     value = to_json(default)
     return {key: item for key, item in value.items() if item not in ([], {})} if isinstance(value, dict) else value
 
 
 def every_field(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """All schemas below this one."""
+    """Return all schemas below this one."""
     yield path, schema
     for name, field in schema.get("properties", {}).items():
         yield from every_field(field, f"{path}.{name}")
@@ -210,13 +210,13 @@ def test_every_rule_says_what_was_expected() -> None:
 
 
 def is_frozen(field: dict[str, Any]) -> bool:
-    """Whether a change of the field is refused: by itself, or by the parts that it has."""
+    """Return whether a change of the field is refused, by a rule of its own or by rules of all its parts."""
     rules = [rule["rule"] for rule in field.get("x-kubernetes-validations", ())]
     return "self == oldSelf" in rules or ("properties" in field and not mutable_parts(field))
 
 
 def mutable_parts(field: dict[str, Any]) -> list[str]:
-    """Names of the field's properties that may change."""
+    """Return the names of the field's properties that may change."""
     rules = [rule["rule"] for rule in field.get("x-kubernetes-validations", ())]
     named = set(re.findall(r"oldSelf\.\??(\w+)", " ".join(rules)))
     return sorted(name for name, part in field["properties"].items() if name not in named and not is_frozen(part))

@@ -16,7 +16,7 @@ SAMPLES[Any] = ({"a": "b"}, {"c": "d"})
 
 
 def sample(hint: Any, number: int = 0) -> Any:
-    """One of two values of a type. In a dataclass every field has a value, even where it may be absent."""
+    """Return one of two values of a type. In a dataclass every field has a value, even if it may be absent."""
     hint, origin = without_none(hint), typing.get_origin(without_none(hint))
     if dataclasses.is_dataclass(hint):
         made: Any = hint
@@ -31,7 +31,7 @@ def sample(hint: Any, number: int = 0) -> Any:
 
 
 def changes(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The path of each field of a dataclass, at every depth, and the dataclass with that field alone changed."""
+    """Yield the path of each field of a dataclass, at every depth, and the dataclass with only that field changed."""
     for name, hint in typing.get_type_hints(type(part)).items():
         value, inner = getattr(part, name), without_none(hint)
         listed = isinstance(value, tuple) and dataclasses.is_dataclass(value[0])

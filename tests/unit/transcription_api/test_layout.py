@@ -1,4 +1,4 @@
-"""Keys of results and the fingerprint of a task."""
+"""Results are named after their source, and the fingerprint changes with what decides the result."""
 
 from typing import Any
 

@@ -72,7 +72,7 @@ def test_every_channel_that_the_worker_splits_fits_in_every_format() -> None:
 
 
 def fields_of(report: Report) -> dict[str, object]:
-    """All that is known but why it failed."""
+    """Return all that is known except why it failed."""
     known = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
     return {name: value for name, value in known.items() if name not in ("reason", "message")}
 

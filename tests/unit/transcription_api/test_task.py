@@ -1,4 +1,4 @@
-"""What the worker is told."""
+"""The worker reads its task as the operator wrote it."""
 
 import pytest
 from transcription_api.task import Task, encode_task, parse_task

@@ -1,4 +1,4 @@
-"""The device report and its exit code, on this machine without a GPU."""
+"""The doctor reports on a machine without a GPU, with the right exit code."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The diagnosis from facts about devices, with torch's and the driver's real words."""
+"""Facts about devices lead to the right diagnosis, with the real messages of torch and the driver."""
 
 import dataclasses
 from typing import Any

@@ -70,7 +70,7 @@ def _restored_logging() -> Iterator[None]:
 
 
 def logged_at(level: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> set[str]:
-    """Which of the lines below reach standard error, with this LOG_LEVEL and JSON as the format."""
+    """Return which of the lines below reach stderr, with this LOG_LEVEL and JSON as the format."""
     monkeypatch.setenv(names.ENV_LOG_FORMAT, "json")
     if level is not None:
         monkeypatch.setenv(names.ENV_LOG_LEVEL, level)

@@ -1,4 +1,4 @@
-"""The model's file: cache, digest, and a download that appears whole or not at all."""
+"""The model's file is cached and its digest is checked, and a download appears completely or not at all."""
 
 import hashlib
 from pathlib import Path
@@ -28,7 +28,7 @@ def paths(tmp_path: Path) -> Paths:
 
 @pytest.fixture
 def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model name whose server is a folder: urllib opens file URLs as well."""
+    """Return a model name whose server is a folder, since urllib opens file URLs as well."""
     origin = tmp_path / "origin" / DIGEST / "own.pt"
     origin.parent.mkdir(parents=True)
     origin.write_bytes(CONTENT)

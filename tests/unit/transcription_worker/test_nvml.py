@@ -1,4 +1,4 @@
-"""The driver's version and device nodes, from files as the driver writes them."""
+"""The driver's version and device nodes are read from files as the driver writes them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Progress as the operator polls it."""
+"""Progress is served as the operator polls it."""
 
 import json
 import socket

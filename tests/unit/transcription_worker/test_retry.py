@@ -1,11 +1,11 @@
-"""Waiting out an outage, with a clock of the test's own."""
+"""Operations are retried during an outage, by a clock that the test moves."""
 
 import pytest
 from transcription_worker.retry import Backoff
 
 
 class Clock:
-    """Sleeping moves it."""
+    """A clock that moves when the code under test sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""CPU limits as the kernel shows them."""
+"""CPU limits are read as the kernel shows them."""
 
 import os
 import subprocess

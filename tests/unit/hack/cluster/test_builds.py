@@ -1,4 +1,4 @@
-"""Builds that reach the registries as the machine does, and stages that tell the truth when they fail."""
+"""Builds reach the package registries as the machine does, and stages report their failures correctly."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What decides whether the test bed builds a thing again: versions, keys, the cache folder."""
+"""The test bed's cache keeps what it built until its version or its inputs change."""
 
 from pathlib import Path
 

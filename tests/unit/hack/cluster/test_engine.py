@@ -1,4 +1,4 @@
-"""A Docker engine that was killed, and a machine that may not do everything."""
+"""A Docker engine is started after it was killed, and on a machine that lacks capabilities."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ from hack.cluster import engine, runc_held_caps
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    """A /proc in which dockerd is 10, a zombie dockerd 11 and a shell 12."""
+    """Return a /proc in which process 10 is dockerd, 11 a zombie dockerd and 12 a shell."""
     for pid, stat in ((10, "(dockerd) S 1"), (11, "(dockerd) Z 1"), (12, "(sh (x)) S 1")):
         (tmp_path / "proc" / str(pid)).mkdir(parents=True)
         (tmp_path / "proc" / str(pid) / "stat").write_text(f"{pid} {stat} 10 10\n")

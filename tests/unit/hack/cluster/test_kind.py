@@ -1,4 +1,4 @@
-"""The kind cluster's configuration, when one that is there must go, and what its nodes are told."""
+"""The kind cluster is configured as its node image needs, and problems of existing nodes are found."""
 
 import json
 from typing import Any

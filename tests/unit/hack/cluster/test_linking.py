@@ -1,4 +1,4 @@
-"""What containerd is told when an image's layers are linked into a node instead of copied."""
+"""An image's layers are linked into a node, instead of copied, with the digests that containerd expects."""
 
 import hashlib
 import io

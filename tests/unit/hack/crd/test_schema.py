@@ -1,4 +1,4 @@
-"""The CRD in crds/ is the one that the dataclasses of the spec give now."""
+"""The CRD in crds/ is the one that is generated from the spec's dataclasses."""
 
 from typing import Any
 

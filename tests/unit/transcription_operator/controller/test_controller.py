@@ -27,7 +27,7 @@ PATIENCE = 10.0  # seconds
 
 
 class Apiserver(Connection):
-    """Takes every write, and gives back what was written with a uid and a version."""
+    """An apiserver that accepts every write, and returns what was written with a uid and a version."""
 
     def __init__(self) -> None:
         super().__init__(cast(Any, None), lambda: self.leading)
@@ -52,7 +52,7 @@ def apiserver() -> Apiserver:
 
 @contextlib.asynccontextmanager
 async def working(apiserver: Apiserver) -> Any:
-    """A worker with one resource to reconcile."""
+    """Run a worker with one resource to reconcile."""
     client, queue, cache, metrics = KubernetesClient(apiserver), WorkQueue[Key](), InformerCache(), Metrics()
     poller = ProgressPoller(1.0, queue.add)
     observer = Observer(client, cache, poller)

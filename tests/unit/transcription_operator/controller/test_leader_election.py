@@ -8,7 +8,7 @@ from transcription_operator.controller.leader_election import LeaderElector
 
 
 class Silent:
-    """An apiserver that takes the request and never answers."""
+    """An apiserver that accepts the request and never answers."""
 
     async def read(self) -> None:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Input and output pairs of tests/data/render: what a spec becomes. UPDATE=1 writes the outputs anew, to be read in the diff."""
+"""Specs are rendered to Jobs as in tests/data/render. UPDATE=1 writes the outputs anew, to be reviewed in the diff."""
 
 import os
 import re

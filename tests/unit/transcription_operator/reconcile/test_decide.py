@@ -1,4 +1,4 @@
-"""What is decided from an observed state. Each status that is decided is stored, and deciding again must change nothing."""
+"""A status and a plan are decided from an observed state; deciding again from the stored status changes nothing."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ RUNNING_POD = pod({"running": {"startedAt": STARTED}}, phase="Running", podIP="1
 
 
 def observe(spec: dict[str, Any] | None = None, status: Status | None = None, **what: Any) -> ObservedState:
-    """An observed state; `spec` changes the smallest one."""
+    """Return an observed state; `spec` changes the fields of the smallest spec."""
     if (newest := what.get("job")) is not None:
         what.setdefault("jobs", (newest,))
     stored = to_json(status) if status is not None else {}
@@ -47,7 +47,7 @@ def observe(spec: dict[str, Any] | None = None, status: Status | None = None, **
 
 
 def settled(observed: ObservedState, now: datetime = NOW) -> tuple[Status, Plan]:
-    """The status decided, and the plan; once that status is stored, it is not written again."""
+    """Return the decided status and plan, after checking that a stored status is not written again."""
     plan = decide(observed, config(), now)
     assert plan.status is not None
     stored = resource(observed.resource.spec, to_json(plan.status))

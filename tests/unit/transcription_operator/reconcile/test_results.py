@@ -1,4 +1,4 @@
-"""What a worker wrote and how good it is, in the status and in events."""
+"""The status and events show what a worker wrote and how good it is."""
 
 import dataclasses
 import json
@@ -49,7 +49,7 @@ def split_report(channels: int | None, *written: tuple[Format, int | None]) -> R
 
 
 def ended(report: Report, spec: dict[str, Any] | None = None) -> tuple[Status, tuple[Event, ...]]:
-    """The status and the events after the Job's end, which the report's reason decides."""
+    """Return the status and the events after the Job's end, which the report's reason decides."""
     failed = report.reason is not None
     code = reasons.BY_NAME[report.reason].exit_code if report.reason else exit_codes.OK
     done = job(ended="Failed", failed=1) if failed else job(ended="Complete", succeeded=1)

@@ -16,7 +16,7 @@ from tests.support.kubernetes_objects import CREATED, SPEC, config, job, resourc
 
 
 class Lists:
-    """An apiserver of which only the lists are asked for."""
+    """An apiserver that only answers lists."""
 
     def __init__(self) -> None:
         self.resources: list[Resource] = [resource(SPEC)]
@@ -30,7 +30,7 @@ class Lists:
 
 
 class Watches:
-    """The informer and the resync over one cache, and a clock that a test moves."""
+    """Holds the informer and the resync over one cache, and a clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""The metadata of the options decide what each engine refuses."""
+"""The metadata of the options decides what each engine refuses."""
 
 import dataclasses
 import itertools

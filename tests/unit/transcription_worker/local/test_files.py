@@ -1,4 +1,4 @@
-"""Which files the local command takes, what their results are called, and that results are whole or not there."""
+"""The local command finds its files, names their results, and writes each result completely or not at all."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Options of the local command against those of openai-whisper's own, and what contradicts itself."""
+"""Options of the local command agree with those of openai-whisper's, and contradictions are refused."""
 
 import argparse
 import importlib
@@ -47,7 +47,7 @@ def parsed(*words: str) -> argparse.Namespace:
 
 @pytest.fixture
 def whispers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.Action]:
-    """The options of openai-whisper's command, from its own parser."""
+    """Return the options of openai-whisper's command, from its own parser."""
     seen: list[argparse.ArgumentParser] = []
 
     def keep(parser: argparse.ArgumentParser, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Speed and time left of many files, and how they are shown."""
+"""The speed and the time left of many files are measured and shown."""
 
 import pytest
 from transcription_worker.local.display import clock, describe, times

@@ -1,4 +1,4 @@
-"""The front end gives openai-whisper's own samples, from a file on disk that is read in pieces."""
+"""Media is decoded to openai-whisper's own samples, in a file on disk that is read in pieces."""
 
 import errno
 import struct
@@ -20,7 +20,7 @@ from tests.support.media import SAMPLE_RATE, Pcm, convert, make, noise, write_ch
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Nothing may be left in it."""
+    """Yield a scratch folder, and check that nothing is left in it."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     yield folder
@@ -28,7 +28,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 
 
 def opened(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> Any:
-    """All samples of a file that is opened and closed."""
+    """Return all samples of a file that is opened and closed."""
     with closing(open_audio(path, scratch, channel)) as pcm:
         samples = pcm.read(0, pcm.count)
         assert samples.size == pcm.count
@@ -173,7 +173,7 @@ def channels_of(number: int) -> list[Pcm]:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Any:
-    """A channel in a file of its own, read by whisper."""
+    """Return a function that reads a channel, in a file of its own, with whisper."""
     return lambda channel: by_whisper(write_channels(tmp_path / "alone.wav", [channel], 44_100))
 
 
@@ -212,7 +212,7 @@ def test_of_a_mono_file_the_left_channel_and_the_split_are_the_file(tmp_path: Pa
 
 @pytest.fixture
 def pcm(tmp_path: Path, scratch: Path) -> Iterator[PcmFile]:
-    """Three seconds, spooled."""
+    """Yield three seconds of decoded audio."""
     path = write_channels(tmp_path / "a.wav", [noise(1, 3), noise(1, 3)])
     with closing(open_audio(path, scratch)) as pcm:
         assert len(list(scratch.iterdir())) == 1

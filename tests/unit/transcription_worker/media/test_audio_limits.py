@@ -1,4 +1,4 @@
-"""ffmpeg that stalls, eats or is ended from outside: a named failure each time, and no process and no file left."""
+"""An ffmpeg that stalls, takes too much or is killed gives a named failure and leaves no process and no file."""
 
 import os
 import resource
@@ -25,7 +25,7 @@ LONG_SECONDS = 20 * 3600  # some 10 s of ffmpeg's time
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Nothing may be left in it."""
+    """Yield a scratch folder, and check that nothing is left in it."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     yield folder
@@ -39,7 +39,7 @@ def long(tmp_path: Path) -> Path:
 
 
 def children(parent: int | None = None) -> list[int]:
-    """The processes that a process started and that still run, by all of its threads."""
+    """Return the running processes that any thread of a process started."""
     found: list[int] = []
     for task in Path(f"/proc/{parent or os.getpid()}/task").iterdir():
         with suppress(OSError):  # a thread that has ended meanwhile
@@ -48,7 +48,7 @@ def children(parent: int | None = None) -> list[int]:
 
 
 def fields(process: int) -> dict[str, str]:
-    """What /proc/PID/status says; nothing when the process is gone."""
+    """Return the fields of /proc/PID/status; none if the process is gone."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -57,13 +57,13 @@ def fields(process: int) -> dict[str, str]:
 
 
 def peak_memory(process: int) -> int:
-    """Bytes that an ffmpeg has held at most. 0 before it runs: until then the new process's memory is its parent's."""
+    """Return the peak memory of an ffmpeg in bytes; 0 until it runs, since before that the memory is its parent's."""
     said = fields(process)
     return int(said["VmHWM"].split()[0]) << 10 if said.get("Name") == "ffmpeg" and "VmHWM" in said else 0
 
 
 def wait_until(probe: Callable[[], object], seconds: float = 60.0) -> None:
-    """Until the probe gives something."""
+    """Wait until the probe returns a true value."""
     end = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < end, "nothing came"
@@ -71,7 +71,7 @@ def wait_until(probe: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 def failure_while(path: Path, scratch: Path, act: Callable[[int], None]) -> WorkerError:
-    """The failure of an open whose ffmpeg gets `act` as soon as it has written samples."""
+    """Return the failure of open_audio when `act` is called with ffmpeg's process as soon as it has written samples."""
     with ThreadPoolExecutor(1) as pool:
         opening = pool.submit(open_audio, path, scratch)
         wait_until(lambda: [spool for spool in scratch.iterdir() if spool.stat().st_size])
@@ -151,7 +151,7 @@ def test_the_limits_are_ffmpegs_own_from_its_start(scratch: Path, long: Path) ->
 
 @pytest.fixture(scope="module")
 def greedy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Matroska file with 400 MB of attachments, of which ffmpeg holds four copies."""
+    """Return a Matroska file with 400 MB of attachments, of which ffmpeg holds four copies."""
     folder = tmp_path_factory.mktemp("greedy")
     path, attached = folder / "a.mkv", folder / "zeros"
     with attached.open("wb") as file:

@@ -17,7 +17,7 @@ from tests.support.media import SAMPLE_RATE, canary, cut, make, noise, write_cha
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Nothing may be left in it."""
+    """Yield a scratch folder, and check that nothing is left in it."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     yield folder
@@ -25,7 +25,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 
 
 def refusal(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> tuple[Reason, str]:
-    """The reason and the message, which never has the path in it."""
+    """Return the reason and the message, after checking that it does not contain the path."""
     with pytest.raises(WorkerError) as caught:
         open_split(path, scratch) if channel is Channel.SPLIT else open_audio(path, scratch, channel)
     assert str(path.parent) not in caught.value.message
@@ -239,7 +239,7 @@ ELSEWHERE = {
 
 @pytest.fixture
 def reached(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where a good WAVE file lies on the loopback network, and who asked for it."""
+    """Serve a valid WAVE file on the loopback network; yield its address and the paths that were requested."""
     with canary(make(tmp_path / "canary.wav").read_bytes()) as (address, asked):
         yield f"{address}/canary.wav", asked
 

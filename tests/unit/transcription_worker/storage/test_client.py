@@ -1,4 +1,4 @@
-"""Credentials from the folder of a mounted Secret."""
+"""Credentials are read from the folder of a mounted Secret."""
 
 from pathlib import Path
 

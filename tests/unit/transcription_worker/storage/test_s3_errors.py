@@ -1,4 +1,4 @@
-"""boto3's errors, as S3 servers answer them, as reasons."""
+"""Errors of S3 and of the connection are mapped to reasons, and those that may pass are retried."""
 
 import errno
 

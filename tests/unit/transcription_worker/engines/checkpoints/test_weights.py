@@ -65,7 +65,7 @@ def load(path: Path, precision: Precision | None = None) -> Any:
 
 
 def state_of(model: Any) -> dict[str, torch.Tensor]:
-    """Parameters and every buffer, those that no checkpoint has among them."""
+    """Return the parameters and all buffers, including those that no checkpoint has."""
     buffers = {name: buffer.to_dense() for name, buffer in model.named_buffers()}
     return {name: parameter.detach() for name, parameter in model.named_parameters()} | buffers
 
@@ -109,7 +109,7 @@ def test_a_file_of_transformers_gives_the_same_model(checkpoint: Path, tmp_path:
 
 
 def transformers_name(name: str) -> str:
-    """The way back from openai-whisper's names, as transformers' own conversion script has it, and its own exceptions."""
+    """Return transformers' name for an openai-whisper parameter, by the rules of transformers' conversion script."""
     for pattern, replacement in {
         "blocks": "layers",
         r"mlp\.0": "fc1",
@@ -156,7 +156,7 @@ def test_what_is_stored_in_the_precision_used_computes_the_same(
 
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_half_a_checkpoint_is_as_good_as_the_whole_where_half_is_used(family: str, tmp_path: Path) -> None:
-    """On a CPU float16 is slow, not wrong: what a GPU stores is compared here."""
+    """On a CPU float16 is slow but correct, so the weights that a GPU would store can be compared here."""
     dims = dims_like(family)
     path = tmp_path / "model.pt"
     torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": drawn(dims, HALF)}, path)
@@ -207,7 +207,7 @@ def test_alignment_heads_of_a_fine_tuned_model_are_those_of_its_shape(tmp_path: 
 
 
 class Harm:
-    """What unpickling would run."""
+    """An object whose unpickling creates a file."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (Path("harmed"),))

@@ -12,13 +12,13 @@ from transcription_worker.errors import WorkerError
 
 @pytest.fixture(autouse=True)
 def nothing_on_the_loaders_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with CUDA 12 has it there."""
+    """Let libraries load by full path only, since a machine with CUDA 12 has cuBLAS on the loader's path."""
     loads = cublas._loads
     monkeypatch.setattr(cublas, "_loads", lambda name: "/" in name and loads(name))
 
 
 def package(folder: Path, names: tuple[str, ...]) -> None:
-    """As the wheel lays it out, with a library that loads anywhere in its place."""
+    """Lay out a package like the wheel, with a library that loads anywhere in the place of cuBLAS."""
     library = Path("/proc/self/maps").read_text()
     libm = next(line.split()[-1] for line in library.splitlines() if "/libm.so" in line or "/libm-" in line)
     for name in names:

@@ -1,4 +1,4 @@
-"""What of the spec reaches faster-whisper, and what is refused by name."""
+"""Options of the spec reach faster-whisper, or are refused by name."""
 
 import dataclasses
 from typing import Any

@@ -24,7 +24,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[Any, Tokenizer]:
 
 
 def texts(draw: random.Random, encoding: Any) -> list[str]:
-    """Letters of many scripts; one letter or syllable again and again, where the order of joining shows; tokens side by side."""
+    """Return letters of many scripts, one syllable again and again, where the order of merges shows, and random tokens."""
     syllable = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz ", k=draw.randrange(1, 5)))
     return [
         "".join(draw.choices(LETTERS, k=draw.randrange(1, 40))),

@@ -48,7 +48,7 @@ def transcript_of(segments: list[Segment]) -> Transcript:
 
 
 def segment(number: int, start: float, words: list[str], timed: bool) -> Segment:
-    """Words follow each other with pauses that depend on nothing but their place."""
+    """Return a segment whose words follow each other with pauses that depend only on their place."""
     times = [start + 0.3 * place + (4.0 if place > 6 else 0.0) for place in range(len(words) + 1)]
     made: Segment = {
         "id": number,
@@ -92,7 +92,7 @@ def of_the_library(transcript: Transcript, fmt: Format, options: Subtitles) -> b
 
 
 def shown(text: str) -> str:
-    """What a reader is to see of a text: written apart from the code under test."""
+    """Return what a reader should see of a text, independently of the code under test."""
     lines = [line for line in cleaned(text).split("\n") if line.strip()]
     return re.sub("-{2,}>", "->", "\n".join(lines).strip())
 
@@ -103,7 +103,7 @@ def cleaned(text: str) -> str:
 
 
 def squeezed(text: str) -> str:
-    """Arrows are made harmless in the whole cue, or on both sides of a highlighted word's tag."""
+    """Return the text without spaces and long arrows, which are shortened in a cue or beside a highlighted word's tag."""
     return re.sub("-{2,}>", "->", "".join(text.split()))
 
 
@@ -180,7 +180,7 @@ def test_cues_broken_by_words_keep_their_count_and_their_text(options: Subtitles
 
 
 def layout(transcript: Transcript, options: Subtitles) -> list[str]:
-    """The library's cues, highlighted words as they are without their tag."""
+    """Return the texts of the cues that openai-whisper makes, without the tags of highlighted words."""
     marked = [
         one | {"words": [word | {"word": cleaned(word["word"]).replace("<", "\ue000")} for word in one["words"]]}
         for one in transcript.segments

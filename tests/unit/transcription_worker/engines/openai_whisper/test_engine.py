@@ -1,4 +1,4 @@
-"""Options as the whisper command passes them, and what is seen of a transcription while it runs."""
+"""Options are passed as the whisper command passes them, and progress is reported during a transcription."""
 
 import dataclasses
 from typing import Any

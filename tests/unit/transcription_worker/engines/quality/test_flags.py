@@ -1,4 +1,4 @@
-"""What is flagged, what is not, and the verdict."""
+"""Segments that look wrong are flagged, others are not, and the flags decide the verdict."""
 
 import itertools
 import math
@@ -34,24 +34,24 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:Depre
 
 
 def segment(start: float = 0, end: float = 2, text: str = " The cat sees the dog.", **known: Any) -> dict[str, Any]:
-    """One that nothing is wrong with, but for what is asked."""
+    """Return a segment that has nothing wrong with it, except what the arguments say."""
     healthy = {"avg_logprob": -0.2, "compression_ratio": 1.2, "no_speech_prob": 0.01, "temperature": 0.0, "seek": 0}
     return {"start": start, "end": end, "text": text, "tokens": [1, 2, 3]} | healthy | known
 
 
 def flags_of(*segments: dict[str, Any], audio: Samples | None = None, options: Options = OPTIONS) -> list[list[str]]:
-    """After flag_segments; [] for one without."""
+    """Return each segment's flags after flag_segments."""
     flag_segments(segments, InMemory(hallucination_audio.tone() if audio is None else audio), options)
     return [one.get("flags", []) for one in segments]
 
 
 def truthful(utterances: list[Utterance]) -> list[dict[str, Any]]:
-    """What a perfect decoder would give."""
+    """Return the segments that a perfect decoder would give."""
     return [segment(one.start, one.end, one.text) for one in utterances]
 
 
 def louder(samples: Samples, utterances: list[Utterance], level: float) -> Samples:
-    """The speech at a level in dBFS, in 16 bits, clipped where that is too loud."""
+    """Return the speech at a level in dBFS, rounded to 16 bits and clipped to full scale."""
     spoken = np.concatenate([samples[round(u.start * SAMPLE_RATE) : round(u.end * SAMPLE_RATE)] for u in utterances])
     now = 10 * np.log10(np.mean(spoken**2))
     changed: Samples = np.clip(samples * 10 ** ((level - now) / 20), -1, 1)
@@ -59,7 +59,7 @@ def louder(samples: Samples, utterances: list[Utterance], level: float) -> Sampl
 
 
 def with_noise(samples: Samples, level: float) -> Samples:
-    """White noise of a level in dBFS on top."""
+    """Return the speech with white noise of a level in dBFS."""
     noise = np.random.default_rng(1).standard_normal(samples.size) * 10 ** (level / 20)
     return np.clip(samples + noise, -1, 1).astype(np.float32)
 
@@ -259,7 +259,7 @@ def test_ten_hours_are_flagged_in_little_memory_and_read_in_blocks() -> None:
 
 
 def counted(flagged: int, of: int, seconds: float = 2) -> QualityCounts:
-    """Of segments of 2 s, or `seconds` where flagged."""
+    """Count `of` segments of 2 s, of which `flagged` have a flag and last `seconds`."""
     bad = [segment(0, seconds, flags=[LOW_CONFIDENCE]) for _ in range(flagged)]
     return count_flags([*bad, *(segment() for _ in range(of - flagged))])
 

@@ -1,4 +1,4 @@
-"""What the model really invents over loops, noise and silence is flagged."""
+"""Text that the model really invents over loops, noise and silence is flagged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ def model() -> Any:
 
 
 def invented(model: Any, samples: Samples, **settings: Any) -> list[dict[str, Any]]:
-    """The segments with text, flagged."""
+    """Return the segments with text, after flag_segments."""
     torch.manual_seed(0)
     result = model.transcribe(samples, fp16=False, **hallucination_audio.LENIENT, **settings)
     flag_segments(result["segments"], InMemory(samples), OPTIONS)
@@ -39,7 +39,7 @@ GERMAN = "Der schnelle braune Fuchs springt über den faulen Hund und läuft dan
 
 
 def words_of(segments: list[dict[str, Any]]) -> float:
-    """In all of them."""
+    """Return the number of words in all segments."""
     return sum(repetition.count_words(repetition.split_words(one["text"])) for one in segments)
 
 

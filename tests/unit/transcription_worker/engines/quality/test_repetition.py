@@ -1,4 +1,4 @@
-"""Text that repeats itself, in any script, and words as speakers count them."""
+"""Text that repeats itself is found in any script, and words are counted as speakers count them."""
 
 import random
 
@@ -10,7 +10,7 @@ from tests.support.sentences import LANGUAGES, sentence
 
 
 def find_loops(texts: list[str]) -> set[int]:
-    """Which of the texts are part of a loop."""
+    """Return which of the texts are part of a loop."""
     return looped_units([split_words(text) for text in texts])
 
 

@@ -1,4 +1,4 @@
-"""Where audio is cut for decoding side by side: in silences, never in what somebody says."""
+"""Audio is cut into chunks in silences, never where somebody speaks."""
 
 import itertools
 import sys
@@ -34,7 +34,7 @@ def stretches(*seconds: tuple[float, float]) -> list[SpeechSpan]:
 
 
 def inside(chunks: list[Chunk], utterance: Utterance) -> bool:
-    """One of the chunks holds all of it."""
+    """Return whether one of the chunks contains the whole utterance."""
     return any(chunk.start <= utterance.start and utterance.end <= chunk.end for chunk in chunks)
 
 
@@ -95,7 +95,7 @@ def test_chunks_of_any_speech_hold_all_of_it_once_and_fit_a_window(seed: int) ->
 
 
 def greedy(speech: list[SpeechSpan]) -> int:
-    """The fewest chunks that hold all stretches."""
+    """Return the smallest number of chunks that hold all spans of speech."""
     count, begin = 0, -(10**9)
     for one in speech:
         if one.end + PADDING - begin > MAX_CHUNK:

@@ -1,4 +1,4 @@
-"""Levels of frames, and what is silence in a file, however long it is."""
+"""Levels of frames are measured, and silence is found in a file of any length."""
 
 import itertools
 import tracemalloc
@@ -27,13 +27,13 @@ HOUR = 3600  # seconds
 
 
 def white(seconds: float, level: float) -> Samples:
-    """Noise of a level in dBFS."""
+    """Return white noise of a level in dBFS."""
     draw = np.random.default_rng(1)
     return (draw.standard_normal(round(seconds * SAMPLE_RATE)) * 10 ** (level / 20)).astype(np.float32)
 
 
 def spoken_levels(samples: Samples, utterances: list[Utterance]) -> np.ndarray:
-    """Of the frames in which somebody speaks."""
+    """Return the levels of the frames in which somebody speaks."""
     return np.concatenate(
         [level for one in utterances for level in Loudness(InMemory(samples)).levels(one.start, one.end)]
     )

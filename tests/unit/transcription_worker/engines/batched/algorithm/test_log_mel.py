@@ -1,4 +1,4 @@
-"""Log-mel windows of audio that is never held whole are those that openai-whisper cuts from the whole file's."""
+"""Log-mel windows are computed piece by piece, and equal those that openai-whisper cuts from the whole file's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -49,13 +49,13 @@ def noise(count: int, seed: int = 0) -> Samples:
 
 
 def whole(samples: Samples, n_mels: int) -> torch.Tensor:
-    """As whisper.transcribe computes it."""
+    """Return the spectrogram of the whole audio as whisper.transcribe computes it."""
     mel: torch.Tensor = whisper.log_mel_spectrogram(samples, n_mels, padding=N_SAMPLES)
     return mel
 
 
 def seeks(frames: int) -> list[int]:
-    """Starts, ends, joints of blocks, places within, and places past the end."""
+    """Return positions at the start, at the end and past it, and within blocks and where they join."""
     near = [0, 1, 7, frames // 2, frames - N_FRAMES, frames - 1, frames, frames + 1, frames + N_FRAMES - 1]
     joints = [BLOCK_FRAMES - 1, BLOCK_FRAMES, CACHED_FRAMES - 1, CACHED_FRAMES]
     past = [frames + N_FRAMES, frames + 2 * N_FRAMES]
@@ -92,7 +92,7 @@ def test_the_maximum_of_another_window_clamps_as_it_does_in_whisper(seconds: int
 
 
 def test_a_click_in_the_very_last_sample_counts() -> None:
-    """Its frames lie in the padding, past the content."""
+    """The frames of the last sample reach into the padding, past the content."""
     for count in (200 * SAMPLE_RATE, 200 * SAMPLE_RATE + 159, 20 * SAMPLE_RATE + 1):
         samples = noise(count) * np.float32(QUIET)
         samples[-1] = 1.0
@@ -124,7 +124,7 @@ def test_no_more_than_a_block_is_ever_read_at_a_time() -> None:
 
 
 def test_openai_whisper_gives_an_empty_transcript_for_no_samples() -> None:
-    """What an engine owes an Audio without samples; files without samples are refused before."""
+    """An engine must give the same for an Audio without samples, although files without samples are refused before."""
     from tests.support.testmodel import model_path
 
     model: Any = whisper.load_model(str(model_path()), device="cpu")

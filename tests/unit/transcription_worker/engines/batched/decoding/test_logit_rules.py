@@ -10,7 +10,7 @@ from tests.support.filtered_logits import CPU, batches, expected, mixed, rules, 
 
 
 def whole(filtered: FilteredLogits) -> torch.Tensor:
-    """Log probabilities of the whole vocabulary."""
+    """Return the log probabilities of the whole vocabulary."""
     parts = []
     for logits, forbidden in zip(
         (filtered.text, filtered.special, filtered.timestamp), filtered.forbidden, strict=True

@@ -17,14 +17,14 @@ CPU = torch.device("cpu")
 
 
 class Cache:
-    """As much of whisper.decoding.Inference as the decoder uses."""
+    """A stub with the part of whisper.decoding.Inference that the decoder uses."""
 
     def rearrange_kv_cache(self, source: list[int]) -> None:
-        """There is no cache."""
+        """Do nothing, since there is no cache."""
 
 
 def logits_of(tokens: list[int], seed: int) -> torch.Tensor:
-    """What stands for a decoder: the same tokens always give the same logits. The end gets likelier with the length."""
+    """Return a stub decoder's logits, the same for the same tokens. The end gets likelier with the length."""
     key = hash((seed, *tokens)) % (1 << 62)
     logits = torch.randn(VOCABULARY, generator=torch.Generator().manual_seed(key)) * 2
     logits[EOT] += 0.25 * len(tokens) - 1
@@ -32,7 +32,7 @@ def logits_of(tokens: list[int], seed: int) -> torch.Tensor:
 
 
 def by_whisper(decoder: Any, group: int, seed: int, max_tokens: int) -> tuple[list[list[int]], list[float]]:
-    """Candidates of one window, from the loop of DecodingTask."""
+    """Return the candidates of one window, from the loop of DecodingTask."""
     decoder.reset()
     tokens, scores = torch.full((group, 1), 1), torch.zeros(group)
     for _ in range(max_tokens):
@@ -47,7 +47,7 @@ def by_whisper(decoder: Any, group: int, seed: int, max_tokens: int) -> tuple[li
 def by_batch(
     token_decoder: Any, group: int, seeds: list[int], max_tokens: int
 ) -> list[tuple[list[list[int]], list[float]]]:
-    """Candidates of all windows at once, each with its own model."""
+    """Return the candidates of all windows at once, each with its own model."""
     count = len(seeds) * group
     state = DecodeState.empty(count, LONGEST, RULES, CPU)
     state.finished[:] = False
@@ -92,7 +92,7 @@ def test_greedy_rows_end_with_whispers_own_tokens_and_score() -> None:
 
 @pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
 def test_one_beam_ends_with_the_tokens_and_the_score_of_the_greedy_decoder() -> None:
-    """What transcribe_arguments rests on, with whisper's own two decoders."""
+    """transcribe_arguments relies on this; it is checked with whisper's own two decoders."""
     for seed in range(12):
         for max_tokens in (30, 4):
             beam, score = by_whisper(whisper_decoding.BeamSearchDecoder(1, EOT, Cache(), 1.0), 1, seed, max_tokens)

@@ -1,4 +1,4 @@
-"""A kernel is taken only where it gives what torch's gives, and sooner; the log says which kernel is used."""
+"""A kernel is used only if it gives torch's result and is faster; the log says which kernel is used."""
 
 import logging
 from collections.abc import Callable

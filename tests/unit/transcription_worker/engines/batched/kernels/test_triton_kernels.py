@@ -1,4 +1,4 @@
-"""Each kernel gives what torch's operations give, and compiles for the GPUs that there are."""
+"""Each kernel gives what torch's operations give, and compiles for every supported GPU."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def test_kernels_give_what_torch_gives_in_tritons_interpreter(tests: str) -> Non
 def compiled(
     kernel: Any, pointers: dict[str, str], scalar: str, constants: dict[str, Any], target: int, warps: int
 ) -> Any:
-    """For a GPU that is not here. Every pointer is a tensor's, at an address that is a multiple of 16."""
+    """Compile a kernel for a GPU that need not be here. Pointers are aligned to 16 bytes, like those of tensors."""
     names = kernel.arg_names
     aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in pointers}
     types = pointers | {scalar: "fp32"}
@@ -48,7 +48,7 @@ def compiled(
 
 
 def large(half: str) -> dict[str, tuple[Any, ...]]:
-    """Kernels as large-v3 with five beams takes them."""
+    """Return the kernels with the arguments that large-v3 with five beams gives them."""
     shape = {"heads": 20, "group": 5, "width": 64}
     audio = {
         "tile": triton_kernels.MAX_QUERIES,

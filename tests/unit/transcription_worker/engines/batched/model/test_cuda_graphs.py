@@ -27,7 +27,7 @@ READS = ("aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::mask
 
 
 class HostAccess(TorchDispatchMode):  # type: ignore[misc]
-    """Operations that a capture refuses. A number that is a tensor of no dimension is an argument, not a copy."""
+    """Records operations that a capture refuses. A number in a tensor without dimensions is an argument, not a copy."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class HostAccess(TorchDispatchMode):  # type: ignore[misc]
 
 
 class NoOp:
-    """Replaces what itself needs a GPU."""
+    """Replaces classes that need a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         """Take the arguments of CudaGraphRunner and Readback."""

@@ -1,6 +1,6 @@
 """A decode batch gives with our kernels for a GPU what it gives with torch's operations.
 
-Run like kernels/test_triton_kernels_on_gpu.py: on a GPU, or in Triton's interpreter.
+The tests run like those of kernels/test_triton_kernels_on_gpu.py: on a GPU, or in Triton's interpreter.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ LENGTHS = (8, 14, 4)
 def batch_of(
     model: Any, backend: Backend, options: DecodingOptions, slots: int
 ) -> tuple[DecodeBatch[int], list[tuple[int, PreparedRequest]]]:
-    """A batch with this many slots, and numbered windows for it."""
+    """Return a batch with this many slots, and numbered windows for it."""
     decoder = Decoder(model, torch.float32, backend)
     compute: Any = types.SimpleNamespace(
         model=model, dtype=torch.float32, device=DEVICE, decoder=decoder, no_speech_token=50362
@@ -80,7 +80,7 @@ def batch_of(
 
 
 def decoded(model: Any, backend: Backend, options: DecodingOptions) -> list[DecodingResult]:
-    """Three windows in a batch of two slots: the third is admitted when one is finished."""
+    """Decode three windows in a batch of two slots; the third is admitted when another one is finished."""
     batch, todo = batch_of(model, backend, options, slots=2)
     found: dict[int, DecodingResult] = {}
     while todo or batch.used_slots:
@@ -125,7 +125,7 @@ def test_captured_steps_give_what_steps_give(model: Any, beams: int | None, monk
 
 @pytest.mark.skipif(DEVICE.type != "cpu", reason="it reads values that a GPU has yet to compute")
 def test_beams_change_places_in_these_windows(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the test above would not see a row that reads its text from another."""
+    """Otherwise the test above would not notice a row that reads its text from another."""
     reordered = []
     reorder = SelfAttention.reorder
 

@@ -1,4 +1,4 @@
-"""How schedulers share tasks."""
+"""Schedulers share tasks."""
 
 import threading
 from collections.abc import Generator
@@ -17,7 +17,7 @@ WAIT = 10.0  # seconds, at most
 
 
 def generator(result: Any = None) -> Generator[Request, Any, Any]:
-    """A generator without requests."""
+    """Return a generator without requests."""
     return result
     yield
 
@@ -88,7 +88,7 @@ def test_closing_ends_the_waiting_and_leaves_what_has_not_begun() -> None:
 
 
 def spawned(tasks: TaskQueue, count: int) -> tuple[Task, list[Task]]:
-    """A file of so many children, all of which were begun."""
+    """Return a task with this many child tasks, all of which were begun."""
     tasks.submit(generator(), "file")
     (task,) = tasks.take(0, 0, wait=True) or []
     tasks.spawn(task, [generator() for _ in range(count)])
