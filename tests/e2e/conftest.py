@@ -1,4 +1,4 @@
-"""The chart on a cluster, an S3 server in it, and a namespace for each module of tests."""
+"""Provide the chart on a cluster, an S3 server in it, and a namespace for each module of tests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,13 +13,13 @@ from tests.support.testmodel import model_path
 
 @pytest.fixture(scope="session")
 def values() -> dict[str, Any]:
-    """The release's Helm values: images built from the checkout."""
+    """Return the release's Helm values, with images built from the checkout."""
     return release_values()
 
 
 @pytest.fixture(scope="session")
 def client(values: dict[str, Any]) -> Iterator[Any]:
-    """A boto3 client of the S3 server, once the release and the server are ready and hold audio and model."""
+    """Yield a boto3 client of the S3 server, once the release and the server are ready and hold audio and model."""
     ensure_release(values)
     s3.ensure_s3()
     with s3.connect() as client:
@@ -31,7 +31,7 @@ def client(values: dict[str, Any]) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def namespace(client: Any, request: pytest.FixtureRequest) -> Iterator[JobNamespace]:
-    """A restricted namespace with the credentials, for one module of tests."""
+    """Yield a restricted namespace with the credentials, for one module of tests."""
     name = "e2e-" + request.module.__name__.rsplit("test_", 1)[-1].replace("_", "-")
     namespace = JobNamespace(name, client)
     namespace.ensure()

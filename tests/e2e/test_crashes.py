@@ -1,4 +1,4 @@
-"""Operator and worker killed at any moment: the same end."""
+"""Resources come to the same end if operator or worker are killed at any moment."""
 
 import random
 import time
@@ -32,21 +32,21 @@ OF_THE_RUN = (
 
 @pytest.fixture
 def short_lease(namespace: JobNamespace, values: dict[str, Any]) -> Iterator[None]:
-    """The release with a lease of LEASE_SECONDS."""
+    """Install the release with a lease of LEASE_SECONDS."""
     ensure_release({**values, "tuning": {"leaseSeconds": LEASE_SECONDS}})
     yield
     ensure_release(values)
 
 
 def kill_operator() -> None:
-    """SIGKILL to the operator's process, and its pod replaced: the kubelet waits longer before each start of the same."""
+    """Send SIGKILL to the operator, and replace its pod, since the kubelet waits longer before each restart of a pod."""
     sigkill_operator()
     selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=operator"
     kubectl("delete", "pods", "-n", NAMESPACE, "-l", selector, "--grace-period=0", "--force")
 
 
 def sigkill_operator() -> None:
-    """From the node: PID 1 is out of reach of a kill from inside."""
+    """Send SIGKILL to the operator from the node, since a process in the container can't kill PID 1."""
     if existing_cluster():
         return  # no way into its nodes; the pod is deleted by force all the same
     for pod in operator_pods():
@@ -58,7 +58,7 @@ def sigkill_operator() -> None:
 
 
 def leader() -> str:
-    """Who holds the lease."""
+    """Return the holder of the lease."""
     lease = get("lease", RELEASE, NAMESPACE)
     assert lease is not None
     holder: str = lease["spec"]["holderIdentity"]
@@ -66,7 +66,7 @@ def leader() -> str:
 
 
 def outcome(status: dict[str, Any]) -> dict[str, Any]:
-    """The status without what is the run's own."""
+    """Return the status without the fields that differ between runs."""
     left = {key: value for key, value in status.items() if key not in OF_THE_RUN}
     left["results"] = [{k: v for k, v in result.items() if k != "key"} for result in status["results"]]
     left.pop("reportKey", None)

@@ -1,4 +1,4 @@
-"""What cannot work fails by name, at once, and leaves the operator unharmed."""
+"""Resources that cannot work fail at once, with a reason, and leave the operator unharmed."""
 
 from typing import Any
 
@@ -38,13 +38,13 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture(scope="module")
 def restarts() -> dict[str, int]:
-    """How often each operator container had started before."""
+    """Return how often each operator container had restarted before the tests."""
     return operator_restarts()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def applied(namespace: JobNamespace, restarts: dict[str, int]) -> None:
-    """All cases at once."""
+    """Apply all cases at once."""
     wrong = {"AWS_ACCESS_KEY_ID": s3.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "canary-" + "x" * 30}
     metadata = {"name": "wrong", "namespace": namespace.name}
     apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": wrong})
@@ -53,7 +53,7 @@ def applied(namespace: JobNamespace, restarts: dict[str, int]) -> None:
 
 
 def operator_restarts() -> dict[str, int]:
-    """Restarts of each operator pod's container."""
+    """Return the number of restarts of each operator pod's container."""
     found = {}
     for name in operator_pods():
         pod = get("pod", name, NAMESPACE)

@@ -1,4 +1,4 @@
-"""Both images as they ship: their size, their user, their root, and the doctor on a node without a GPU."""
+"""Both images have the size, user and file system that they should, and the doctor runs on a node without a GPU."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ def size(image: str) -> int:
 
 
 def base_image() -> str:
-    """The image that the operator's Dockerfile builds on."""
+    """Return the image that the operator's Dockerfile builds on."""
     found = re.search(r"^FROM (debian:\S+)", (ROOT / "Dockerfile.operator").read_text(), re.MULTILINE)
     assert found is not None
     return found[1]
@@ -59,7 +59,7 @@ def test_a_change_of_our_code_changes_only_small_layers_of_the_workers_image(val
 
 
 def doctor(values: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """The pod of examples/doctor.yaml with our image."""
+    """Return the pod of examples/doctor.yaml with our image."""
     pod: dict[str, Any] = yaml.safe_load((ROOT / "examples/doctor.yaml").read_text())
     pod["metadata"] = {"name": "doctor", "namespace": namespace}
     pod["spec"]["containers"][0]["image"] = reference(values["worker"]["image"])

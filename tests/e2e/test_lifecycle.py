@@ -1,4 +1,4 @@
-"""Deletion, a pipeline's script, upgrade and uninstall."""
+"""Deletion, a pipeline's script, upgrade and uninstall work on a cluster."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def test_a_suspended_job_stops_and_goes_on_when_resumed(namespace: JobNamespace)
 
 
 def pipeline(namespace: JobNamespace, key: str) -> subprocess.CompletedProcess[str]:
-    """examples/pipeline.sh as a CI job would call it."""
+    """Run examples/pipeline.sh as a CI job would."""
     environment = {
         **os.environ,
         "NAMESPACE": namespace.name,

@@ -1,4 +1,4 @@
-"""Two hundred resources at once."""
+"""Two hundred resources are handled at once."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ GROWTH = 30
 
 
 def operator_memory() -> float:
-    """Resident MiB of the operator's process, from the kernel's own account."""
+    """Return the resident memory of the operator's process in MiB, from /proc."""
     total = 0.0
     for pod in operator_pods():
         status = kubectl("exec", pod, "-n", NAMESPACE, "--", "cat", "/proc/1/status")
@@ -23,7 +23,7 @@ def operator_memory() -> float:
 
 
 def phases(namespace: JobNamespace) -> list[str]:
-    """Phase of every resource of the namespace."""
+    """Return the phase of every resource in the namespace."""
     return [item.get("status", {}).get("phase", "") for item in list_items("transcriptionjobs", namespace.name)]
 
 

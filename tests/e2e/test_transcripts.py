@@ -1,4 +1,4 @@
-"""From kubectl apply to a right transcript, on the GPU node and on the CPU."""
+"""A resource that is applied with kubectl gives a right transcript, on the GPU node and on the CPU."""
 
 import json
 import os
@@ -20,13 +20,13 @@ FORMATS = ["json", "txt", "srt", "vtt", "tsv"]
 
 @pytest.fixture(scope="module", autouse=True)
 def applied(namespace: JobNamespace) -> None:
-    """Two jobs at once: English where a GPU is preferred, Portuguese on the CPU with a preview."""
+    """Apply two jobs at once: English with a GPU preferred, and Portuguese on the CPU with a preview."""
     namespace.apply("english", formats=FORMATS, device={"policy": "PreferGPU"})
     namespace.apply("portuguese", "portuguese.wav", formats=FORMATS, preview={"characters": 40})
 
 
 def by_the_whisper_command(name: str, folder: Path) -> Path:
-    """openai-whisper's own command on the same file and model, one thread as in the pod's share; its output folder."""
+    """Run openai-whisper's own command on the same file and model, and return its output folder."""
     command = [str(Path(sys.executable).with_name("whisper")), str(spoken(name)[0]), "--model", str(model_path())]
     options = ["--device", "cpu", "--fp16", "False", "--output_format", "all", "--output_dir", str(folder)]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The shipped test model, through plain openai-whisper, on speech that it never met."""
+"""The shipped test model recognises, with plain openai-whisper, speech that it was not trained on."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""helm without a cluster."""
+"""Provide helm without a cluster."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The chart on a real apiserver: objects are stored, rights are what they should be. No pod runs here."""
+"""The chart can be installed on a real apiserver and grants the right permissions. No pod runs here."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ JOB = {
 
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """An apiserver that has never heard of TranscriptionJobs."""
+    """Yield kubectl on an apiserver that does not know TranscriptionJobs yet."""
     plane = ControlPlane(tmp_path_factory.mktemp("chart"))
     plane.start()
     try:
@@ -41,7 +41,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
 
 
 def readmes_install() -> list[str]:
-    """The words after `helm` of the README's command, with a registry's name."""
+    """Return the words after `helm` in the README's command, with the name of a registry filled in."""
     command = re.search(r"^ *(helm install .*?)^ *```", (ROOT / "README.md").read_text(), re.M | re.S)
     assert command is not None
     words = shlex.split(command[1].replace("\\\n", " ").replace("REGISTRY", "registry.example.com"))
@@ -50,7 +50,7 @@ def readmes_install() -> list[str]:
 
 @pytest.fixture(scope="module")
 def release(kubectl: Kubectl) -> Helm:
-    """helm, with the release installed as the README says."""
+    """Return helm, with the release installed as the README says."""
     helm = Helm(kubectl.kubeconfig)
     done = helm(*readmes_install())
     assert "STATUS: deployed" in done.stdout
@@ -118,7 +118,7 @@ REFUSED = [
 
 
 def may(kubectl: Kubectl, question: str, namespace: str) -> bool:
-    """Whether the operator's account may do `verb resource` in a namespace."""
+    """Return whether the operator's account may do `verb resource` in a namespace."""
     verb, what = question.split()
     resource, _, subresource = what.partition("/")
     options = [f"--subresource={subresource}"] if subresource else []

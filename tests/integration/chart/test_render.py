@@ -1,4 +1,4 @@
-"""The chart's manifests, without a cluster."""
+"""The chart renders the right manifests, without a cluster."""
 
 import os
 import tarfile
@@ -24,7 +24,7 @@ def manifests(text: str) -> list[dict[str, Any]]:
 
 
 def find(items: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """The one manifest of a kind."""
+    """Return the only manifest of a kind."""
     (found,) = [item for item in items if item["kind"] == kind]
     return found
 
@@ -63,7 +63,7 @@ def test_the_crd_can_be_left_to_go_with_the_release(helm: Helm) -> None:
 
 
 def settings(items: list[dict[str, Any]]) -> dict[str, str]:
-    """The container's environment, as a pod named operator-1 has it."""
+    """Return the container's environment, as a pod named operator-1 has it."""
     from_pod = {"metadata.namespace": "transcription-system", "metadata.name": "operator-1"}
     return {
         item["name"]: item["value"] if "value" in item else from_pod[item["valueFrom"]["fieldRef"]["fieldPath"]]

@@ -1,4 +1,4 @@
-"""An apiserver that all tests share, an operator for each module, and a namespace for each test."""
+"""Provide an apiserver that all tests share, an operator for each module, and a namespace for each test."""
 
 import itertools
 from collections.abc import Iterator

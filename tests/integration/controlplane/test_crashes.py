@@ -1,4 +1,4 @@
-"""Killed operators, several operators, an apiserver that goes away: the same end."""
+"""Resources come to the same end with killed operators, several operators or an apiserver that goes away."""
 
 import random
 import threading
@@ -23,7 +23,7 @@ SETTINGS: dict[str, object] = {"resync_seconds": 20}
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A control plane of its own, which may be frozen and restarted."""
+    """Yield a control plane of its own, which may be frozen and restarted."""
     with control_plane(tmp_path_factory.mktemp("bare"), {ACCOUNT: ACCOUNT}) as started:
         grant_rights(started)
         yield started
@@ -40,7 +40,7 @@ def area(bare: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Namespa
 
 
 def play(area: Namespace, name: str) -> None:
-    """One resource's pods and Job, to Complete with one retry; each turn waits until an operator has told it."""
+    """Take one resource to Complete with one retry; each step waits until an operator has reported the last one."""
     area.create(name)
     job = area.attempt(name, exit_codes.UNREACHABLE, failure(reasons.ENDPOINT_UNREACHABLE, "refused"))
     area.write_job(job, active=0, ready=0, failed=1)
@@ -51,7 +51,7 @@ def play(area: Namespace, name: str) -> None:
 
 
 class Killer(threading.Thread):
-    """Kills the operator again and again, from a moment to a second and a half after it got ready."""
+    """Kills the operator again and again, up to a second and a half after it got ready."""
 
     def __init__(self, operator: Operator) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ def test_an_apiserver_that_restarts_is_found_again(bare: ControlPlane, area: Nam
 
 
 def writes(bare: ControlPlane, area: Namespace) -> int:
-    """The operator's writes in the namespace so far."""
+    """Return the operator's writes in the namespace so far."""
     return sum(
         entry["user"]["username"] == ACCOUNT and entry["objectRef"].get("namespace") == area.name
         for entry in bare.audited()

@@ -1,4 +1,4 @@
-"""A resource's life with a real apiserver and a real operator; the test acts as Job controller and kubelet."""
+"""A resource goes through its life with a real apiserver and operator; the test acts as Job controller and kubelet."""
 
 from hashlib import sha256
 

@@ -1,4 +1,4 @@
-"""Channels and quality, from the worker's report to the stored status and its events."""
+"""Channels and quality get from the worker's report to the stored status and its events."""
 
 import pytest
 from transcription_api import exit_codes, reasons

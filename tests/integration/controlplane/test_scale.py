@@ -1,4 +1,4 @@
-"""Many resources at once, and one when all is quiet."""
+"""Many resources are handled at once, and a single one at once when nothing else happens."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Suspended by the spec, held by a queue, resumed."""
+"""Resources are suspended by their spec, held by a queue and resumed."""
 
 import pytest
 from transcription_api import exit_codes, names

@@ -1,4 +1,4 @@
-"""What a real apiserver accepts and refuses, and in which words."""
+"""A real apiserver accepts the right resources, and refuses others with the right messages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a real apiserver adds to a manifest, and what of it may be changed later."""
+"""A real apiserver adds the defaults to a manifest, and lets only some fields be changed later."""
 
 import copy
 from typing import Any
@@ -116,7 +116,7 @@ def test_every_option_of_decoding_is_tried() -> None:
 
 @pytest.fixture(scope="module")
 def decoded(kubectl: Kubectl) -> dict[str, Any]:
-    """A resource with GIVEN."""
+    """Create a resource with the options GIVEN and return it."""
     return kubectl.create(job(decoding=GIVEN))
 
 

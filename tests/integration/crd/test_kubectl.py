@@ -1,4 +1,4 @@
-"""The resource as kubectl shows it."""
+"""kubectl shows and explains the resource."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ FULL = Status(
 
 
 def with_status(kubectl: Kubectl, status: dict[str, Any], **spec: Any) -> str:
-    """The name of a new resource with this status."""
+    """Create a resource with this status and return its name."""
     name: str = kubectl.create(job(**spec))["metadata"]["name"]
     kubectl("patch", "tj", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
     return name

@@ -1,4 +1,4 @@
-"""Options of the transcription itself: what a real apiserver accepts and refuses, and in which words."""
+"""A real apiserver accepts the right options of a transcription, and refuses others with the right messages."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def decoding(**options: Any) -> dict[str, Any]:
 
 
 def clips(*ranges: tuple[float, ...]) -> dict[str, Any]:
-    """One number is a start without an end."""
+    """Return a resource with these clips. A single number is a start without an end."""
     return job(audio={"clips": [dict(zip(("start", "end"), one, strict=False)) for one in ranges]})
 
 
@@ -260,7 +260,7 @@ def test_the_apiserver_refuses_and_names_field_value_and_what_was_expected(kubec
 
 
 def test_what_is_refused_is_refused_once_and_for_what_it_is(kubectl: Kubectl) -> None:
-    """A rule that fails to be evaluated refuses as well, in words of its own."""
+    """A rule whose evaluation fails refuses as well, but with a message of its own."""
     for manifest, _ in REFUSED.values():
         said = kubectl("create", "--dry-run=server", "-f", "-", given=manifest, check=False).stderr
         assert "no such key" not in said

@@ -1,4 +1,4 @@
-"""The benchmark for a GPU runs to its end on a CPU, where its numbers say nothing: one day it has a GPU for minutes only."""
+"""The benchmark for a GPU runs to its end on a CPU, so that it does not fail when a GPU is there for minutes only."""
 
 import argparse
 

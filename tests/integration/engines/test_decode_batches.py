@@ -1,4 +1,4 @@
-"""Decode batches: when memory is short, on an asynchronous device, and the context in which attention is computed."""
+"""Decode batches cope with little memory and asynchronous devices, and use the backend's context for attention."""
 
 import contextlib
 import weakref

@@ -1,4 +1,4 @@
-"""How the batched engine treats its inputs: lazily, each on its own, and never in memory whole."""
+"""The batched engine reads its inputs lazily, treats each on its own, and never holds a whole one in memory."""
 
 import dataclasses
 import threading
@@ -31,7 +31,7 @@ from tests.support.transcript_score import spoken_text, word_error_rate
 
 
 class Watched(InMemory):
-    """Audio that knows whether it was closed, and may fail when it is read."""
+    """An Audio that knows whether it was closed, and may fail when it is read."""
 
     def __init__(self, samples: Samples, fails_after: int | None = None) -> None:
         super().__init__(samples)

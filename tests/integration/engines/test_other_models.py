@@ -1,4 +1,4 @@
-"""The batched engine beside openai-whisper with other models, and above temperature 0."""
+"""The batched engine agrees with openai-whisper with other models, and above temperature 0."""
 
 from typing import Any
 

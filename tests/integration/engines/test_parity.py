@@ -33,7 +33,7 @@ def model() -> Any:
 
 @pytest.fixture(scope="module")
 def expected(model: Any) -> dict[str, Transcript]:
-    """openai-whisper's own, one file after the other."""
+    """Return openai-whisper's own transcripts, made one file after the other."""
     return transcripts(OpenAIWhisper(model), CASES)
 
 
@@ -44,7 +44,7 @@ def test_there_are_at_least_forty_inputs_and_most_have_text(expected: dict[str, 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """With more than one, schedulers share the files if the batch is large enough; however many cores there are."""
+    """Set torch's threads; with several of them, schedulers share the files of a large batch on any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -70,8 +70,8 @@ def test_neither_order_nor_a_second_scheduler_changes_anything(model: Any, expec
 def test_what_a_gpu_computes_is_openai_whispers_too(
     model: Any, expected: dict[str, Transcript], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys and values instead of features, all logits at once, several steps in a launch before tasks resume; in float32 on the
-    CPU, where it can be compared.
+    """The code paths of a GPU are compared in float32 on the CPU: keys and values instead of features, all logits at once,
+    and several steps in a launch before tasks resume.
     """
     for module in (decoder, decode_batch, capacity, backend):
         monkeypatch.setattr(module, "uses_numba", lambda *_: False)
@@ -95,7 +95,7 @@ def test_what_passes_at_temperature_0_is_the_same_with_all_temperatures_to_fall_
 
 
 def _passes(transcript: Transcript) -> bool:
-    """No window fails the thresholds, and none was passed over, which might have been for its log probability."""
+    """Return whether no window fails the thresholds and none was skipped, perhaps for its log probability."""
     return bool(transcript.segments) and all(
         one["compression_ratio"] <= 2.4 and one["avg_logprob"] >= -1.0 and one["no_speech_prob"] <= 0.6
         for one in transcript.segments

@@ -1,4 +1,4 @@
-"""The S3 server, spoken audio and the worker's container, shared by the worker's tests."""
+"""Provide the S3 server, spoken audio and the worker's container for the worker's tests."""
 
 import uuid
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, SPEE
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """An S3 server with the buckets SOURCE and DESTINATION."""
+    """Yield an S3 server with the buckets SOURCE and DESTINATION."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server:
         client = server.client()
         client.create_bucket(Bucket=SOURCE)
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def speech(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """English speech in a local file, and in the source bucket at SPEECH_KEY."""
+    """Return English speech in a local file, which is also in the source bucket at SPEECH_KEY."""
     path = tmp_path_factory.mktemp("speech") / "01.wav"
     samples, _ = speak("en", 501, SPEECH_SECONDS)
     write_wav(path, samples)
@@ -34,7 +34,7 @@ def speech(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def container(tmp_path: Path, server: S3Server) -> WorkerContainer:
-    """A fresh container with the test model in its volume."""
+    """Return a fresh container with the test model in its volume."""
     container = WorkerContainer(tmp_path / "root", server)
     container.mount_model(model_path())
     return container
@@ -42,5 +42,5 @@ def container(tmp_path: Path, server: S3Server) -> WorkerContainer:
 
 @pytest.fixture
 def prefix() -> str:
-    """A prefix of the destination that no other test writes to."""
+    """Return a prefix of the destination that no other test writes to."""
     return f"{uuid.uuid4().hex}/"

@@ -1,4 +1,4 @@
-"""Reads and writes against a real S3 server, through a proxy that cuts."""
+"""Reads and writes to a real S3 server survive a proxy that cuts connections."""
 
 import hashlib
 import random

@@ -1,4 +1,4 @@
-"""The trial of the destination, with users that may do some things and not others."""
+"""The destination is tried before the transcription, with users that may do some things and not others."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ BUCKET = "least-privilege"
 
 @pytest.fixture
 def allowed(container: WorkerContainer, server: S3Server, request: pytest.FixtureRequest) -> Bucket:
-    """The bucket as a user sees it who may do just what the test says."""
+    """Return the bucket as seen by a user who may only do what the test says."""
     user = f"user-{abs(hash(request.node.name))}"
     admin = [str(versitygw()), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
     create = ["create-user", "--access", user, "--secret", "user-key", "--role", "user"]

@@ -1,4 +1,4 @@
-"""Files of real transcripts are openai-whisper's byte for byte, and ffmpeg reads what hostile text is written to."""
+"""Files of real transcripts equal openai-whisper's byte for byte, and ffmpeg reads files with hostile text."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""The local command over files, with the real model: right transcripts, the whisper command's formats, failures, interruptions."""
+"""The local command transcribes files with the real model, as whisper's command does, and survives bad ones."""
 
 import fcntl
 import json
@@ -42,7 +42,7 @@ SPOKEN = {"interview": ("en", 701, 34.0), "fala": ("pt", 704, 20.0), "news": ("e
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three recordings, one of them flac in a folder below, and a text that is called an mp3."""
+    """Return a folder of three recordings, one of them flac in a subfolder, and a text that is called an mp3."""
     folder = tmp_path_factory.mktemp("recordings")
     for name, spoken in SPOKEN.items():
         write_wav(folder / f"{name}.wav", speak(*spoken)[0])
@@ -181,7 +181,7 @@ def test_each_channel_is_transcribed_on_its_own(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough to be interrupted in the middle."""
+    """Return a folder with enough recordings for a run to be interrupted in the middle."""
     folder = tmp_path_factory.mktemp("many")
     samples, _ = speak("en", 721, 25)
     for number in range(12):
@@ -216,7 +216,7 @@ def test_an_interruption_keeps_what_is_done_and_the_next_run_goes_on(
 
 
 def terminal_of(words: list[str | Path], scratch: Path, columns: int) -> tuple[int, str]:
-    """Exit code, and all that it wrote to a terminal of that width."""
+    """Return the exit code, and all output to a terminal of this width."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     env = environment(scratch, TERM="xterm")
@@ -239,7 +239,7 @@ def read_terminal(descriptor: int) -> Iterator[bytes]:
 
 
 def on_screen(seen: str) -> list[str]:
-    """What a person sees in the end: \\r goes back to the line's start, and \\x1b[A a line up."""
+    """Return what a person sees in the end: \\r goes back to the line's start, and \\x1b[A a line up."""
     lines = []
     for line in seen.replace("\x1b[A", "").split("\n"):
         shown = ""
@@ -298,7 +298,7 @@ def test_missing_programs_are_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_read_only_home_is_enough(folder: Path, tmp_path: Path) -> None:
-    """As in the image: nothing but the output folder and TMPDIR can be written."""
+    """In the image, nothing but the output folder and TMPDIR can be written."""
     words: list[str | Path] = ["--word-timestamps", "-f", "json", "-o", tmp_path / "out", *QUICK]
     ended = local(tmp_path / "scratch", folder / "fala.wav", *words, HOME="/proc/nobody", XDG_CACHE_HOME="")
     assert ended.code == exit_codes.OK, ended.all

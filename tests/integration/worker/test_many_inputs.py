@@ -1,4 +1,4 @@
-"""Many objects of S3 through the pipeline of one pod: a source that lists them is all that a test has to bring."""
+"""The pipeline transcribes many objects of S3 in one pod, given only a source that lists them."""
 
 import dataclasses
 import itertools
@@ -36,7 +36,7 @@ DEVICE = DeviceUsed("cpu")
 
 
 class ListedObjects(S3Source):
-    """Several objects of one bucket, by their keys."""
+    """A source of several objects of one bucket, by their keys."""
 
     def __init__(self, location: S3Object, keys: list[str], bucket: Bucket) -> None:
         super().__init__(location, bucket)
@@ -71,14 +71,14 @@ class SideBySide:
 
 
 class ReadyEngine(EngineLoader):
-    """Needs no model."""
+    """A loader of an engine that needs no model."""
 
     def __init__(self, options: Options) -> None:
         self.loaded = 0
         super().__init__(EngineKind.BATCHED, options, DEVICE, find_model=lambda: pytest.fail("no model is needed"))
 
     def check(self) -> None:
-        """It can do everything."""
+        """Accept all options."""
 
     def load(self) -> LoadedEngine:
         self.loaded += 1
@@ -86,7 +86,7 @@ class ReadyEngine(EngineLoader):
 
 
 class Outcomes(PipelineListener[S3Input]):
-    """What became of each key."""
+    """Records the report or the failure of each key."""
 
     def __init__(self) -> None:
         self.reports: dict[str, Report] = {}
@@ -108,7 +108,7 @@ class Outcomes(PipelineListener[S3Input]):
 
 @pytest.fixture(scope="module")
 def objects(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Twelve recordings of different lengths, and between them a text, an empty object and a key of nothing."""
+    """Return the keys of twelve recordings of different lengths, a text, an empty object and a missing object."""
     client, path = server.client(), tmp_path_factory.mktemp("many") / "audio.wav"
     for number, key in enumerate(GOOD):
         write_wav(path, np.zeros(SAMPLE_RATE + number * SAMPLE_RATE // 4, np.float32))
@@ -179,7 +179,7 @@ def test_a_second_run_transcribes_only_what_has_no_results(
 
 
 def write_stereo(path: Path, seconds: float) -> None:
-    """Silence on two channels."""
+    """Write silence on two channels."""
     with wave.open(str(path), "wb") as file:
         file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(bytes(4 * round(seconds * SAMPLE_RATE)))

@@ -1,4 +1,4 @@
-"""Media of every kind through the whole worker: the right text, or a named failure."""
+"""The whole worker gives the right text for media of every kind, or a named failure."""
 
 import json
 import struct
@@ -38,13 +38,13 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
 
 
 def as_video(spoken: Path, path: Path) -> Path:
-    """Stereo AAC beside a picture, in MP4 whose index comes last."""
+    """Write stereo AAC beside a picture, in an MP4 whose index comes last."""
     picture = ["-f", "lavfi", "-i", f"testsrc=size=64x64:rate=5:duration={SECONDS}"]
     return convert(spoken, path, *picture, "-ac", "2", "-ar", "44100")
 
 
 def as_lying_mp3(spoken: Path, path: Path) -> Path:
-    """Variable bit rate, with a cover, and a header that announces ten times the frames."""
+    """Write an mp3 of variable bit rate with a cover, and a header that announces ten times the frames."""
     plain = convert(spoken, path.with_name("plain.mp3"), "-q:a", "2")
     cover = make(path.with_name("cover.png"), "-frames:v", "1", audio=False, video=True)
     convert(plain, path, "-i", str(cover), "-map", "0", "-map", "1", "-c", "copy")
@@ -56,7 +56,7 @@ def as_lying_mp3(spoken: Path, path: Path) -> Path:
 
 
 def as_many_channels(spoken: Path, path: Path) -> Path:
-    """192 kHz, the same sound in 8 channels."""
+    """Write the same sound in 8 channels at 192 kHz."""
     return convert(spoken, path, "-af", "pan=7.1|" + "|".join(f"c{n}=c0" for n in range(8)), "-ar", "192000")
 
 

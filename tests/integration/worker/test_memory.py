@@ -31,7 +31,7 @@ audio.close()
 
 @dataclass(frozen=True)
 class Seen:
-    """`own` and `ffmpeg` are the most bytes of memory that the worker and its ffmpeg had resident."""
+    """The result of a run. `own` and `ffmpeg` are the peak resident memory of the worker and of ffmpeg, in bytes."""
 
     count: int
     own: int
@@ -39,7 +39,7 @@ class Seen:
 
 
 def peak(process: int) -> int:
-    """Bytes, of a process that is ffmpeg by now; 0 of any other."""
+    """Return the peak resident memory of a process in bytes if it is ffmpeg by now, else 0."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -56,7 +56,7 @@ def children(process: int) -> list[int]:
 
 
 def run(media: Path, scratch: Path) -> Seen:
-    """The script over one file, and the largest ffmpeg seen beside it."""
+    """Run the script over one file, and watch the memory of its ffmpeg."""
     peaks = [0]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command: list[str | Path] = [sys.executable, "-c", SCRIPT, media, scratch]

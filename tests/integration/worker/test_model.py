@@ -1,4 +1,4 @@
-"""A model from S3: its cache, and what is not let into it."""
+"""A model from S3 is cached, unless its digest is wrong."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Twenty minutes of speech: what is flagged is wrong, and what is right is not flagged."""
+"""In twenty minutes of speech, flagged segments are wrong, and right ones are not flagged."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +22,14 @@ NEAR = 0.3  # seconds by which the times of a right segment may be off
 
 @dataclass(frozen=True)
 class LanguageProbabilities:
-    """The segments with text of all recordings, and whether each is right: said there, in these words."""
+    """The segments with text of all recordings, and whether each has the words that are spoken at its time."""
 
     segments: list[dict[str, Any]]
     right: list[bool]
 
 
 def is_right(segment: dict[str, Any], utterances: list[Utterance]) -> bool:
-    """One utterance has these times and this text."""
+    """Return whether an utterance has the segment's times and text."""
     said = [u for u in utterances if abs(u.start - segment["start"]) < NEAR and abs(u.end - segment["end"]) < NEAR]
     return any(word_error_rate(one.text, segment["text"]) == 0 for one in said)
 

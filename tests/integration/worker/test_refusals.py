@@ -97,7 +97,7 @@ def test_a_destination_that_forbids_writing_is_denied_before_the_audio_is_read(
 
 
 def add_user(server: S3Server, access_key: str, secret_key: str) -> None:
-    """A user that owns no bucket, so that every access is denied."""
+    """Add a user that owns no bucket, so that every access is denied."""
     from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, versitygw
 
     admin = [str(versitygw()), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]

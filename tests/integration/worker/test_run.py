@@ -1,4 +1,4 @@
-"""Whole runs of the worker as a program, against a real S3 server and with the real model."""
+"""The worker runs as a program, with a real S3 server and the real model."""
 
 import json
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ ALL_FORMATS = [fmt.value for fmt in Format]
 
 @dataclass
 class Finished:
-    """A run that is done, shared by the tests that look at it."""
+    """The outcome of a run, shared by the tests that look at it."""
 
     container: WorkerContainer
     spec: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What of the audio is transcribed, by which engine, and what becomes of text that looks wrong: whole runs of the worker."""
+"""Whole runs of the worker select channels, clips and engines, and handle text that looks wrong."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def upload(server: S3Server, path: Path, samples: Any) -> str:
 
 @pytest.fixture
 def call(server: S3Server, tmp_path: Path) -> str:
-    """English on the left, Portuguese on the right."""
+    """Upload audio with English on the left and Portuguese on the right, and return its key."""
     for side, spoken in zip(("left", "right"), SPOKEN, strict=True):
         write_wav(tmp_path / f"{side}.wav", speak(*spoken)[0])
     joined: list[str | Path] = [
@@ -107,7 +107,7 @@ def test_clips_alone_are_transcribed_at_their_own_times(
 
 @pytest.fixture
 def beeps(server: S3Server, tmp_path: Path) -> str:
-    """A tone, three times a second: nobody speaks, and the test model hears numbers."""
+    """Upload a tone, three times a second, in which the test model hears numbers, and return its key."""
     at = np.arange(40 * SAMPLE_RATE) / SAMPLE_RATE
     tone = 0.3 * np.sin(2 * np.pi * 440 * at) * (np.sin(2 * np.pi * 3 * at) > 0)
     return upload(server, tmp_path / "beeps.wav", tone.astype(np.float32))
