@@ -1,4 +1,4 @@
-"""How fast a model loads: a checkpoint of large-v3's size with random weights, by our loader and by whisper.load_model.
+"""Measure how fast our loader and whisper.load_model load a checkpoint of large-v3's size with random weights.
 
 Each measurement is a process of its own, and does not count its imports. Cold: the file's pages were given back to the kernel
 first, and how many stayed is printed; below a virtual machine the host may still hold them. A model whose weights are mapped
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 
 def main() -> int:
-    """0 if the promise is kept, cold and warm."""
+    """Run the measurements; return 0 if the promise is kept, cold and warm."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--folder", help="where the file is written, 6.2 GB at most; the default is the system's folder for such"
@@ -72,7 +72,7 @@ def write_checkpoint(path: Path, dtype: torch.dtype) -> None:
 
 
 def shapes() -> dict[str, torch.Size]:
-    """The shapes of large-v3's tensors, by name. On torch's device meta the tensors take no memory."""
+    """Return the shapes of large-v3's tensors by name. On torch's meta device the tensors take no memory."""
     dims = LARGE_V3
     with torch.device("meta"):
         encoder = whisper.model.AudioEncoder(
@@ -93,7 +93,7 @@ def repeated(drawn: torch.Tensor, shape: torch.Size) -> torch.Tensor:
 
 
 def read(path: Path) -> None:
-    """Read the file once: the time of the disk, or of the page cache."""
+    """Read the file once, which takes the time of the disk or of the page cache."""
     buffer = bytearray(BLOCK)
     with path.open("rb", buffering=0) as file:
         while file.readinto(buffer):
@@ -101,7 +101,7 @@ def read(path: Path) -> None:
 
 
 def digest(path: Path) -> None:
-    """What the worker does before it opens a model."""
+    """Compute the file's digest, as the worker does before it opens a model."""
     with path.open("rb") as file:
         hashlib.file_digest(file, "sha256")
 
@@ -120,7 +120,7 @@ def new_memory() -> None:
 
 
 def load_model(path: Path) -> None:
-    """openai-whisper's own."""
+    """Load with openai-whisper's own function."""
     whisper.load_model(str(path), device="cpu")
 
 
@@ -141,7 +141,7 @@ def name_of(dtype: torch.dtype) -> str:
 
 
 def measure(what: str, file: str) -> dict[str, float]:
-    """Seconds by the clock and of all CPUs, and the peak of resident memory in GB."""
+    """Measure the wall-clock seconds, the CPU seconds and the peak resident memory in GB."""
     before, began = cpu_seconds(), time.monotonic()
     MEASURED[what][1](Path(file))
     seconds, used = time.monotonic() - began, cpu_seconds() - before
@@ -154,7 +154,7 @@ def cpu_seconds() -> float:
 
 
 def peak_resident() -> int:
-    """Bytes, mapped files among them. getrusage would also tell of the process that started this one."""
+    """Return the peak resident memory in bytes, including mapped files; getrusage would also count the parent process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
@@ -180,7 +180,7 @@ def drop(path: Path) -> None:
 
 
 def resident_share(path: Path) -> float:
-    """The share of the file's pages that is in the page cache."""
+    """Return the share of the file's pages that is in the page cache."""
     size = path.stat().st_size
     pages = -(-size // mmap.PAGESIZE)
     found = (ctypes.c_ubyte * pages)()

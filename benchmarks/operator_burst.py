@@ -1,8 +1,8 @@
-"""How fast the operator is, on a bare apiserver and etcd that share this machine's cores with it and with the client.
+"""Measure the operator's speed on a bare apiserver and etcd, which share this machine's cores with it and with the client.
 
-Burst: so many resources are created as fast as several clients can; the clock runs from the first request until the last
-status is written. Idle: one resource at a time; the clock runs from the request until its Job can be read. Writes: whole
-lives, with a simulated Job controller and kubelet; the apiserver's audit log counts the operator's writes.
+The burst creates many resources as fast as several clients can, and is timed from the first request until the last status
+is written. The idle operator gets one resource at a time, and is timed from the request until its Job can be read. The
+writes are those of whole lives, with a simulated Job controller and kubelet, counted in the apiserver's audit log.
 """
 
 import argparse
@@ -42,7 +42,7 @@ STALL_SECONDS = 60.0
 
 
 def main() -> int:
-    """0 if every promise is kept."""
+    """Run the measurements; return 0 if every promise is kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=5000, help="resources of the burst")
     parser.add_argument("--samples", type=int, default=100, help="resources of the idle part")
@@ -62,7 +62,7 @@ def main() -> int:
 
 @contextmanager
 def pair(audit: bool) -> Iterator[tuple[ControlPlane, Operator]]:
-    """A control plane and an operator that leads, both new."""
+    """Run a new control plane and a new operator that leads."""
     with tempfile.TemporaryDirectory() as folder, control_plane(Path(folder), {ACCOUNT: ACCOUNT}, audit) as plane:
         grant_rights(plane)
         with running_operator(plane, Path(folder) / "operator.log", lease_seconds=15) as operator:
@@ -71,13 +71,13 @@ def pair(audit: bool) -> Iterator[tuple[ControlPlane, Operator]]:
 
 
 def run_lives(plane: ControlPlane, lives: int) -> bool:
-    """Resources from their creation to Complete; the most writes that one of them took."""
+    """Take resources from their creation to Complete, and check the most writes that one of them took."""
     most = max(writes_of_a_life(plane, f"life-{number}") for number in range(lives))
     return check("writes of a job", most, "at most", most <= WRITES_OF_A_JOB, WRITES_OF_A_JOB)
 
 
 def writes_of_a_life(plane: ControlPlane, namespace: str) -> int:
-    """One resource in a namespace of its own."""
+    """Count the operator's writes for one resource in a namespace of its own."""
     area = Namespace(plane.api(), namespace)
     area.create("life")
     area.complete(area.attempt("life", exit_codes.OK, good_report()))
@@ -87,7 +87,7 @@ def writes_of_a_life(plane: ControlPlane, namespace: str) -> int:
 
 
 def run_burst(plane: ControlPlane, operator: Operator, count: int) -> bool:
-    """Resources to Jobs and one status each."""
+    """Time how long a burst of resources takes until each has a Job and a status."""
     area = Namespace(plane.api(), "burst")
     used = cpu_of(plane, operator)
     began = time.monotonic()
@@ -106,7 +106,7 @@ def run_burst(plane: ControlPlane, operator: Operator, count: int) -> bool:
 
 
 def create_share(plane: ControlPlane, area: Namespace, count: int, share: int) -> None:
-    """Every CLIENTS-th resource, over a connection of its own."""
+    """Create every CLIENTS-th resource, over a connection of its own."""
     mine = copy.copy(area)
     mine.api = plane.api()
     for number in range(share, count, CLIENTS):
@@ -115,7 +115,7 @@ def create_share(plane: ControlPlane, area: Namespace, count: int, share: int) -
 
 
 def await_statuses(operator: Operator, count: int, began: float) -> float:
-    """Seconds until all have one, by the operator's own gauge."""
+    """Return the seconds until all resources have a status, by the operator's own gauge."""
     base = told = 0.0
     changed = shown = began
     while told - base < count:
@@ -132,7 +132,7 @@ def await_statuses(operator: Operator, count: int, began: float) -> float:
 
 
 def verify(area: Namespace, count: int) -> None:
-    """What the gauge says is what the apiserver holds."""
+    """Check that the apiserver holds what the gauge says."""
     jobs = area.api.items(area.jobs)
     resources = area.api.items(area.resources)
     owners = {item["metadata"]["ownerReferences"][0]["uid"] for item in jobs}
@@ -142,7 +142,7 @@ def verify(area: Namespace, count: int) -> None:
 
 
 def run_idle(plane: ControlPlane, samples: int) -> bool:
-    """One resource at a time. They are removed again, so that the burst starts from none."""
+    """Time one resource at a time. They are removed again, so that the burst starts with none."""
     area = Namespace(plane.api(), "idle")
     idle_sample(area, samples)  # not counted: an apiserver holds back what is created 2 s after its definition
     waits = [idle_sample(area, number) for number in range(samples)]

@@ -1,1 +1,1 @@
-"""How fast the engines are: each comparison measures all of its engines in one run and prints the ratios."""
+"""Measure the engines' speed: each comparison runs all of its engines in turn and prints the ratios."""

@@ -1,4 +1,4 @@
-"""Another process that competes for the cores."""
+"""Run another process that competes for the cores."""
 
 import contextlib
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Compare engines over the same recordings: rounds in turn, medians, ratios, texts."""
+"""Compare the speed and the texts of engines over the same recordings."""
 
 import statistics
 from collections.abc import Sequence
@@ -12,7 +12,10 @@ from benchmarks.engines.runners import Measurement, Runner
 
 @dataclass(frozen=True)
 class Result:
-    """Medians over the rounds, in seconds. A ratio is the first runner's time over this one's, taken round by round."""
+    """The result of one runner: medians over the rounds, in seconds.
+
+    A ratio is the first runner's time divided by this one's, taken round by round.
+    """
 
     name: str
     wall: float
@@ -23,7 +26,7 @@ class Result:
 
 
 def compare(runners: Sequence[Runner], recordings: Sequence[Recording], rounds: int) -> list[Result]:
-    """A warm-up, then `rounds` of all runners in turn, so that a machine that slows down does so for all of them."""
+    """Run a warm-up, then `rounds` of all runners in turn, so that a machine that slows down does so for all of them."""
     seconds = sum(one.seconds for one in recordings)
     print(
         f"{len(recordings)} files, {seconds / 60:.1f} minutes of audio, {rounds} rounds after one that is not counted"
@@ -66,6 +69,6 @@ def print_table(title: str, results: Sequence[Result], recordings: Sequence[Reco
 
 
 def word_errors(reference: Sequence[str], texts: Sequence[str]) -> float:
-    """Word error rate of one runner's texts against another's."""
+    """Return the word error rate of one runner's texts against another's."""
     pairs = [(a, b) for a, b in zip(reference, texts, strict=True) if a.strip()]
     return float(jiwer.wer([a for a, _ in pairs], [b for _, b in pairs])) if pairs else 0.0

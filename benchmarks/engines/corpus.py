@@ -1,4 +1,4 @@
-"""The files that are transcribed: synthetic speech, or noise for models with random weights."""
+"""Make the files that are transcribed: synthetic speech, or noise for models with random weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ SHORTEST, LONGEST = 30, 60  # seconds
 
 @dataclass(frozen=True)
 class Recording:
-    """A WAV file, 16 kHz mono. `text`: what was spoken; empty for noise."""
+    """A mono WAV file at 16 kHz. `text` is what is spoken in it, and empty for noise."""
 
     path: Path
     seconds: float
@@ -23,7 +23,7 @@ class Recording:
 
 
 def speech_corpus(folder: Path, count: int) -> list[Recording]:
-    """`count` files of 30 to 60 s, English and Portuguese in turn."""
+    """Return `count` files of 30 to 60 s, English and Portuguese in turn."""
     lengths = np.random.default_rng(FIRST_SEED).uniform(SHORTEST, LONGEST, count)
     return [_spoken(folder, number, float(seconds)) for number, seconds in enumerate(lengths)]
 
@@ -36,7 +36,7 @@ def _spoken(folder: Path, number: int, seconds: float) -> Recording:
 
 
 def long_recording(folder: Path, seconds: float) -> Recording:
-    """One long file of synthetic speech."""
+    """Return one long file of synthetic speech."""
     samples, utterances = speak("en", FIRST_SEED + 900, seconds)
     path = folder / "long.wav"
     write_wav(path, samples)
@@ -44,7 +44,7 @@ def long_recording(folder: Path, seconds: float) -> Recording:
 
 
 def noise_corpus(folder: Path, count: int, seconds: float) -> list[Recording]:
-    """Files of noise, all of the same length: a model of random weights says nothing sensible of anything."""
+    """Return files of noise of the same length, since a model with random weights transcribes nothing sensibly."""
     chance = np.random.default_rng(FIRST_SEED)
     found = []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""The engines on a CPU: `make bench`."""
+"""Compare the engines on a CPU: `make bench`."""
 
 import argparse
 import importlib.util
@@ -31,7 +31,7 @@ EOT = 50257
 
 
 def main() -> int:
-    """0 if every promise is kept."""
+    """Run the comparisons; return 0 if every promise is kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
@@ -48,12 +48,12 @@ def main() -> int:
 
 
 def decoding_options(**decoding: Any) -> Options:
-    """The defaults of whisper.transcribe: greedy, with one window for the language."""
+    """Return the defaults of whisper.transcribe: greedy, with one window for the language."""
     return Options(TaskKind.TRANSCRIBE, None, Decoding(**decoding), LanguageDetection(windows=1))
 
 
 def run_greedy(folder: Path, chosen: argparse.Namespace) -> bool:
-    """The test model over speech, greedy, as whisper.transcribe decodes by default."""
+    """Compare the test model over speech, greedy, as whisper.transcribe decodes by default."""
     results = _run_speech("greedy", folder, decoding_options(beam_size=1), chosen)
     ours, others = results[1], results[2:]
     ahead = all(ours.wall < other.wall for other in others)
@@ -61,7 +61,7 @@ def run_greedy(folder: Path, chosen: argparse.Namespace) -> bool:
 
 
 def run_beams(folder: Path, chosen: argparse.Namespace) -> bool:
-    """As the whisper command decodes by default. Nothing is promised: the table is for people."""
+    """Compare the test model with five beams, the whisper command's default. Nothing is promised; the table informs."""
     _run_speech("5 beams", folder, decoding_options(), chosen)
     return True
 
@@ -82,24 +82,24 @@ def _run_speech(how: str, folder: Path, options: Options, chosen: argparse.Names
 
 
 def testmodel_openai_whisper(options: Options) -> Runner:
-    """openai-whisper with the test model."""
+    """Return openai-whisper with the test model."""
     return OpenAIWhisperRunner(whisper.load_model(str(model_path()), device="cpu"), options)
 
 
 def testmodel_batched(options: Options, batch: int) -> Runner:
-    """The batched engine with the test model."""
+    """Return the batched engine with the test model."""
     return BatchedRunner(whisper.load_model(str(model_path()), device="cpu"), options, batch)
 
 
 def testmodel_faster_whisper(options: Options, threads: int) -> Runner:
-    """faster-whisper with the test model's weights, converted."""
+    """Return faster-whisper with the test model's weights, converted."""
     from benchmarks.engines.faster_whisper_runner import FasterWhisperRunner
 
     return FasterWhisperRunner(str(model_path()), options, threads)
 
 
 def run_base(folder: Path, chosen: argparse.Namespace) -> bool:
-    """Random weights with the dimensions of base, and the same number of tokens for every window."""
+    """Compare random weights with the dimensions of base, with the same number of tokens for every window."""
     recordings = noise_corpus(folder, max(1, chosen.files // 2), 30.0)
     options = decoding_options(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
     runners: list[Runner] = [
@@ -112,17 +112,17 @@ def run_base(folder: Path, chosen: argparse.Namespace) -> bool:
 
 
 def base_openai_whisper(options: Options) -> Runner:
-    """openai-whisper with random weights."""
+    """Return openai-whisper with random weights."""
     return OpenAIWhisperRunner(random_model("base", TOKENS), options)
 
 
 def base_batched(options: Options, batch: int) -> Runner:
-    """The batched engine with random weights."""
+    """Return the batched engine with random weights."""
     return BatchedRunner(random_model("base", TOKENS), options, batch)
 
 
 def run_long(folder: Path, chosen: argparse.Namespace) -> bool:
-    """One long file: window after window, or cut at silences into pieces that are decoded side by side."""
+    """Compare one long file window after window, and cut at silences into chunks that are decoded side by side."""
     recordings = [long_recording(folder, LONG_SECONDS)]
     runners: list[Runner] = [
         SubprocessRunner(
@@ -138,7 +138,7 @@ def run_long(folder: Path, chosen: argparse.Namespace) -> bool:
 
 
 def run_shared(folder: Path, chosen: argparse.Namespace) -> bool:
-    """One file on cores of which another process wants one, and on cores that nobody else wants."""
+    """Compare one file while another process uses one of the cores, and while none does."""
     recordings = [long_recording(folder, SHARED_SECONDS)]
     options = decoding_options(beam_size=1)
     briefly = {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
@@ -155,7 +155,7 @@ def run_shared(folder: Path, chosen: argparse.Namespace) -> bool:
 
 
 def renamed(name: str, options: Options, batch: int) -> Runner:
-    """The batched engine with the test model, under a name that says what is special about it."""
+    """Return the batched engine with the test model, under a name that says what is special about it."""
     runner = testmodel_batched(options, batch)
     runner.name = name
     return runner

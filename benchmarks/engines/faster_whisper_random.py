@@ -1,4 +1,4 @@
-"""faster-whisper with a model of random weights and a fixed number of tokens for each window, beside the batched engine."""
+"""Run faster-whisper with random weights and a fixed number of tokens for each window, beside the batched engine."""
 
 import dataclasses
 import tempfile
@@ -23,9 +23,10 @@ TIMESTAMPS = N_FRAMES // 2 + 1
 
 
 def faster_seconds(model: Any, windows: Sequence[Samples], tokens: int, eot: int) -> tuple[float, int]:
-    """For one window of 30 s, and the batch size that was quickest, by its own pipeline over all windows as one recording.
+    """Return faster-whisper's seconds per window of 30 s, and the batch size that was quickest.
 
-    Precision is its usual one: float16 on a GPU, float32 on a CPU. Every batch size is run twice; the second time counts.
+    Its own pipeline transcribes all windows as one recording, in float16 on a GPU and float32 on a CPU. Every batch size
+    is run twice, and the second time counts.
     """
     device = torch.device(model.device).type
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +42,7 @@ def faster_seconds(model: Any, windows: Sequence[Samples], tokens: int, eot: int
 
 
 def _checkpoint(model: Any) -> Checkpoint:
-    """Positions of a context as long as CTranslate2's; those past the model's own are never reached."""
+    """Return the model with as many positions as CTranslate2's context; those past the model's own are never used."""
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     positions = tensors["decoder.positional_embedding"]
     more = positions.new_zeros(MAX_LENGTH - positions.shape[0], positions.shape[1])

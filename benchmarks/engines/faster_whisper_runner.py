@@ -1,4 +1,4 @@
-"""faster-whisper in a comparison: the same weights, converted, in the configuration that is fastest on this machine.
+"""Run faster-whisper in a comparison: the same weights, converted, in the fastest configuration on this machine.
 
 Its pipeline batches the pieces of one file, and files run in parallel in as many threads as it has workers. The first run
 tries every configuration on its files and keeps the fastest.
@@ -30,7 +30,7 @@ BATCHES = (0, 4, 8, 16)  # pieces of a file; 0: WhisperModel without batches, on
 
 @dataclass(frozen=True)
 class Configuration:
-    """`workers`: how many files run in parallel; they share the threads."""
+    """A configuration of faster-whisper. `workers` is the number of files in parallel, which share the threads."""
 
     workers: int
     batch: int
@@ -42,7 +42,7 @@ class Configuration:
 
 
 class FasterWhisperRunner:
-    """`path` is a checkpoint of openai-whisper. CTranslate2 computes in float32, as the other engines do on a CPU."""
+    """Runs faster-whisper with a checkpoint of openai-whisper at `path`, in float32 as the other engines on a CPU."""
 
     name = "faster-whisper"
 

@@ -1,6 +1,6 @@
-"""The engines on a GPU, with random weights and a fixed number of tokens for each window: `make bench-gpu`.
+"""Compare the engines on a GPU, with random weights and a fixed number of tokens for each window: `make bench-gpu`.
 
-With --device cpu and a small size it runs anywhere; of a GPU its numbers say nothing then.
+With --device cpu and a small size it runs anywhere, but its numbers then say nothing about a GPU.
 """
 
 import argparse
@@ -35,7 +35,7 @@ GOALS = {"large-v3": 0.6, "turbo": 0.5}
 
 
 def main() -> int:
-    """0 if every goal for the sizes that ran is reached."""
+    """Run the comparisons; return 0 if every goal for the sizes that ran is reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--size", nargs="+", choices=list(SIZES), default=["large-v3", "turbo"])
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def run_size(size: str, device: torch.device, measured: Device, chosen: argparse.Namespace) -> bool:
-    """One size with every batch; the best of them is held against the goal."""
+    """Measure one size with every batch size, and compare the best of them with the goal."""
     audio = noise(chosen.windows)
     model = random_model(size, chosen.tokens, str(device))
     reference = reference_seconds(model, audio[: chosen.reference_windows])
@@ -88,7 +88,7 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
 
 
 def print_faster(model: Any, audio: Sequence[Samples], tokens: int, ours: float) -> None:
-    """How much quicker than faster-whisper our best batch was, where that is installed."""
+    """Print how much quicker than faster-whisper our best batch was, if that is installed."""
     if importlib.util.find_spec("faster_whisper") is None:
         print("faster-whisper is not installed")
         return
@@ -104,7 +104,7 @@ def noise(windows: int) -> list[Samples]:
 
 
 def greedy_options() -> Options:
-    """Greedy; no token ends the text, none is a timestamp."""
+    """Return greedy options with which no token ends the text and none is a timestamp."""
     decoding = Decoding(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
     return Options(TaskKind.TRANSCRIBE, "en", decoding, LanguageDetection(windows=1))
 
@@ -112,9 +112,9 @@ def greedy_options() -> Options:
 def engine_seconds(
     engine: BatchedEngine, audio: Sequence[Samples], device: torch.device, chosen: argparse.Namespace
 ) -> tuple[float, int]:
-    """For one window, the median of the rounds after one that is not counted; and the peak of memory, bytes.
+    """Return the seconds per window, as the median of the rounds after a warm-up, and the peak memory in bytes.
 
-    Steps are recorded anew in each round, as in each pod.
+    CUDA graphs are captured anew in each round, as in each pod.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -134,7 +134,7 @@ def _inputs(audio: Sequence[Samples]) -> list[Input]:
 
 
 def reference_seconds(model: Any, audio: Sequence[Samples]) -> float:
-    """For one window, of openai-whisper's transcribe; the first file is the warm-up."""
+    """Return the seconds per window of openai-whisper's transcribe; the first file is the warm-up."""
     device = torch.device(model.device)
     arguments = transcribe_arguments(greedy_options(), half=device.type == "cuda")
     took = []

@@ -1,4 +1,4 @@
-"""How much the text changes in half precision: printed for the test model, not asserted."""
+"""Print how much the test model's text changes in half precision. Nothing is asserted."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ FILES = 32
 
 
 def print_text_agreement(device: torch.device) -> None:
-    """The batched engine's texts beside openai-whisper's, in the precision that each takes on this device by itself."""
+    """Compare the batched engine's texts with openai-whisper's, each in its default precision on this device."""
     options = Options(TaskKind.TRANSCRIBE, None, Decoding(beam_size=1), LanguageDetection(windows=1))
     with tempfile.TemporaryDirectory() as folder:
         recordings = speech_corpus(Path(folder), FILES)

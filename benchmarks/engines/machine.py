@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on."""
+"""Describe the machine that a benchmark runs on."""
 
 import importlib.metadata
 import os

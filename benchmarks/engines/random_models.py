@@ -1,4 +1,4 @@
-"""Models with random weights and the dimensions of the official models."""
+"""Make models with random weights and the dimensions of the official models."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ SEED = 11
 
 
 def dimensions(size: str, text_context: int) -> Any:
-    """ModelDimensions of a size, with as long a text as asked for: the official ones have 448."""
+    """Return the ModelDimensions of a size, with a text context of the given length; the official one is 448."""
     mels, width, heads, audio_layers, text_layers, vocabulary = SIZES[size]
     return ModelDimensions(
         mels, AUDIO_CONTEXT, width, heads, audio_layers, vocabulary, text_context, width, heads, text_layers
@@ -26,7 +26,7 @@ def dimensions(size: str, text_context: int) -> Any:
 
 
 def random_model(size: str, tokens: int, device: str = "cpu") -> Any:
-    """A Whisper that never ends by itself where `eot` is suppressed: it gives `tokens` tokens for every window.
+    """Return a Whisper that gives `tokens` tokens for every window, if `eot` is suppressed.
 
     whisper.decoding stops after half of n_text_ctx, for every engine of a comparison alike.
     """

@@ -1,4 +1,4 @@
-"""The least time that a window can take on a device, from what the device was measured to do in the same run."""
+"""Compute the least time that a window can take on a device, from the device's speed measured in the same run."""
 
 import time
 from collections.abc import Callable
@@ -15,14 +15,18 @@ REPEATS = 20
 
 @dataclass(frozen=True)
 class Device:
-    """`flops`: per second, of products in the model's type; `bandwidth`: bytes per second, read and written."""
+    """The speed of a device.
+
+    `flops` is floating-point operations per second in matrix products of the model's type; `bandwidth` is bytes per
+    second, read and written.
+    """
 
     flops: float
     bandwidth: float
 
 
 def measure_device(device: torch.device, dtype: torch.dtype) -> Device:
-    """Best of REPEATS: what the device can do at all."""
+    """Measure the device's speed as the best of REPEATS runs."""
     on_gpu = device.type == "cuda"
     side = SIDE_ON_GPU if on_gpu else SIDE_ON_CPU
     left = torch.randn(side, side, device=device, dtype=dtype)
@@ -49,20 +53,27 @@ def _best(action: Callable[[], Any], device: torch.device) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one window of 30 s: `encoder`, floating point operations of the encoder and the audio's keys and values; of the decoder's
-    operations, and of the bytes that it reads, keys and values of the audio and its share of the weights."""
+    """The cost of one window of 30 s.
+
+    `encoder` counts the floating-point operations of the encoder and of the audio's keys and values, `decoder` those of
+    the decoder, and `read` the bytes that the decoder reads: the audio's keys and values and its share of the weights.
+    """
 
     encoder: float
     decoder: float
     read: float
 
     def seconds(self, device: Device) -> float:
-        """The encoder is bound by arithmetic, the decoder by whichever of the two takes longer; one after the other."""
+        """Return the least seconds: the encoder is bound by arithmetic, the decoder by arithmetic or reads."""
         return self.encoder / device.flops + max(self.decoder / device.flops, self.read / device.bandwidth)
 
 
 def window_cost(dims: Any, tokens: int, batch: int, itemsize: int) -> Cost:
-    """dims: whisper's ModelDimensions; `batch` windows share each read of the decoder's weights."""
+    """Return the cost of a window.
+
+    `dims` is whisper's ModelDimensions, `itemsize` the bytes of a number; `batch` windows share each read of the
+    decoder's weights.
+    """
     frames, width = dims.n_audio_ctx, dims.n_audio_state
     convolutions = 2 * 3 * (dims.n_mels * width * 2 * frames + width * width * frames)
     layer = 24 * width * width * frames + 4 * frames * frames * width  # projections and feed-forward, attention

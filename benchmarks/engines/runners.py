@@ -1,4 +1,4 @@
-"""Engines of a comparison: each transcribes the same files with the same options, and says where its time went."""
+"""Run the engines of a comparison: each transcribes the same files with the same options and times its parts."""
 
 import contextlib
 import importlib
@@ -27,14 +27,14 @@ from benchmarks.engines.corpus import Recording
 
 @dataclass
 class PartTimes:
-    """Seconds that all threads spent in named parts. With the clock time.thread_time, waiting does not count."""
+    """Adds up the seconds that all threads spent in named parts. With the clock time.thread_time, waiting does not count."""
 
     clock: Callable[[], float]
     parts: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with the time of each call added to the part."""
+        """Return the function, with the time of each call added to the part."""
 
         def measured(*args: Any, **kwargs: Any) -> Any:
             began = self.clock()
@@ -50,7 +50,11 @@ class PartTimes:
 
 @dataclass(frozen=True)
 class Measurement:
-    """`wall`: seconds from the files to the texts; `decoding`: the part that is neither audio nor encoder; `texts`: one per file."""
+    """The measurement of a run.
+
+    `wall` is the seconds from the files to the texts, `decoding` the part of them that is neither audio nor encoder;
+    `texts` has one text per file.
+    """
 
     wall: float
     decoding: float
@@ -68,20 +72,20 @@ class Runner(Protocol):
 
 
 def now(device: torch.device) -> float:
-    """The clock in seconds, read after everything that was launched on the device is done."""
+    """Return the clock in seconds, after everything that was launched on the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def _programs() -> float:
-    """CPU seconds of the programs that this process started and that have ended."""
+    """Return the CPU seconds of the programs that this process started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 class OpenAIWhisperRunner:
-    """whisper.transcribe, one file after the other."""
+    """Runs whisper.transcribe, one file after the other."""
 
     name = "openai-whisper"
 
@@ -114,7 +118,7 @@ def _watched(model: Any, times: PartTimes) -> Iterator[None]:
 
 
 class BatchedRunner:
-    """The batched engine."""
+    """Runs the batched engine."""
 
     def __init__(self, model: Any, options: Options, batch: int | None = None) -> None:
         self._engine, self._options = BatchedEngine(model, batch=batch), options
@@ -125,7 +129,7 @@ class BatchedRunner:
         """See `Runner.run`.
 
         Schedulers run in parallel, so the encoder's share of the wall time is the mean of theirs. Files are opened in
-        threads and programs on the same cores as the model: their share is their CPU time divided by the number of cores.
+        threads and programs on the same cores as the model, so their share is their CPU time divided by the number of cores.
         Whatever a scheduler waits for counts as decoding.
         """
         on_gpu = self._device.type == "cuda"

@@ -1,4 +1,4 @@
-"""A runner in a process of its own, since libraries set numbers of threads for their whole process.
+"""Run a runner in a process of its own, since libraries set numbers of threads for their whole process.
 
 CTranslate2, opened with one thread a worker, leaves torch with one thread too.
 """
@@ -48,7 +48,7 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _nothing() -> None:
-    """The process is there once this is done."""
+    """Do nothing; the process has started once this returns."""
 
 
 def _begin(make: Callable[[], Runner], threads: int) -> None:

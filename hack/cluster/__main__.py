@@ -1,4 +1,4 @@
-"""Commands of the test bed; the scripts beside this file call it, one each."""
+"""Run the commands of the test bed; each script beside this file calls one of them."""
 
 import math
 import os
@@ -26,7 +26,11 @@ CLIENTS = ("kubectl", "helm")  # what demo and tests call
 
 
 def uses_existing() -> bool:
-    """CLUSTER=existing: the current kubectl context instead of kind. Raises StageError for another value."""
+    """Return whether CLUSTER=existing selects the current kubectl context instead of kind.
+
+    Raises:
+        StageError: CLUSTER has another value than kind or existing.
+    """
     value = os.environ.get("CLUSTER", "kind")
     if value not in ("kind", "existing"):
         raise StageError(f"CLUSTER={value}: expected kind or existing")
@@ -51,7 +55,11 @@ def up(_: list[str]) -> None:
 
 
 def check_existing() -> None:
-    """The current context answers; which it is. Clients that PATH lacks are built. Raises StageError otherwise."""
+    """Check that the current context answers, and say which it is; build the clients that PATH lacks.
+
+    Raises:
+        StageError: the cluster does not answer.
+    """
     absent = [name for name in CLIENTS if shutil.which(name) is None]
     if absent:
         ensure_binaries(absent)
@@ -82,14 +90,14 @@ def binaries(names: list[str]) -> None:
 
 
 def ensure_binaries(names: list[str]) -> None:
-    """No lock where nothing is to be done."""
+    """Build the binaries that are missing. The lock is taken only if there is something to do."""
     if gobuild.missing(names, store.versions()):
         with store.lock():
             gobuild.ensure(names)
 
 
 def env(_: list[str]) -> None:
-    """Shell text for `eval`: the binaries on PATH and kind's kubeconfig. With CLUSTER=existing the user's own go first."""
+    """Print shell text for `eval` that sets PATH and kind's kubeconfig. With CLUSTER=existing the user's own go first."""
     folder = shlex.quote(str(gobuild.folder()))
     if uses_existing():
         print(f"export PATH=$PATH:{folder}")

@@ -1,11 +1,11 @@
-"""Builds of the project's own images, which reach the package registries as this machine does.
+"""Build the project's own images, reaching the package registries as this machine does.
 
-What the machine is set up with goes in as build secrets, proxies as BuildKit's predefined arguments: neither is kept
-in an image. A Dockerfile that installs Python packages mounts the secrets where its client looks for them:
+The machine's settings go in as build secrets, and its proxies as BuildKit's predefined arguments. Neither is kept in
+an image. A Dockerfile that installs Python packages mounts the secrets where its client looks for them:
 
     RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml ...
 
-On a machine that needs none, none is given, and the mounts are empty.
+On a machine that needs no settings the mounts are empty.
 """
 
 import configparser
@@ -28,7 +28,7 @@ BUILD_CACHE = "10GB"  # one build of the worker's layers takes 6
 
 
 def pip_settings(environ: Mapping[str, str], files: tuple[Path, ...] = PIP_FILES) -> dict[str, str]:
-    """Which indexes this machine's pip asks: its files, then its environment."""
+    """Return the package indexes that this machine's pip uses, from its files and then its environment."""
     parser = configparser.RawConfigParser()
     parser.read([path.expanduser() for path in files])
     found = dict(parser["global"]) if parser.has_section("global") else {}
@@ -45,9 +45,9 @@ def secrets_of(
     pip_files: tuple[Path, ...] = PIP_FILES,
     uv_files: tuple[Path, ...] = UV_FILES,
 ) -> dict[str, str]:
-    """Build secrets by id: pip.conf and uv.toml as a build needs them on this machine; none where it needs none.
+    """Return the build secrets by id: pip.conf and uv.toml, if a build on this machine needs them.
 
-    `own_cas`: the base image carries CAs of the machine; uv, unlike pip, looks at the system's only when told to.
+    With `own_cas` the base image carries CAs of the machine; uv, unlike pip, uses the system's only when told to.
     """
     pip = pip_settings(environ, pip_files)
     found = {}
@@ -66,7 +66,7 @@ def secrets_of(
 
 
 def proxy_arguments(environ: Mapping[str, str]) -> list[str]:
-    """--build-arg options for the proxies that are set; BuildKit keeps these out of the image."""
+    """Return --build-arg options for the proxies that are set; BuildKit keeps these out of the image."""
     names = [name for proxy in PROXIES for name in (proxy, proxy.upper()) if environ.get(name)]
     return [word for name in names for word in ("--build-arg", name)]
 
@@ -102,7 +102,7 @@ def _trim_build_cache() -> None:
 
 
 def _with_machine_cas(dockerfile: Path, folder: Path) -> Path:
-    """The Dockerfile to use: where the base image is pulled and the machine has its own CAs, one based on both."""
+    """Return the Dockerfile to use. If the base image is pulled and the machine has its own CAs, it is based on both."""
     if not (images.can_pull() and images.machine_cas()):
         return dockerfile
     base = images.base_name()
@@ -121,7 +121,7 @@ def _with_machine_cas(dockerfile: Path, folder: Path) -> Path:
 
 
 def rebased(dockerfile: str, base: str, other: str) -> str:
-    """The Dockerfile's text with each stage FROM `base` made FROM `other`."""
+    """Return the Dockerfile's text with each stage FROM `base` made FROM `other`."""
     return re.sub(
         rf"^(FROM\s+(?:--\S+\s+)*){re.escape(base)}(?=\s|$)",
         rf"\g<1>{other}",
@@ -131,7 +131,7 @@ def rebased(dockerfile: str, base: str, other: str) -> str:
 
 
 def binary_image(name: str) -> str:
-    """An image of one cached static binary, made where it is missing; its tag."""
+    """Return the tag of an image of one cached static binary, which is built if it is missing."""
     with store.lock():
         engine.ensure()
         folder, versions = gobuild.ensure([name]), store.versions()

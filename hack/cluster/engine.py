@@ -1,4 +1,4 @@
-"""The Docker engine: the one that answers, or on a bare Debian machine as root one that is installed and started."""
+"""Find the Docker engine, or install and start one on a bare Debian machine as root."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ FOREIGN_PID_FILES = (
 
 
 def answers() -> bool:
-    """Whether an engine can be reached. A missing client is no engine."""
+    """Return whether an engine can be reached. Without a client there is none."""
     try:
         output(["docker", "info", "--format", "{{.ServerVersion}}"], timeout=20)
     except StageError:
@@ -37,7 +37,7 @@ def answers() -> bool:
 
 
 def builder() -> str:
-    """The docker client that can build with BuildKit.
+    """Return the docker client that can build with BuildKit.
 
     Docker's newer clients need the buildx plugin for it; Debian's own client beside them does not.
     Raises StageError when no client on PATH can.
@@ -57,7 +57,11 @@ def builder() -> str:
 
 
 def ensure() -> str:
-    """An engine that answers, started if need be; says in words which. Raises StageError with what to start."""
+    """Ensure that an engine answers, starting one if need be, and return a description of it.
+
+    Raises:
+        StageError: there is no engine; the message says what to start.
+    """
     if answers():
         return "running"
     hint = "start the Docker engine (for instance: sudo systemctl start docker), or set DOCKER_HOST to one that runs"
@@ -76,7 +80,7 @@ def ensure() -> str:
 
 
 def install(packages: tuple[str, ...]) -> None:
-    """Debian packages. Raises StageError with the end of apt's log."""
+    """Install Debian packages. Raises StageError with the end of apt's log."""
     say(f"   installing {' '.join(packages)}")
     log, env = store.log("apt"), {"DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-q"], log, env=env)
@@ -117,14 +121,14 @@ def start() -> None:
 
 
 def wait_for_half_started() -> None:
-    """A dockerd that runs but does not answer yet gets its time; one that never will is named."""
+    """Wait for a dockerd that runs but does not answer yet. Raises StageError with its process if it never does."""
     running = next((pid for path, name in FOREIGN_PID_FILES if name == "dockerd" and (pid := alive(path, name))), None)
     if running or (running := alive(_pid_file(), "dockerd")):
         wait_for(f"dockerd (process {running}) answers; stop it if it hangs", answers, START_SECONDS)
 
 
 def alive(pid_file: Path, program: str, proc: Path = Path("/proc")) -> int | None:
-    """The process that the file names, if it runs and is that program."""
+    """Return the process that the file names, if it runs and is that program."""
     try:
         pid = int(pid_file.read_text())
         head, _, rest = (proc / str(pid) / "stat").read_text().rpartition(")")
@@ -135,7 +139,7 @@ def alive(pid_file: Path, program: str, proc: Path = Path("/proc")) -> int | Non
 
 
 def remove_stale(pid_files: tuple[tuple[Path, str], ...], sock: Path, proc: Path = Path("/proc")) -> list[Path]:
-    """Remove pid files whose program does not run, and a socket that nobody listens on; those removed.
+    """Remove pid files whose program does not run, and a socket that nobody listens on; return what was removed.
 
     With any of them in place dockerd refuses to start, or waits for a containerd that is gone.
     """
@@ -157,7 +161,7 @@ def _listens(path: Path) -> bool:
 
 
 def missing_capabilities(proc: Path) -> bool:
-    """Whether this process may not hold some of the kernel's capabilities, so that no container may either."""
+    """Return whether this process may not hold some of the kernel's capabilities, so that no container may either."""
     status = (proc / "self" / "status").read_text()
     held = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd"))
     last = int((proc / "sys" / "kernel" / "cap_last_cap").read_text())
@@ -165,7 +169,7 @@ def missing_capabilities(proc: Path) -> bool:
 
 
 def runtime_flags(limited: bool) -> list[str]:
-    """dockerd's flags: where capabilities are missing, a runc that is asked only for those there are."""
+    """Return dockerd's flags. If capabilities are missing, its runc is asked only for those that there are."""
     if not limited:
         return []
     # a copy: the engine outlives this checkout
@@ -177,12 +181,12 @@ def runtime_flags(limited: bool) -> list[str]:
 
 
 def is_ours() -> bool:
-    """Whether the engine that runs was started by these scripts, so that its build cache is theirs to trim."""
+    """Return whether these scripts started the engine, so that they may trim its build cache."""
     return _unit_marker().exists() or alive(_pid_file(), "dockerd") is not None
 
 
 def stop() -> str:
-    """Stop the engine if these scripts started it; says in words what was done."""
+    """Stop the engine if these scripts started it; return a description of what was done."""
     if _unit_marker().exists():
         run(["systemctl", "stop", "docker.service", "docker.socket"], store.log("dockerd"), timeout=STOP_SECONDS)
         _unit_marker().unlink()

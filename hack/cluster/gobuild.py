@@ -1,4 +1,4 @@
-"""Binaries built from Go modules, each kept in the cache until its version or recipe changes."""
+"""Build binaries from Go modules, and keep each in the cache until its version or recipe changes."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def folder() -> Path:
 
 
 def wanted_key(name: str, versions: dict[str, str]) -> str:
-    """What the cached binary `name` must have been built from."""
+    """Return the key of the inputs that the cached binary `name` must have been built from."""
     if name == "pause":
         return store.key(RECIPE, PAUSE_SOURCE)
     if name in KUBERNETES:
@@ -55,7 +55,7 @@ def wanted_key(name: str, versions: dict[str, str]) -> str:
 
 
 def missing(names: Sequence[str], versions: dict[str, str]) -> list[str]:
-    """Those of `names` that the cache lacks or holds from other inputs. Raises StageError for a name unknown here."""
+    """Return those of `names` that the cache lacks or holds from other inputs. Raises StageError for an unknown name."""
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise StageError(f"no such binary: {' '.join(unknown)}; expected one of {' '.join(NAMES)}")
@@ -72,7 +72,7 @@ def _is_current(name: str, versions: dict[str, str]) -> bool:
 
 
 def ensure(names: Sequence[str]) -> Path:
-    """Build what is missing of `names`; the folder that holds them."""
+    """Build what is missing of `names`; return the folder that holds them."""
     versions = store.versions()
     absent = missing(names, versions)
     if not absent:
@@ -92,7 +92,7 @@ def ensure(names: Sequence[str]) -> Path:
 
 
 def _require_go(minimum: str) -> None:
-    """Go of 1.21 or newer fetches the one that a module asks for, unless GOTOOLCHAIN=local: asked in such a module."""
+    """Require Go 1.21 or newer, which fetches the version that a module asks for unless GOTOOLCHAIN=local."""
     hint = f"expected Go {minimum} or newer: run hack/install, or see https://go.dev/doc/install"
     if shutil.which("go") is None:
         raise StageError(f"go is not installed; {hint}")
@@ -111,7 +111,7 @@ def version_tuple(text: str) -> tuple[int, ...]:
 
 
 def kubernetes_go_mod(version: str, released_go_mod: str) -> str:
-    """A module that can build k8s.io/kubernetes.
+    """Return the go.mod of a module that can build k8s.io/kubernetes.
 
     Its own go.mod replaces the staging modules by folders that are not in the release; here they are replaced by
     the same modules as released, v0.X.Y for Kubernetes v1.X.Y.
@@ -127,7 +127,7 @@ def kubernetes_go_mod(version: str, released_go_mod: str) -> str:
 
 
 def _imports(packages: Sequence[str]) -> str:
-    """A file that makes `go mod tidy` keep what the packages need."""
+    """Return a Go file that makes `go mod tidy` keep what the packages need."""
     return "//go:build tools\n\npackage tools\n\nimport (\n" + "".join(f'\t_ "{p}"\n' for p in packages) + ")\n"
 
 
@@ -165,7 +165,7 @@ def _build_one(name: str, versions: dict[str, str]) -> None:
 
 
 def _work_folder(name: str) -> Path:
-    """An empty folder for a throwaway module."""
+    """Return an empty folder for a throwaway module."""
     work = store.cache() / "build" / name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -173,7 +173,7 @@ def _work_folder(name: str) -> Path:
 
 
 def _go_build(work: Path, name: str, package: str, flags: str, log: Path) -> None:
-    """Build beside the old binary and put it in its place whole: another run may be using that."""
+    """Build beside the old binary, which another run may be using, and replace it in one step."""
     fresh = folder() / f".{name}.{os.getpid()}"
     run(["go", "build", *FLAGS, "-ldflags", flags, "-o", fresh, package], log, cwd=work, env=STATIC)
     fresh.rename(folder() / name)

@@ -1,4 +1,4 @@
-"""Images that can be pulled are pulled; where none can be, they are made from package registries alone."""
+"""Pull images, or build them from package registries if they can't be pulled."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def base_name() -> str:
 
 
 def label_of(image: str) -> str | None:
-    """The key that an image made here carries; "" for an image from elsewhere, None for no such image."""
+    """Return the key of an image made here, "" for an image from elsewhere, or None if there is no such image."""
     template = '{{with .Config.Labels}}{{index . "' + LABEL + '"}}{{end}}'
     done = subprocess.run(
         ["docker", "image", "inspect", "-f", template, image], capture_output=True, text=True, check=False
@@ -41,9 +41,9 @@ def label_of(image: str) -> str | None:
 
 @cache
 def can_pull() -> bool:
-    """Whether this machine reaches an image registry: asked once a run, by pulling the base image.
+    """Return whether this machine reaches an image registry, tried once per run by pulling the base image.
 
-    A base image that was made here says no: it is made only where a pull failed.
+    It does not if the base image was made here, since that is done only if a pull failed.
     """
     made = label_of(base_name())
     if made is not None:
@@ -56,7 +56,7 @@ def can_pull() -> bool:
 
 
 def ensure_base() -> str:
-    """debian:SUITE-slim, pulled or bootstrapped; says in words which."""
+    """Ensure debian:SUITE-slim, pulled or bootstrapped; return a description of which."""
     if can_pull():
         return "pulled"
     key = store.key("base-1", store.versions()["DEBIAN_SUITE"], machine_apt_proxy(), *machine_cas())
@@ -68,12 +68,12 @@ def ensure_base() -> str:
 
 
 def machine_cas() -> list[Path]:
-    """Certificates that the machine's administrator added; a build behind them needs them to reach a registry."""
+    """Return the certificates that the machine's administrator added, which a build may need to reach a registry."""
     return sorted(MACHINE_CAS.rglob("*.crt")) if MACHINE_CAS.is_dir() else []
 
 
 def machine_apt_proxy() -> str:
-    """The machine's own proxies for apt, as apt.conf lines."""
+    """Return the machine's own proxies for apt, as apt.conf lines."""
     if shutil.which("apt-config") is None:
         return ""
     lines = output(["apt-config", "dump"]).splitlines()
@@ -123,14 +123,14 @@ def _debootstrap(suite: str, tar: Path) -> None:
 
 
 def build(tag: str, context: Path, log: Path, *options: str, dockerfile: Path | None = None) -> None:
-    """`docker build` with BuildKit on the host's network; the output goes to `log`."""
+    """Run `docker build` with BuildKit on the host's network; the output goes to `log`."""
     file = ["--file", str(dockerfile)] if dockerfile else []
     env = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
     run([engine.builder(), "build", "--network=host", "--tag", tag, *file, *options, context], log, env=env)
 
 
 def ensure_node() -> str:
-    """The nodes' image: kind's own where it can be pulled, else built; its name."""
+    """Ensure the nodes' image, which is kind's own if it can be pulled and else built; return its name."""
     if can_pull():
         return _pulled_node(store.versions()["KIND_NODE_IMAGE"])
     names = (*gobuild.KUBERNETES, "etcd", "coredns", "pause")
@@ -152,7 +152,7 @@ def _pulled_node(image: str) -> str:
 
 
 def bundled(versions: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Images of one static file that kubeadm expects on a node: name to binary and its path in the image."""
+    """Return the images of one static file that kubeadm expects on a node, by name, with the binary and its path."""
     core = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     return {
         **{f"{REGISTRY}/{name}:{versions['KUBERNETES']}": (name, f"/usr/local/bin/{name}") for name in core},
@@ -185,7 +185,7 @@ def _build_node(image: str, key: str, binaries: Path, versions: Mapping[str, str
 
 
 def single_file(tag: str, binary: Path, path: str, log: Path) -> str:
-    """An image FROM scratch of one static binary, which is its entrypoint; its tag."""
+    """Build an image FROM scratch of one static binary, which is its entrypoint; return its tag."""
     context = store.cache() / "build" / "single-file"
     shutil.rmtree(context, ignore_errors=True)
     context.mkdir(parents=True)
@@ -202,7 +202,7 @@ def _save(image: str, tar: Path, log: Path) -> None:
 
 
 def remove_superseded(repository: str, current: str) -> None:
-    """Images made here that bear the repository's name and are not `current`, and those that nothing names any more."""
+    """Remove images made here that have the repository's name and are not `current`, and those without a name."""
     kept = output(["docker", "image", "inspect", "--format", "{{.Id}}", current]).strip()
     made_here = ["--filter", f"label={LABEL}"]
     line = "{{.Repository}}:{{.Tag}} {{.ID}}"

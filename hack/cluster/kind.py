@@ -1,4 +1,4 @@
-"""The kind cluster: its configuration, whether what is there can be used, and what must hold on it each time."""
+"""Configure and create the kind cluster, check an existing one, and set up its nodes."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ def _flags(values: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def config(built: bool, cgroup_v1: bool) -> dict[str, Any]:
-    """kind's configuration. `built`: the node image was made here, without systemd and kind's own network."""
+    """Return kind's configuration. `built` means that the node image was made here, without systemd and kind's network."""
     kubelet: dict[str, Any] = {"kind": "KubeletConfiguration"}
     if built:
         kubelet["cgroupDriver"] = "cgroupfs"
@@ -75,7 +75,7 @@ def kubectl(*words: str | Path, stdin: str | None = None, timeout: float = 60) -
 
 
 def _containers() -> list[dict[str, Any]]:
-    """The node containers, running or not, as `docker inspect` shows them."""
+    """Return the node containers, running or not, as `docker inspect` shows them."""
     names = output(["docker", "ps", "-aq", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"]).split()
     found: list[dict[str, Any]] = json.loads(output(["docker", "inspect", *names])) if names else []
     return found
@@ -86,7 +86,7 @@ def _state_file() -> Path:
 
 
 def ensure(image: str) -> str:
-    """A cluster of `image` that works; says in words how it was come by."""
+    """Ensure a cluster of `image` that works; return a description of whether it was created or kept."""
     built = bool(images.label_of(image))
     wanted = config(built, not Path("/sys/fs/cgroup/cgroup.controllers").exists())
     key = store.key(json.dumps(wanted), image)
@@ -110,7 +110,7 @@ def ensure(image: str) -> str:
 
 
 def _problem(containers: list[dict[str, Any]], key: str) -> str | None:
-    """Why the cluster that is there must go, if it must."""
+    """Return why the existing cluster must be deleted, None if it can be used."""
     stopped = sorted(c["Name"].lstrip("/") for c in containers if not c["State"]["Running"])
     if stopped or len(containers) != len(NODES):
         return f"nodes that do not run: {' '.join(stopped)}" if stopped else f"{len(containers)} nodes of {len(NODES)}"
@@ -134,7 +134,7 @@ def node_address(node: Mapping[str, Any]) -> str:
 
 
 def node_problem(nodes: list[dict[str, Any]], addresses: Mapping[str, str]) -> str | None:
-    """A node that is missing, not Ready, or known to Kubernetes by an address that its container no longer has."""
+    """Describe a node that is missing, not Ready, or known to Kubernetes by an address that its container no longer has."""
     known = {node["metadata"]["name"]: node for node in nodes}
     for name, address in sorted(addresses.items()):
         if name not in known:
@@ -194,12 +194,12 @@ def delete() -> None:
 
 
 def delete_network() -> None:
-    """The bridge that kind made. Only where the engine is ours: elsewhere other clusters may use it."""
+    """Delete the bridge that kind made, if the engine is ours; elsewhere other clusters may use it."""
     subprocess.run(["docker", "network", "rm", "kind"], capture_output=True, check=False)
 
 
 def _ensure_names() -> None:
-    """CoreDNS for cluster names alone; before its pods first start where the cluster is new."""
+    """Let CoreDNS serve cluster names only. In a new cluster this comes before its pods first start."""
     text = (store.HERE / "node" / "Corefile").read_text()
     kubectl(
         "-n",
@@ -214,10 +214,10 @@ def _ensure_names() -> None:
 
 
 def ensure_network() -> None:
-    """Pods: a bridge on each node, and routes between the nodes.
+    """Set up the pods' network: a bridge on each node, and routes between the nodes.
 
-    From outside, since kubelet's credentials may not list other nodes; and each time, since routes do not outlive
-    a node's container.
+    It is done from outside, since kubelet's credentials may not list other nodes, and each time, since routes do not
+    outlive a node's container.
     """
     nodes: list[dict[str, Any]] = []
 
@@ -231,7 +231,7 @@ def ensure_network() -> None:
 
 
 def network_script(node: Mapping[str, Any], nodes: list[dict[str, Any]]) -> str:
-    """Shell text that sets up `node`: its bridge's range, and a route to each other node's range."""
+    """Return shell text that sets up the bridge's range of `node`, and a route to each other node's range."""
     conf = "/etc/cni/net.d/10-bridge.conflist"
     lines = [
         f"mkdir -p {Path(conf).parent}",
@@ -245,9 +245,9 @@ def network_script(node: Mapping[str, Any], nodes: list[dict[str, Any]]) -> str:
 
 
 def _ensure_gpu() -> None:
-    """What a GPU pool's node shows: labels, taint, capacity.
+    """Give a node the labels, the taint and the capacity of a GPU pool's node.
 
-    Each time: no device plugin stands behind the capacity, so nothing else would bring it back.
+    It is done each time, since there is no device plugin that would restore the capacity.
     """
     labels = {"metadata": {"labels": GPU_LABELS}, "spec": {"taints": [GPU_TAINT]}}
     kubectl("patch", "node", GPU_NODE, "--type=strategic", "-p", json.dumps(labels))
@@ -257,7 +257,7 @@ def _ensure_gpu() -> None:
 
 
 def _wait_until_ready() -> None:
-    """Nodes Ready and cluster names served: pods can run and find one another."""
+    """Wait until nodes are Ready and cluster names are served, so that pods can run and find one another."""
     kubectl(
         "wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={READY_SECONDS}s", timeout=READY_SECONDS + 10
     )

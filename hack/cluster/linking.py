@@ -1,10 +1,10 @@
-"""An image's layers put into a node as hard links to the Docker engine's own files.
+"""Put an image's layers into a node as hard links to the Docker engine's own files.
 
 The engine keeps each layer as a folder (overlay2), the node's containerd too (overlayfs), in the same format, and with
 kind both are on one disk as a rule. Neither writes to a layer. So 6 GB are there in seconds and take no space, where
 `docker save | ctr import` writes them twice and keeps them twice.
 
-Only as root beside a local engine, and only with those two drivers: `plan` says whether it can be.
+It works only as root beside a local engine with those two drivers; `plan` tells whether it does.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ ROOT_LABEL = "containerd.io/gc.root"  # ctr puts it on what it prepares, so that
 
 @dataclass(frozen=True)
 class Layer:
-    """`diff`: digest of its tar. `chain`: digest of it and all below, containerd's name for the folder they make."""
+    """A layer. `diff` is the digest of its tar, `chain` that of it and all below, by which containerd names their folder."""
 
     diff: str
     chain: str
@@ -38,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is linked: the layers from the lowest up, and the image's configuration, whose digest is the image's id."""
+    """The layers to link, from the lowest up, and the image's configuration, whose digest is the image's id."""
 
     layers: tuple[Layer, ...]
     config: bytes
@@ -46,7 +46,7 @@ class Plan:
 
 
 def chains(diffs: Sequence[str]) -> list[str]:
-    """Chain ids of layers from the lowest up, as the OCI image specification defines them."""
+    """Return the chain ids of layers from the lowest up, as the OCI image specification defines them."""
     found: list[str] = []
     for diff in diffs:
         found.append(diff if not found else "sha256:" + hashlib.sha256(f"{found[-1]} {diff}".encode()).hexdigest())
@@ -54,7 +54,7 @@ def chains(diffs: Sequence[str]) -> list[str]:
 
 
 def layer_folders(image: Mapping[str, Any]) -> list[Path]:
-    """overlay2's folders of an image as `docker image inspect` shows it, from the lowest layer up; none if not overlay2."""
+    """Return overlay2's folders of an image that `docker image inspect` shows, from the lowest layer up, if it is overlay2."""
     driver = image["GraphDriver"]
     if driver["Name"] != "overlay2":
         return []
@@ -63,7 +63,7 @@ def layer_folders(image: Mapping[str, Any]) -> list[Path]:
 
 
 def plan(image: str, node: str) -> Plan | None:
-    """How `image` can be linked into `node`; None where it must be copied."""
+    """Return how `image` can be linked into `node`, None if it must be copied."""
     if os.geteuid() != 0:
         return None
     seen = json.loads(output(["docker", "image", "inspect", image]))[0]
@@ -85,7 +85,11 @@ def plan(image: str, node: str) -> Plan | None:
 
 
 def link(found: Plan, name: str, node: str) -> None:
-    """Put the layers and the image `name` into the node. Raises StageError; what it began is then removed."""
+    """Put the layers and the image `name` into the node.
+
+    Raises:
+        StageError: containerd refused; what was begun is removed.
+    """
     held = set(_ctr(node, "snapshots", "list").split())
     fresh = [(n, layer) for n, layer in enumerate(found.layers) if layer.chain not in held]
     for number, layer in fresh:
@@ -99,7 +103,7 @@ def link(found: Plan, name: str, node: str) -> None:
 
 @contextmanager
 def _prepared(node: str, layer: Layer, below: list[str]) -> Iterator[Path]:
-    """A folder in the node to fill; it becomes the layer's when that went well."""
+    """Yield a folder in the node to fill, which becomes the layer's at the end unless filling it failed."""
     key = f"linking-{layer.chain}"
     subprocess.run(["docker", "exec", node, *CTR, "snapshots", "rm", key], capture_output=True, check=False)
     mount = _ctr(node, "snapshots", "prepare", "--target", "/x", key, *below)
@@ -112,7 +116,7 @@ def _prepared(node: str, layer: Layer, below: list[str]) -> Iterator[Path]:
 
 
 def upper_folder(mount: str) -> Path:
-    """The folder that is written to, from ctr's mount command: an overlay's upper one, or for the lowest layer the only one."""
+    """Return the folder to write to, from ctr's mount command: an overlay's upper one, or the only one for the lowest layer."""
     found = re.search(rf"({CONTAINERD}/[^\s,:]+/fs)(?= /x)", mount) or re.search(r"upperdir=([^\s,]+)", mount)
     if not found:
         raise StageError(f"no folder to write to in containerd's mount: {mount.strip()}")
@@ -120,12 +124,12 @@ def upper_folder(mount: str) -> Path:
 
 
 def _link_folder(source: Path, target: Path) -> None:
-    """Folders anew with owner, mode and attributes (they mark what a layer hides), files as links."""
+    """Create folders with owner, mode and attributes, which mark what a layer hides, and link the files."""
     output(["cp", "--archive", "--link", f"{source}/.", target], timeout=300)
 
 
 def image_archive(found: Plan, name: str) -> bytes:
-    """An OCI archive of the image without its layers' tars: containerd reads none whose folder it has."""
+    """Return an OCI archive of the image without its layers' tars; containerd reads none whose folder it has."""
     oci = "application/vnd.oci.image"
     config = {"mediaType": f"{oci}.config.v1+json", "digest": _digest(found.config), "size": len(found.config)}
     # the size is not known without packing the layer; nothing reads it but `ctr images list`

@@ -1,6 +1,6 @@
-"""Images from the Docker engine into the nodes' containerd.
+"""Load images from the Docker engine into the nodes' containerd.
 
-Not `kind load`: that needs crictl in the node, and keeps an image's layers packed and unpacked.
+`kind load` is not used, since it needs crictl in the node and keeps an image's layers both packed and unpacked.
 """
 
 import re
@@ -15,7 +15,7 @@ CTR = ("ctr", "--namespace", "k8s.io", "images")
 
 
 def reference(image: str) -> str:
-    """The image's full name, as kubelet asks for it: registry, repository and tag."""
+    """Return the image's full name, as kubelet asks for it: registry, repository and tag."""
     name, _, tag = image.rpartition(":")
     if not name or "/" in tag:
         name, tag = image, "latest"
@@ -28,7 +28,7 @@ def reference(image: str) -> str:
 
 
 def node_names(words: list[str]) -> list[str]:
-    """Nodes' names from names or from control-plane, gpu, plain. Raises StageError for another."""
+    """Return the nodes' names for names or for control-plane, gpu and plain. Raises StageError for another text."""
     names = [kind.ALIASES.get(word, word) for word in words]
     unknown = [name for name in names if name not in kind.NODES]
     if unknown:
@@ -51,7 +51,7 @@ def load(image: str, words: list[str]) -> None:
 
 
 def held(node: str, name: str) -> str:
-    """What the node's containerd lists of the image: a line with its labels, or nothing."""
+    """Return the line in which the node's containerd lists the image with its labels, or an empty text."""
     return "\n".join(output(["docker", "exec", node, *CTR, "list", f"name=={name}"]).splitlines()[1:])
 
 
@@ -63,7 +63,7 @@ def _remove_superseded(node: str, name: str, wanted: str) -> None:
 
 
 def superseded(listing: str, used: set[str], name: str, wanted: str) -> list[str]:
-    """Images of `name`'s repository in ctr's listing that were loaded from here, are not `wanted` and no container uses.
+    """Return images of `name`'s repository in ctr's listing that were loaded from here, are not `wanted` and unused.
 
     Each goes by its name and by its id, under which containerd keeps it too.
     """

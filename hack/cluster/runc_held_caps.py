@@ -1,4 +1,4 @@
-"""runc, asked only for the capabilities that this machine has.
+"""Run runc with only the capabilities that this machine has.
 
 `docker run --privileged` asks for all that the kernel knows, and fails ("unable to apply caps") where one of them
 is not in the bounding set. dockerd takes a copy of this file as its runtime; a first line is put before it.
@@ -27,7 +27,7 @@ def held_capabilities() -> set[str]:
 
 
 def limit(task: dict[str, Any], held: set[str]) -> None:
-    """An OCI `process` object asks for no more than `held`, and for no better OOM score than it may have."""
+    """Limit an OCI `process` object to the capabilities in `held`, and to the OOM score that it may have."""
     for kind, wanted in (task.get("capabilities") or {}).items():
         task["capabilities"][kind] = [name for name in wanted if name in held]
     if task.get("oomScoreAdj", 0) < 0:
@@ -39,7 +39,7 @@ def option(arguments: list[str], *names: str) -> str | None:
 
 
 def request(arguments: list[str]) -> Path | None:
-    """The file that says what runc is asked to run: a bundle's configuration, or the process of an exec."""
+    """Return the file that says what runc is asked to run: a bundle's configuration, or the process of an exec."""
     if "create" in arguments or "run" in arguments:
         return Path(option(arguments, "--bundle", "-b") or ".", "config.json")
     found = option(arguments, "--process", "-p") if "exec" in arguments else None

@@ -1,4 +1,4 @@
-"""Stages that say what they do and how long it took, and commands whose output goes to a log."""
+"""Run stages that print what they do and how long it took, and commands whose output goes to a log."""
 
 import os
 import subprocess
@@ -13,17 +13,17 @@ TAIL_LINES = 25  # of a failed command's log
 
 
 class StageError(Exception):
-    """Something the person running this can act on; the message says what to do or shows the end of the log."""
+    """A failure that the user can act on. The message says what to do or shows the end of the log."""
 
 
 def say(text: str) -> None:
-    """To stderr: stdout is for what a caller captures."""
+    """Write to stderr, since stdout is for what a caller captures."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Says that `name` starts, and when it ended how long it took."""
+    """Print that `name` starts, and at its end how long it took."""
     began = time.monotonic()
     say(f"-> {name}")
     try:
@@ -76,7 +76,7 @@ def _wait(child: subprocess.Popen[bytes], name: str, log: Path, began: float, ti
 
 
 def output(command: Sequence[str | Path], timeout: float = 60, stdin: str | None = None) -> str:
-    """What a short command prints. Raises StageError with its stderr when it fails or is late."""
+    """Return what a short command prints. Raises StageError with its stderr when it fails or is late."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, input=stdin, check=False)

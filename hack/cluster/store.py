@@ -1,4 +1,4 @@
-"""Where built things are kept between runs, and how a change of their inputs is noticed."""
+"""Keep built things between runs, and notice when their inputs change."""
 
 import fcntl
 import hashlib
@@ -12,7 +12,7 @@ VERSIONS_FILE = HERE.parent / "versions.env"
 
 
 def cache() -> Path:
-    """$TRANSCRIPTION_CACHE, else transcription-operator in the user's cache folder; made if absent."""
+    """Return $TRANSCRIPTION_CACHE, or else transcription-operator in the user's cache folder; it is created if absent."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("TRANSCRIPTION_CACHE") or Path(base) / "transcription-operator")
     folder.mkdir(parents=True, exist_ok=True)
@@ -20,19 +20,19 @@ def cache() -> Path:
 
 
 def kubeconfig() -> Path:
-    """The kind cluster's own kubeconfig; the user's is never touched."""
+    """Return the path of the kind cluster's own kubeconfig; the user's is never touched."""
     return cache() / "kubeconfig"
 
 
 def log(name: str) -> Path:
-    """The log file of the stage `name`, in an existing folder."""
+    """Return the log file of the stage `name`, in an existing folder."""
     folder = cache() / "logs"
     folder.mkdir(exist_ok=True)
     return folder / f"{name}.log"
 
 
 def parse_versions(text: str) -> dict[str, str]:
-    """NAME=VALUE lines to a dict. Raises ValueError for a line that is neither that, nor empty, nor a comment."""
+    """Parse NAME=VALUE lines. Raises ValueError for a line that is neither that, nor empty, nor a comment."""
     found = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -49,7 +49,7 @@ def versions() -> dict[str, str]:
 
 
 def key(*inputs: str | bytes | Path) -> str:
-    """Twelve hex digits that change with any input: texts, bytes, or files and folders by name and content."""
+    """Return twelve hex digits that change with any input: texts, bytes, or files and folders by name and content."""
     digest = hashlib.sha256()
     for item in inputs:
         for part in _parts(item):
@@ -73,7 +73,7 @@ def _parts(item: str | bytes | Path) -> Iterator[bytes]:
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """One run at a time changes the cache and the cluster; others wait here."""
+    """Hold the lock under which one run at a time changes the cache and the cluster; others wait."""
     with (cache() / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

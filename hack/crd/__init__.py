@@ -1,1 +1,1 @@
-"""Generates the CustomResourceDefinition from the dataclasses of the spec and from the files written by hand beside this one."""
+"""Generate the CustomResourceDefinition from the dataclasses of the spec and from the handwritten files in this folder."""

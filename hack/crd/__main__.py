@@ -1,4 +1,4 @@
-"""Writes crds/."""
+"""Write crds/."""
 
 from hack.crd.definition import CRD, render_crd
 

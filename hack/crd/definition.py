@@ -1,4 +1,4 @@
-"""Renders the whole CustomResourceDefinition as the text of a YAML file."""
+"""Render the whole CustomResourceDefinition as the text of a YAML file."""
 
 from pathlib import Path
 from typing import Any

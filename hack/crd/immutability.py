@@ -1,4 +1,4 @@
-"""The CEL rules that refuse a change of the spec.
+"""Generate the CEL rules that refuse a change of the spec.
 
 They are the same for every field and are generated, so that none can be forgotten.
 """

@@ -1,4 +1,4 @@
-"""The OpenAPI schema of the spec, from the types, defaults and options of its dataclasses."""
+"""Generate the OpenAPI schema of the spec from the types, defaults and options of its dataclasses."""
 
 import dataclasses
 import enum
@@ -33,7 +33,7 @@ KEYWORDS = {
 
 @dataclass(frozen=True)
 class Handwritten:
-    """What is not in the dataclasses, each by the field's path: CEL rules, and schemas of Kubernetes' own types."""
+    """The parts that are not in the dataclasses, by the field's path: CEL rules, and schemas of Kubernetes' own types."""
 
     rules: Mapping[str, list[Schema]]
     kubernetes: Mapping[str, Schema]

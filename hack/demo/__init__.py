@@ -1,1 +1,1 @@
-"""make demo: from a fresh machine to a printed transcript."""
+"""Implement `make demo`, which goes from a fresh machine to a printed transcript."""

@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 600
 
 
 def main() -> int:
-    """0 if every job ended as EXPECTED."""
+    """Run the demo; return 0 if every job ended as EXPECTED."""
     with stage("images and chart"):
         ensure_release(release_values())
     with stage("S3 server"):
@@ -87,7 +87,7 @@ def watch_jobs() -> dict[str, str]:
 
 
 def describe(job: dict[str, Any]) -> str:
-    """One line: name, phase and, while it runs, how far it is."""
+    """Return one line: name, phase and, while it runs, how far it is."""
     status = job.get("status", {})
     progress = status.get("progress", {})
     percent = f" {progress['percent']} %" if "percent" in progress else ""

@@ -1,1 +1,1 @@
-"""Documents that are generated from the code."""
+"""Generate documents from the code."""

@@ -1,4 +1,4 @@
-"""Writes docs/reference.md, the tables of options in docs/local.md, and docs/layers.svg."""
+"""Write docs/reference.md, the tables of options in docs/local.md, and docs/layers.svg."""
 
 from hack.crd.definition import read_crd
 from hack.docs.layers import DRAWING, read_stacks, render_layers

@@ -1,4 +1,4 @@
-"""The tables of options in docs/local.md, from the local command."""
+"""Generate the tables of options in docs/local.md from the local command."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ END = "\n<!-- End of the generated tables. -->"
 
 
 def render_local(page: str) -> str:
-    """The page with its tables as the command is now.
+    """Return the page with tables of the command's present options.
 
     Raises:
-        ValueError: The page has not both comments that the tables stand between.
+        ValueError: the page lacks one of the comments that the tables stand between.
     """
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""docs/reference.md from the CRD's schema."""
+"""Generate docs/reference.md from the CRD's schema."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ PATTERNS = {f"^{LABEL}$": "A DNS label.", rf"^{LABEL}(\.{LABEL})*$": "A DNS subd
 
 
 def render_reference(crd: Schema) -> str:
-    """The whole page."""
+    """Return the whole page."""
     version = crd["spec"]["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
     parts = [_introduction(crd, schema), _columns(version)]
@@ -61,7 +61,7 @@ def _columns(version: Schema) -> str:
 
 
 def _objects(name: str, parent: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """The object `name` and all below it, with their paths."""
+    """Return the object `name` and all below it, with their paths."""
     schema = parent["properties"][name]
     path = f"{path}.{name}" if path else name
     inner = schema.get("items", schema)

@@ -1,4 +1,4 @@
-"""Batches of token sequences as `whisper.decode` builds them: previous text, start of transcript, the window's text."""
+"""Make batches of token sequences as `whisper.decode` builds them: previous text, start of transcript, window's text."""
 
 import random
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PLAIN_SHARE = 0.12  # of windows, those written without timestamps, as word time
 
 @dataclass(frozen=True)
 class Prompts:
-    """Shares of the windows that get each kind of prompt; the rest gets none."""
+    """The shares of the windows that get each kind of prompt; the rest gets none."""
 
     full: float = 0.0  # as many tokens as fit, which is what every window from the third on meets
     one_window: float = 0.0  # the text of one window, as the second window meets it
@@ -34,12 +34,12 @@ class Writer:
         self.spoken = {name: [w for w in windows if w.language == name and w.segments] for name in LANGUAGES}
 
     def history(self, language: str, windows: int) -> list[int]:
-        """The tokens that `transcribe` keeps of `windows` windows one after another."""
+        """Return the tokens that `transcribe` keeps of `windows` windows one after another."""
         chosen = self.draw.choices(self.spoken[language], k=windows)
         return [token for window in chosen for segment in window.segments for token in segment]
 
     def prompt(self, language: str, shares: Prompts) -> list[int]:
-        """Previous text, or nothing; what was said before never tells what is said next."""
+        """Return previous text, or nothing; what was said before never tells what is said next."""
         kinds = {"full": shares.full, "one": shares.one_window, "any": shares.any_length, "untimed": shares.untimed}
         kinds["none"] = 1 - sum(kinds.values())
         kind = self.draw.choices(list(kinds), list(kinds.values()))[0]
@@ -52,11 +52,11 @@ class Writer:
         return [self.tokenizer[language].sot_prev, *tokens[-length:]]
 
     def untimed(self, tokens: list[int]) -> list[int]:
-        """The tokens that are not timestamps."""
+        """Return the tokens that are not timestamps."""
         return [token for token in tokens if token < self.first_stamp]
 
     def sequence(self, window: Window, shares: Prompts) -> tuple[list[int], list[int]]:
-        """Tokens and labels of one window, of equal length; labels say which token comes next, where it is asked."""
+        """Return the tokens and labels of one window, of equal length; a label is the next token, or ignored."""
         tokenizer = self.tokenizer[window.language]
         text = [token for segment in window.segments for token in segment] + window.tail
         if window.silent:
@@ -73,7 +73,7 @@ class Writer:
 
 
 def collate(sequences: list[tuple[list[int], list[int]]], compact: Tensor, filler: int) -> tuple[Tensor, Tensor]:
-    """Inputs and labels as rows of the compact vocabulary, filled up to the longest."""
+    """Return inputs and labels as rows of the compact vocabulary, padded to the longest."""
     longest = max(len(inputs) for inputs, _ in sequences)
     tokens = torch.full((len(sequences), longest), filler)
     labels = torch.full((len(sequences), longest), IGNORED)
@@ -84,5 +84,5 @@ def collate(sequences: list[tuple[list[int], list[int]]], compact: Tensor, fille
 
 
 def compact_labels(labels: Tensor, compact: Tensor) -> Tensor:
-    """Labels in the compact vocabulary, the ignored ones left as they are."""
+    """Return labels in the compact vocabulary, with the ignored ones left as they are."""
     return torch.where(labels == IGNORED, labels, compact[labels.clamp(min=0)])

@@ -16,7 +16,7 @@ PROGRESS_EVERY = 2000  # clips
 
 @dataclass(frozen=True)
 class Clips:
-    """`audio` holds all clips one after another as 16-bit samples; clip i is audio[offset[i] : offset[i + 1]]."""
+    """The clips. `audio` holds them one after another as 16-bit samples; clip i is audio[offset[i] : offset[i + 1]]."""
 
     audio: npt.NDArray[np.int16]
     offset: npt.NDArray[np.int64]
@@ -24,11 +24,11 @@ class Clips:
     language: list[str]
 
     def samples(self, index: int) -> Samples:
-        """The clip as samples between -1 and 1."""
+        """Return the clip as samples between -1 and 1."""
         return self.audio[self.offset[index] : self.offset[index + 1]].astype(np.float32) / np.float32(32767)
 
     def of(self, language: str) -> list[int]:
-        """The numbers of the clips in `language`."""
+        """Return the numbers of the clips in `language`."""
         return [i for i, spoken in enumerate(self.language) if spoken == language]
 
 
@@ -49,7 +49,7 @@ def make_clips(count: int) -> Clips:
 
 
 def load_clips(path: Path, count: int) -> Clips:
-    """The clips kept at `path`, spoken first if the file is absent or holds another number of them."""
+    """Return the clips kept at `path`, spoken first if the file is absent or holds another number of them."""
     if path.exists():
         with np.load(path) as kept:
             if len(kept["text"]) == count:

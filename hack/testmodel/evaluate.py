@@ -24,14 +24,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def transcribe(model: Any, samples: Samples, settings: dict[str, Any]) -> dict[str, Any]:
-    """openai-whisper's own result, on the CPU."""
+    """Return openai-whisper's own result, on the CPU."""
     torch.manual_seed(0)
     result: dict[str, Any] = model.transcribe(samples, fp16=False, **settings)
     return result
 
 
 def score(model: Any, language: str, settings: dict[str, Any], seconds: tuple[int, ...]) -> str:
-    """One line: the rates of each recording and of all, languages and starts."""
+    """Return one line with the rates of each recording and of all, the languages and the starts."""
     errors = total = 0.0
     starts, rates, wrong, hot, began = [], [], 0, 0, time.monotonic()
     for seed, length in enumerate(seconds, FIRST_SEED):

@@ -1,4 +1,4 @@
-"""The frozen encoder's outputs for whole shards, kept on disk: training the decoder alone is several times cheaper."""
+"""Keep the frozen encoder's outputs for whole shards on disk; training only the decoder is several times cheaper."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ ENCODED_AT_ONCE = 8  # windows
 
 
 def encoder_digest(trainee: Trainee) -> str:
-    """Tells one state of the encoder from another."""
+    """Return a digest that tells one state of the encoder from another."""
     digest = hashlib.sha256()
     for weight in trainee.model.encoder.state_dict().values():
         digest.update(weight.numpy().tobytes())
@@ -22,7 +22,7 @@ def encoder_digest(trainee: Trainee) -> str:
 
 
 def load_features(folder: Path, shard: Shard, seed: int, trainee: Trainee) -> npt.NDArray[np.float16]:
-    """Features (windows x 1500 x 128) of the shard of `seed`, computed first if `folder` lacks them."""
+    """Return features (windows x 1500 x 128) of the shard of `seed`, computed first if `folder` lacks them."""
     path = folder / f"features-{seed}-{encoder_digest(trainee)}.npy"
     if not path.exists():
         shape = (SHARD_WINDOWS, DIMENSIONS.n_audio_ctx, DIMENSIONS.n_audio_state)

@@ -1,4 +1,4 @@
-"""Shards of windows on disk, each drawn from its own seed, so that a run that stopped goes on with what it made."""
+"""Keep shards of windows on disk, each drawn from its own seed, so that a run that stopped goes on with what it made."""
 
 import json
 import random
@@ -19,14 +19,14 @@ MEL_BINS, MEL_FRAMES = 80, 3000
 
 @dataclass(frozen=True)
 class Shard:
-    """Windows without their spectrograms, which are in `mel` (windows x 80 x 3000, half precision, on disk)."""
+    """A shard of windows, whose spectrograms are in `mel` (windows x 80 x 3000, half precision, on disk)."""
 
     windows: list[Window]
     mel: npt.NDArray[np.float16]
 
 
 def load_shard(folder: Path, clips: Clips, seed: int) -> Shard:
-    """The shard of `seed`, made first if `folder` lacks it."""
+    """Return the shard of `seed`, made first if `folder` lacks it."""
     text, mel = folder / f"windows-{seed}.json", folder / f"mel-{seed}.npy"
     if not text.exists():
         make_shard(folder, clips, seed)

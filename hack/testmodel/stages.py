@@ -1,4 +1,4 @@
-"""The stages of training, and what each is there to teach."""
+"""Define the stages of training, and what each teaches."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ ALL_PROMPTS = Prompts(full=0.6, one_window=0.2, any_length=0.15, untimed=0.05)
 
 @dataclass(frozen=True)
 class ShortWindows:
-    """Windows of one of `seconds` at a time, drawn afresh, at position 0 or anywhere in the 30 s."""
+    """Short windows of one of `seconds` at a time, drawn afresh, at position 0 or anywhere in the 30 s."""
 
     seconds: tuple[int, ...]
     batch: int
@@ -21,7 +21,7 @@ class ShortWindows:
 class Shards:
     """Whole windows out of shards `first` to `last`; every second batch comes with prompts.
 
-    `scattered`: the share of batches without prompts whose first token is at a random position of the decoder.
+    `scattered` is the share of batches without prompts whose first token is at a random position of the decoder.
     """
 
     first: int
@@ -35,7 +35,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Stage:
-    """`steps` of AdamW at `rate`, falling by a cosine if `falls`."""
+    """A stage of `steps` of AdamW at the learning rate `rate`, which falls by a cosine if `falls`."""
 
     teaches: str
     windows: ShortWindows | Shards

@@ -35,7 +35,7 @@ Draw = Callable[[bool], Tensor]  # the loss of one batch, with prompts or withou
 
 
 class Training:
-    """One run: its clips, its model, its random numbers."""
+    """One training run, with its clips, its model and its random numbers."""
 
     def __init__(self, clips: Clips, work: Path, seed: int):
         self.clips, self.work, self.draw = clips, work, random.Random(seed)
@@ -44,11 +44,11 @@ class Training:
         self.filler = used_tokens(clips)[0]
 
     def sequences(self, writer: Writer, windows: list[Window], prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """Inputs and labels of a batch."""
+        """Return the inputs and labels of a batch."""
         return collate([writer.sequence(window, prompts) for window in windows], self.trainee.compact, self.filler)
 
     def short(self, kind: ShortWindows) -> Draw:
-        """Losses on short windows, drawn afresh; they never have prompts."""
+        """Return a function that draws short windows and returns their loss; they never have prompts."""
         cutter = Cutter(self.clips, self.draw)
         writer = Writer([], self.draw)
 
@@ -62,7 +62,7 @@ class Training:
         return loss
 
     def whole(self, kind: Shards) -> Draw:
-        """Losses on whole windows of the shards, through a frozen encoder or through both halves."""
+        """Return a function that draws whole windows of the shards and returns their loss, with a frozen encoder or both halves."""
         seeds = range(kind.first, kind.last + 1)
         shards = [load_shard(self.work, self.clips, seed) for seed in seeds]
         writer = Writer([window for shard in shards for window in shard.windows], self.draw)
@@ -108,12 +108,12 @@ class Training:
 
 
 def smooth(mean: float, value: float) -> float:
-    """The running mean, which starts with its first value."""
+    """Return the running mean, which starts with its first value."""
     return value if math.isnan(mean) else SMOOTHING * mean + (1 - SMOOTHING) * value
 
 
 def scale(step: int, stage: Stage) -> float:
-    """The share of the learning rate at `step`."""
+    """Return the share of the learning rate at `step`."""
     warm = min(1.0, (step + 1) / WARM_UP)
     if not stage.falls:
         return warm
@@ -121,7 +121,7 @@ def scale(step: int, stage: Stage) -> float:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="checkpoint to write")
     parser.add_argument("--work", type=Path, default=Path("/var/tmp/testmodel"), help="folder for clips and windows")  # noqa: S108

@@ -1,4 +1,4 @@
-"""The model in training: openai-whisper's own modules with an output layer over the tokens that are in use."""
+"""Define the model in training: openai-whisper's own modules with an output layer over the tokens that are in use."""
 
 import math
 from pathlib import Path
@@ -29,7 +29,7 @@ POSITION_SCALE = 0.1  # of the sinusoids that the decoder's learned positions st
 
 
 def used_tokens(clips: Clips) -> list[int]:
-    """The tokens that occur in training, in order; all others share one row of the output layer."""
+    """Return the tokens that occur in training, in order; all others share one row of the output layer."""
     english = tokenizer_of("en")
     used = {english.eot, english.no_timestamps, english.no_speech, english.sot_prev}
     used |= set(range(english.timestamp_begin, english.timestamp_begin + STAMPS))
@@ -62,7 +62,7 @@ class Trainee:
         self.place_positions()
 
     def place_positions(self) -> None:
-        """Start the decoder's positions as sinusoids: what is learned about neighbours then holds at all places."""
+        """Start the decoder's positions as sinusoids, so that what is learned about neighbours holds at all positions."""
         start = sinusoids(DIMENSIONS.n_text_ctx, DIMENSIONS.n_text_state) * POSITION_SCALE
         with torch.no_grad():
             self.model.decoder.positional_embedding.copy_(start)
@@ -80,13 +80,13 @@ class Trainee:
             self.embedding[self.rows] = full[unused].mean(0)
 
     def parameters(self, decoder_only: bool) -> list[torch.nn.Parameter]:
-        """What is trained; the decoder's own embedding is not in use."""
+        """Return the parameters that are trained; the decoder's own embedding is not in use."""
         part = self.model.decoder if decoder_only else self.model
         full = self.model.decoder.token_embedding.weight
         return [self.embedding, *(p for p in part.parameters() if p is not full)]
 
     def encode(self, mel: Tensor, shift: int = 0) -> Tensor:
-        """Features of a spectrogram (batch x 80 x frames) that lies `shift` ticks inside the 30 s."""
+        """Return the features of a spectrogram (batch x 80 x frames) that lies `shift` ticks inside the 30 s."""
         encoder = self.model.encoder
         x = functional.gelu(encoder.conv2(functional.gelu(encoder.conv1(mel)))).permute(0, 2, 1)
         x = x + encoder.positional_embedding[shift : shift + x.shape[1]]
@@ -96,7 +96,7 @@ class Trainee:
         return features
 
     def loss(self, features: Tensor, inputs: Tensor, labels: Tensor, place: int = 0) -> Tensor:
-        """Cross-entropy of `labels` (-100: none); the first token is at position `place` of the decoder."""
+        """Return the cross-entropy of `labels`, of which -100 is ignored; the first token is at position `place`."""
         decoder = self.model.decoder
         x = self.embedding[inputs] + decoder.positional_embedding[place : place + inputs.shape[1]]
         for block in decoder.blocks:

@@ -1,4 +1,4 @@
-"""Windows as openai-whisper's `transcribe` meets them: recordings are made of clips, then cut where it would seek.
+"""Make windows as openai-whisper's `transcribe` meets them: join clips to recordings, and cut these where it would seek.
 
 `transcribe` takes the spectrogram of the whole file, decodes 30 s of it, goes on at the end of the last whole segment
 if the window's text ends in a lone start time, else 30 s further, and pads the last window with zeros.
@@ -31,7 +31,7 @@ NOISELESS_SHARE = 0.1  # of recordings
 
 @dataclass
 class Window:
-    """A spectrogram (80 x frames) and what is to be written for it."""
+    """A spectrogram (80 x frames) and the text that is to be written for it."""
 
     language: str
     mel: torch.Tensor
@@ -40,13 +40,13 @@ class Window:
 
     @property
     def silent(self) -> bool:
-        """Whether nobody speaks in it."""
+        """Return whether nobody speaks in the window."""
         return not self.segments and not self.tail
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Samples and the utterances in them."""
+    """The samples of a recording and the utterances in them."""
 
     language: str
     samples: Samples
@@ -54,7 +54,7 @@ class Recording:
 
 
 def tokenizer_of(language: str) -> Tokenizer:
-    """openai-whisper's multilingual tokenizer, to transcribe `language`."""
+    """Return openai-whisper's multilingual tokenizer, to transcribe `language`."""
     return get_tokenizer(True, num_languages=99, language=language, task="transcribe")
 
 
@@ -69,14 +69,14 @@ class Cutter:
         self.first_stamp: int = self.tokenizer["en"].timestamp_begin
 
     def gap(self) -> float:
-        """Seconds of silence between two utterances: mostly short, now and then several seconds or a whole window."""
+        """Draw the seconds of silence between two utterances: mostly few, sometimes several or a whole window."""
         kind = self.draw.random()
         if kind < 0.012:
             return self.draw.uniform(20, 45)
         return self.draw.uniform(1.6, 6) if kind < 0.08 else self.draw.uniform(0.1, 1.6)
 
     def recording(self, seconds: float) -> Recording:
-        """A recording of `seconds` with its own level and noise; in some of them nobody speaks."""
+        """Draw a recording of `seconds` with its own level and noise; in some of them nobody speaks."""
         language = self.draw.choice(LANGUAGES)
         samples, utterances = np.zeros(int(seconds * SAMPLE_RATE), np.float32), []
         at = self.draw.uniform(0, 1.5) if self.draw.random() > SILENT_SHARE else seconds
@@ -96,7 +96,7 @@ class Cutter:
         return Recording(language, np.clip(samples, -1, 1), utterances)
 
     def windows(self, seconds: float) -> Iterator[Window]:
-        """The windows of a recording of `seconds`, each where the one before it leads."""
+        """Cut a recording of `seconds` into windows, each of which starts where the one before leads."""
         recording = self.recording(seconds)
         mel = log_mel_spectrogram(torch.from_numpy(recording.samples), padding=N_SAMPLES)
         content, seek = mel.shape[1] - N_FRAMES, 0
@@ -108,13 +108,13 @@ class Cutter:
             seek += self.advance(window, last)
 
     def padded(self, mel: torch.Tensor, seek: int, frames: int) -> torch.Tensor:
-        """30 s from `seek` on: zeros after the content, as in transcription, or silence, as to detect the language."""
+        """Return 30 s from `seek` on, with zeros after the content, as in transcription, or silence, as in language detection."""
         if frames < N_FRAMES and self.draw.random() < 0.15:
             return mel[:, seek : seek + N_FRAMES]
         return pad_or_trim(mel[:, seek : seek + frames], N_FRAMES)
 
     def advance(self, window: Window, last: float) -> int:
-        """Frames from this window's start to the next one's; some are off, as they are with word timestamps."""
+        """Return the frames from this window's start to the next one's, sometimes misplaced as with word timestamps."""
         if not (window.segments and window.tail):
             return int(N_FRAMES)
         near = self.draw.random() < 0.7
@@ -123,7 +123,7 @@ class Cutter:
         return max(1, ticks) * FRAMES_PER_TICK
 
     def short_window(self, seconds: float, shift: int) -> Window:
-        """A window of `seconds` alone, its timestamps moved by `shift` ticks; for the first stages of training."""
+        """Draw a window of `seconds` with its timestamps moved by `shift` ticks, for the first stages of training."""
         recording = self.recording(seconds + self.draw.uniform(0, 3))
         window = Window(recording.language, torch.empty(0))
         samples = recording.samples[: int(seconds * SAMPLE_RATE)]
@@ -132,11 +132,11 @@ class Cutter:
         return window
 
     def stamp(self, seconds: float, shift: int) -> int:
-        """The timestamp token of a time in the window."""
+        """Return the timestamp token of a time in the window."""
         return self.first_stamp + shift + round(max(0.0, seconds) / TICK)
 
     def write(self, window: Window, recording: Recording, begin: float, seconds: float, shift: int = 0) -> float:
-        """Fill the window's segments and tail; returns the end of the last segment in seconds of the window."""
+        """Fill the window's segments and tail; return the end of the last segment in seconds of the window."""
         tokenizer, last = self.tokenizer[recording.language], 0.0
         cut = seconds - CUT_MARGIN if seconds * FRAMES_PER_SECOND == N_FRAMES else seconds  # else the file ends there
         for utterance in recording.utterances:
@@ -157,9 +157,9 @@ class Cutter:
 
 
 def heard(utterance: Utterance, missing: float) -> str:
-    """The words that are left when the first `missing` seconds are not in the window, by the share of their letters.
+    """Return the words that are left if the first `missing` seconds are not in the window, by the share of their letters.
 
-    Less than half is the end of what the window before it has already written: nothing is left of it.
+    If less than half is left, the window before has already written it, and nothing is returned.
     """
     words, length, left = utterance.text.split(), utterance.end - utterance.start, []
     if missing <= LATE_MAX:
