@@ -14,7 +14,7 @@ from tests.support.stack.kube import get, kubectl, run, until
 from tests.support.stack.release import ensure_release, operator_pods
 
 KILLS = 10
-# Seconds. A dead operator's lease ends soon, so that the next one acts before it is killed too.
+# In seconds. A dead operator's lease ends soon, so that the next one acts before it is killed too.
 LEASE_SECONDS = 4
 # Fields that differ from run to run of the same job.
 OF_THE_RUN = (
@@ -48,7 +48,7 @@ def kill_operator() -> None:
 def sigkill_operator() -> None:
     """Send SIGKILL to the operator from the node, since a process in the container can't kill PID 1."""
     if existing_cluster():
-        return  # no way into its nodes; the pod is deleted by force all the same
+        return  # its nodes can't be reached, but the pod is deleted by force
     for pod in operator_pods():
         where = "jsonpath={.spec.nodeName} {.status.containerStatuses[0].containerID}"
         node, _, container = kubectl("get", "pod", pod, "-n", NAMESPACE, "-o", where, check=False).partition(" ")

@@ -14,9 +14,9 @@ from tests.support.stack.images import existing_cluster
 from tests.support.stack.kube import apply, get, kubectl, run, until
 from tests.support.stack.release import operator_pods
 
-# Bytes that the operator's image may add to its base.
+# The bytes that the operator's image may add to its base.
 OPERATOR_BYTES = 120e6
-# What a registry keeps of the worker's image besides torch and CUDA changes with each commit: bytes of our own code.
+# The bytes of our own code in the worker's image, which change with each commit, unlike torch and CUDA.
 OWN_CODE_BYTES = 3e6
 
 local = pytest.mark.skipif(existing_cluster(), reason="images of a registry, not of this machine's engine")

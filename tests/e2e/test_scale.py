@@ -32,7 +32,7 @@ def test_two_hundred_at_once_are_done_or_queued_without_duplicates_and_memory_st
 ) -> None:
     before = operator_memory()
     manifests: list[dict[str, Any]] = [
-        # Two GPUs: two run, the others queue.
+        # There are two GPUs, so two resources run and the others queue.
         namespace.manifest(
             f"many-{n:03}", namespace.spec(f"many-{n:03}", "english.wav", device={"policy": "PreferGPU"})
         )

@@ -22,7 +22,7 @@ from tests.support.binaries import binaries
 from tests.support.repository import CRD
 
 ADMIN_TOKEN = "admin"
-# Seconds until the pair answers, on a machine that is busy with other things.
+# The seconds until the pair must answer, on a machine that is busy with other things.
 START_SECONDS = 60
 
 
@@ -150,7 +150,7 @@ class ControlPlane:
             "--service-cluster-ip-range=10.0.0.0/24",
             "--authorization-mode=RBAC",
             f"--token-auth-file={self._folder / 'tokens.csv'}",
-            # Nobody makes the service accounts here, and no node takes its taints away.
+            # No controller creates service accounts here, or removes the taints of nodes.
             "--disable-admission-plugins=ServiceAccount,DefaultTolerationSeconds,TaintNodesByCondition",
             "--profiling=false",
             *(self._audit_flags() if self._audit else ()),

@@ -11,7 +11,7 @@ from tests.support.speech import SAMPLE_RATE, Samples, speak, synthesise
 
 SECONDS = 30  # one window
 
-# Arguments of whisper.transcribe: what its thresholds would refuse, and other temperatures replace, stays.
+# Arguments of whisper.transcribe that keep text which its thresholds and other temperatures would replace.
 LENIENT: dict[str, Any] = {
     "temperature": 0.0,
     "compression_ratio_threshold": None,

@@ -14,11 +14,11 @@ from tests.support.stack import s3
 from tests.support.stack.kube import apply, get, kubectl, list_items, until
 from tests.support.stack.release import ensure_namespace
 
-# Seconds until a test gives up: ten times what anything here takes on two quiet cores, which others may be using too.
+# The seconds until a test gives up: ten times what anything here takes on two idle cores.
 PATIENCE = 900
 ENDED = ("Complete", "Failed")
-# Language, seed, seconds, and how often they are said: the long one takes a pod half a minute, time to disturb it, and to be
-# asked how far it is, which happens every 10 s.
+# Language, seed, seconds, and repetitions. The long one takes a pod half a minute, which leaves time to disturb it and to
+# poll its progress, which happens every 10 s.
 SPOKEN = {
     "english": ("en", 8_100_001, 75, 1),
     "portuguese": ("pt", 8_100_002, 75, 1),

@@ -11,7 +11,7 @@ from tests.support.testmodel import model_path
 from tests.support.whisper_command import THREADS
 
 SECONDS = 240.0
-# What takes no part in these tests, so that they are quick: one beam, one temperature.
+# Options that keep the tests quick: one beam and one temperature.
 QUICK = ("--temperature", "0", "--temperature_increment_on_fallback", "None", "--beam_size", "1")
 
 

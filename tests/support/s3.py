@@ -14,7 +14,7 @@ from botocore.config import Config
 from tests.support.binaries import binaries
 
 ACCESS_KEY = "tester"
-# Also the canary: it must never show up in a log, a report or a status.
+# The key also serves as the canary, which must never show up in a log, a report or a status.
 SECRET_KEY = "canary-5f0e7d1c2b"
 REGION = "us-east-1"
 START_SECONDS = 20.0

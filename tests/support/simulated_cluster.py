@@ -11,7 +11,7 @@ from transcription_api.spec import Format
 
 from tests.support.api_client import Api, Json
 
-# Seconds that a test waits for the operator, on a machine that is busy with other things.
+# The seconds that a test waits for the operator, on a machine that is busy with other things.
 PATIENCE = 30.0
 
 
@@ -112,7 +112,7 @@ class Namespace:
         items.sort(key=lambda item: int(item["metadata"]["resourceVersion"]))
         return [(item["type"], item["reason"]) for item in items]
 
-    # What the Job controller does.
+    # The following methods act as the Job controller.
 
     def write_job(self, job: Json, **status: Any) -> Json:
         """Merge fields into the Job's status."""
@@ -160,7 +160,7 @@ class Namespace:
         conditions = [_job_condition("FailureTarget", reason, message), _job_condition("Failed", reason, message)]
         self.write_job(job, active=0, ready=0, failed=failed, conditions=conditions)
 
-    # What the scheduler and the kubelet do.
+    # The following methods act as the scheduler and the kubelet.
 
     def run_pod(self, job: Json, pod: Json, ip: str = "127.0.0.1") -> None:
         """Let the worker's container run."""

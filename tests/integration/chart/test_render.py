@@ -15,7 +15,7 @@ from tests.support.repository import CHART, CRD
 # A values file that sets every value to something other than its default.
 FULL = Path(__file__).with_name("full.yaml")
 GOLDEN = Path(__file__).with_name("golden")
-# Set to any text to write the golden files anew.
+# The variable that, set to any text, writes the golden files anew.
 UPDATE = "UPDATE_GOLDEN"
 
 

@@ -14,10 +14,10 @@ from tests.support.controlplane import ControlPlane, control_plane
 from tests.support.operator_process import ACCOUNT, Operator, grant_rights, running_operator
 from tests.support.simulated_cluster import Namespace, good_report, until
 
-# Resources of one crash test.
+# The number of resources of one crash test.
 COUNT = 8
 KILLS = 12
-# Of the operators here: each test has one alone.
+# The settings of the operators, of which each test starts its own.
 SETTINGS: dict[str, object] = {"resync_seconds": 20}
 
 
@@ -84,7 +84,7 @@ def test_an_operator_killed_at_random_moments_ends_with_one_job_each_and_the_sam
             play(area, f"job-{number}")
     finally:
         killer.stop()
-    # The last operator does its work too; and it is not stopped in the middle of its start, of which Kopf leaves tracebacks.
+    # Let the last operator do its work too, and do not stop it while it starts, when Kopf would print tracebacks.
     play(area, f"job-{COUNT}")
     statuses = [area.until_phase(f"job-{number}", "Complete") for number in range(COUNT + 1)]
     operator.stop()

@@ -58,7 +58,7 @@ def test_the_job_carries_the_rights_of_the_restricted_standard(plane: ControlPla
     namespace.api.patch(f"/api/v1/namespaces/{namespace.name}", {"metadata": {"labels": labels}})
     secret = {"credentialsSecretRef": {"name": "keys"}}
     namespace.create("guarded", source={"s3": {"bucket": "audio", "key": "a.wav"} | secret})
-    namespace.add_pod(namespace.job("guarded"))  # refused by admission if it were not so
+    namespace.add_pod(namespace.job("guarded"))  # admission would refuse the pod otherwise
 
 
 PERMANENT = [

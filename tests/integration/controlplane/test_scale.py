@@ -8,7 +8,7 @@ from tests.support.simulated_cluster import PATIENCE, Namespace, until
 
 COUNT = 200
 SAMPLES = 30
-# Seconds. The product's promise is 0.2 when idle (see the benchmark); a test shares its machine with others.
+# In seconds. The product promises 0.2 when idle (see the benchmark), but a test shares its machine with others.
 LATENCY_LIMIT = 1.0
 
 

@@ -84,7 +84,7 @@ ACCEPTED = {
     "a queue": job(queueName="team-a", suspend=True, serviceAccountName="transcriber", preview={"characters": 500}),
 }
 
-# Manifest, then what the refusal must hold: the field, the value and what was expected.
+# The manifest, and what the refusal must contain: the field, the value and what was expected.
 REFUSED = {
     "no source": (without("source"), ["spec.source", "Required"]),
     "an empty source": (job(source={}), ["spec.source", "got none", "expected exactly one of s3"]),

@@ -48,7 +48,7 @@ def test_the_smallest_manifest_gets_every_default(kubectl: Kubectl) -> None:
     }
 
 
-# Part of the spec, its new value, and what the refusal must hold; None removes it.
+# The part of the spec, its new value (None removes it), and what the refusal must contain.
 CHANGES: dict[str, tuple[Any, list[str]]] = {
     "source": ({"s3": {"bucket": "other", "key": "a.wav"}}, ["spec.source", "expected the value at creation"]),
     "destination": ({"s3": {"bucket": "other"}}, ["spec.destination", "expected the value at creation"]),

@@ -80,7 +80,7 @@ ACCEPTED = {
 LANGUAGE = ["spec.languageDetection:", "expected language auto or none of them"]
 ENGLISH = ["spec.languageDetection:", "with model small.en, expected a model without .en or none of them"]
 OVERLAP = ["spec.audio.clips:", "expected clips without overlap"]
-# Manifest, then what the refusal must hold: the field, the value and what was expected.
+# The manifest, and what the refusal must contain: the field, the value and what was expected.
 REFUSED = {
     "no window": (detection(windows=0), ["spec.languageDetection.windows", "0", "greater than or equal to 1"]),
     "too many windows": (detection(windows=21), ["spec.languageDetection.windows", "21", "less than or equal to 20"]),

@@ -47,7 +47,7 @@ def test_a_gpu_has_steps_to_run_while_the_host_resumes_tasks_whose_windows_are_d
 
     def collected(self: DecodeBatch[Any]) -> Any:
         found = collect(self)
-        # Where no other window is being decoded there is nothing to launch.
+        # There is nothing to launch if no other window is being decoded.
         events.extend(["collected"] if found and self.used_slots else [])
         return found
 
@@ -64,7 +64,7 @@ def test_a_gpu_has_steps_to_run_while_the_host_resumes_tasks_whose_windows_are_d
     assert orders
     assert set(orders) == expected
     if async_devices == ("cpu",):
-        # All slots from the start: a larger batch would have to capture its CUDA graphs again.
+        # The batch has all slots from the start, since a larger one would have to capture its CUDA graphs again.
         assert slots == {3}
 
 
@@ -99,7 +99,7 @@ def test_an_idle_batch_is_dropped_to_make_memory_for_one_with_another_key(
         living.add(self)
 
     monkeypatch.setattr(DecodeBatch, "__init__", begun)
-    # No text is probable enough: the window is decoded at one temperature, then in the batch of the other.
+    # No text is probable enough, so the window is decoded at one temperature and then in the batch of the other.
     falling = options(GREEDY | {"temperatures": (0.0, 0.4), "logprob_threshold": 0.0}, language="en")
     found = by_id(BatchedEngine(model, batch=3).transcribe([item("a", spoken("en", 940, SHORT), falling)]))
     assert found["a"].value().counters.fallbacks == 1

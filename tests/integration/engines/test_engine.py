@@ -66,7 +66,7 @@ def test_one_inputs_failure_is_that_inputs_outcome_and_all_audio_is_closed(model
     good, requested = spoken("en", 960, SHORT), options(GREEDY, language="en")
     unreadable = WorkerError(reasons.UNSUPPORTED_MEDIA, "cannot decode the source")
     audios = {"good": Watched(good), "breaks": Watched(good, fails_after=0), "also good": Watched(good)}
-    # Long enough to be read window by window after the first pass.
+    # The audio is long enough to be read window by window after the first pass.
     audios["breaks later"] = Watched(np.tile(good, 40), fails_after=9)
     inputs = [
         Input("missing", failing(unreadable), requested),
@@ -105,7 +105,7 @@ def test_inputs_are_taken_as_there_is_room_for_them_and_the_rest_stays_when_nobo
     outcomes.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("scheduler", "prefetch"))]
     opened = [audio for audio in taken if audio.closed.is_set()]  # type: ignore[attr-defined]
-    # Those that were still to be opened never were.
+    # The files that were not open yet were never opened.
     assert len(opened) >= len(taken) - PREFETCH_DEPTH
 
 
@@ -208,7 +208,7 @@ def test_only_candidates_are_languages(model: Any) -> None:
     assert transcript.language in ("pt", "es")
 
 
-# What the thresholds would refuse stays, so that there is something to flag.
+# Text that the thresholds would refuse is kept, so that there is something to flag.
 LENIENT = {"compression_ratio_threshold": 1000.0, "logprob_threshold": -1000.0, "no_speech_threshold": 1.0}
 
 

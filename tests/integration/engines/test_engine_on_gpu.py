@@ -27,7 +27,7 @@ SHORT = [case for case in all_cases() if "min" not in case.name]
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    # TF32 keeps ten bits of a number, in convolutions without being asked for.
+    # TF32 keeps ten bits of a number, and convolutions use it by default.
     torch.backends.cudnn.allow_tf32 = False
     return whisper.load_model(str(model_path()), device="cuda")
 

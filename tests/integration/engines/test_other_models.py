@@ -11,10 +11,10 @@ from benchmarks.engines.random_models import random_model
 from tests.support.engine_cases import all_cases, all_differences, transcripts, with_fallback, without_long
 from tests.support.testmodel import model_path
 
-# numpy's words on whisper's own argsort of a tensor
+# numpy warns about whisper's own argsort of a tensor.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
 
-# Tokens for each window of the models of random weights, which never end by themselves.
+# The tokens for each window of models with random weights, which never end by themselves.
 RANDOM_TOKENS = 20
 
 
@@ -30,7 +30,7 @@ def test_models_of_random_weights_agree_too(size: str) -> None:
 def test_samples_of_a_fallback_are_the_same_in_every_run_batch_and_order() -> None:
     model: Any = whisper.load_model(str(model_path()), device="cpu")
     wanted = ("2.0 s", "noise", "clipped", "2.0 s, beams")
-    # No text is so probable: every window goes up to temperature 0.4.
+    # No text is that probable, so every window goes up to temperature 0.4.
     cases = [
         with_fallback(case, logprob_threshold=-0.0001, no_speech_threshold=1.0)
         for case in all_cases()

@@ -18,7 +18,7 @@ from transcription_worker.engines.protocol import Transcript
 from tests.support.engine_cases import all_cases, all_differences, transcripts, with_fallback
 from tests.support.testmodel import model_path
 
-# numpy's words on whisper's own argsort of a tensor
+# numpy warns about whisper's own argsort of a tensor.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array_wrap__:DeprecationWarning", "ignore:Word-level timestamps on translations:UserWarning"
 )

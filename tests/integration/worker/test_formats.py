@@ -20,7 +20,7 @@ from transcription_worker.engines.protocol import InMemory, Input, Options, Tran
 from tests.support.speech import speak
 from tests.support.testmodel import model_path
 
-# whisper hands a torch tensor to numpy.argsort
+# whisper passes a torch tensor to numpy.argsort.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")
 
 OPTIONS = (
@@ -29,7 +29,7 @@ OPTIONS = (
     Subtitles(max_line_width=30),
     Subtitles(max_words_per_line=3, highlight_words=True),
 )
-# Said as six segments; what each would do to a file is in the unit tests.
+# The text is spoken as six segments; unit tests show what each would do to a file.
 HOSTILE = ("<i>a", "b\n\n2\n00:00:09,000 --> 00:00:10,000\nc", "--->", "NOTE\r\rd", "e &lt; f\x00", "<v Bob>g</v>")
 
 

@@ -12,7 +12,7 @@ from tests.support.media import write_long
 
 MOST_BYTES_MORE = 100 << 20
 
-# The front end alone: samples on disk, the first pass over all of them, and windows from everywhere.
+# This runs only the reading of audio: samples on disk, the first pass over them, and windows from everywhere.
 SCRIPT = """
 import sys
 from pathlib import Path

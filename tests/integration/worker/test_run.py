@@ -197,7 +197,7 @@ def test_sigterm_ends_the_run_with_143_and_a_report(
     container: WorkerContainer, server: S3Server, speech: Path, prefix: str, stage: str
 ) -> None:
     if stage == "fetch":
-        # A retry's sleep: the endpoint is gone, and patience is long.
+        # The endpoint is gone and retries last long, so the worker is in a retry's pause.
         container.env = {"TRANSCRIPTION_OUTAGE_SECONDS": "600"}
     spec = container.spec(SPEECH_KEY, prefix)
     if stage == "fetch":

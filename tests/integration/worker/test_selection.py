@@ -70,7 +70,7 @@ def test_each_channel_has_its_transcripts_and_its_place_in_the_report(
     assert [(track["channel"], track["language"]) for track in tracks] == [(0, "en"), (1, "pt")]
     assert container.run(spec).report.reused
 
-    # A result of which a channel is missing is none.
+    # A result that lacks a channel does not count.
     parsed, etag = parse_spec(spec), report.source_etag
     assert etag is not None
     bucket = Bucket(parsed.destination.s3, Role.DESTINATION, Paths(container.root))
@@ -113,7 +113,7 @@ def beeps(server: S3Server, tmp_path: Path) -> str:
     return upload(server, tmp_path / "beeps.wav", tone.astype(np.float32))
 
 
-# The thresholds that would have the window passed over are off.
+# The thresholds that would skip the window are off.
 BEEPS = {"noSpeechThreshold": 1, "logprobThreshold": -1000}
 
 

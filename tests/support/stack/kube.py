@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Lines of a failed command's output that are shown.
+# The number of lines that are shown of a failed command's output.
 TAIL = 30
 
 

@@ -16,7 +16,7 @@ def release_values() -> dict[str, Any]:
         "image": _image(operator),
         "worker": {
             "image": _image(worker),
-            # One core: threads that wait for each other on cores that others use too wait most of the time.
+            # The worker gets one core, since threads on shared cores mostly wait for each other.
             "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "3Gi"}},
         },
     }

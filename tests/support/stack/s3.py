@@ -12,12 +12,12 @@ from botocore.config import Config
 from tests.support.stack.images import S3, ensure_image
 from tests.support.stack.kube import apply, kubectl, port_forward
 
-# Of a server that lives as long as the test cluster.
+# The credentials of a server that lives as long as the test cluster.
 ACCESS_KEY, SECRET_KEY = "demo-access-key", "demo-secret-key"
 ENDPOINT = "http://s3.storage.svc:7070"
 BUCKETS = ("audio", "models", "transcripts")
 MODEL_KEY = "testmodel.pt"
-# Name of the Secret with the server's credentials, in each namespace that has jobs.
+# The name of the Secret with the server's credentials, in each namespace that has jobs.
 CREDENTIALS = "s3-credentials"
 
 

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/architecture.md").read_text()
 PATHS = TEXT[TEXT.index("## The path of a resource") : TEXT.index("## Who")]
-# Words in code style that are no modules.
+# Words in code style that are not modules.
 OTHERS = {"crds/", "spec.retries", "podFailurePolicy", "GET /progress"}
 WORKER = ROOT / "worker/transcription_worker"
 FOLDERS = [ROOT / "operator/transcription_operator", WORKER, WORKER / "engines/batched"]

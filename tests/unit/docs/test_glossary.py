@@ -35,7 +35,7 @@ RETIRED_NAMES = {
     "edition",
     "widened",
 }
-# Those that no sentence needs in its ordinary sense.
+# The given-up words that no sentence needs in their ordinary sense.
 RETIRED_WORDS = re.compile(r"\b(lanes?|crews?|hearings?|remembering)\b", re.IGNORECASE)
 
 SOURCES = sorted(

@@ -1,4 +1,4 @@
-"""What the coverage report leaves out is still there under the name that the configuration gives."""
+"""Code that the coverage report leaves out still has the name that the configuration gives."""
 
 import re
 import tomllib

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.repository import ROOT
 
-# Lines, at most.
+# The largest numbers of lines.
 FILE_P90 = 350
 FUNCTION_MEDIAN, FUNCTION_P90 = 12, 40
 

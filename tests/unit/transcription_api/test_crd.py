@@ -154,7 +154,7 @@ def test_model_names_are_those_of_openai_whisper() -> None:
     spec = importlib.util.find_spec("whisper")
     assert spec is not None
     assert spec.origin is not None
-    # Read and not imported: torch takes seconds.
+    # The file is read and not imported, since torch takes seconds to import.
     body = ast.parse(Path(spec.origin).read_text()).body
     models = next(
         node.value for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODELS"

@@ -10,7 +10,7 @@ from transcription_worker.gpu_diagnosis import GPU, DeviceFacts, diagnose, neede
 H100 = GPU("NVIDIA H100 80GB HBM3", (9, 0), 85 << 30)
 V100 = GPU("Tesla V100-SXM2-16GB", (7, 0), 16 << 30)
 BUILT_FOR = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
-# A node in order; each test takes something away from it.
+# The facts of a healthy node; each test takes something away from them.
 HEALTHY = DeviceFacts(
     torch="2.15.0+cu132",
     cuda="13.2",

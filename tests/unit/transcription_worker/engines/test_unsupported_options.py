@@ -41,7 +41,7 @@ def changed(name: str, long_form: LongForm) -> Decoding:
     return dataclasses.replace(Decoding(long_form=long_form), **{name: other})
 
 
-# longForm itself is the third parameter; openai-whisper reads long files in one way alone.
+# longForm itself is the third parameter, and openai-whisper reads long files in one way only.
 TRIED = [
     (name, engine, long_form)
     for name, engine, long_form in itertools.product(options_of(Decoding), EngineKind, LongForm)

@@ -27,9 +27,9 @@ from transcription_worker.local.options import in_options, spell_with_dashes
 from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.main import make_parser
 
-# Of whisper's command: what it prints is shown otherwise here, and the other two nobody missed.
+# Options of whisper's command without a counterpart: output is shown differently, and the others were not missed.
 LEFT_OUT = {"audio", "verbose", "prepend_punctuations", "append_punctuations"}
-# Whisper's default is what it finds: a GPU, or silently the CPU.
+# Whisper's default device is the one that it finds: a GPU, or silently the CPU.
 OTHER_DEFAULTS = {"device", "model_dir", "fp16", "output_dir", "language"}
 
 

@@ -86,7 +86,7 @@ def failure_while(path: Path, scratch: Path, act: Callable[[int], None]) -> Work
 def test_a_stopped_ffmpeg_is_a_stall_and_is_killed(scratch: Path, long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(process: int) -> None:
         os.kill(process, signal.SIGSTOP)
-        # Not before: on a busy machine an ffmpeg may need longer than that for its first sample.
+        # The limit is set only now, since ffmpeg may need longer for its first sample on a busy machine.
         monkeypatch.setattr(ffmpeg, "STALL_SECONDS", 1.0)
 
     error = failure_while(long, scratch, stop)

@@ -27,7 +27,7 @@ from tests.support.testmodel import model_path
 
 NO_DIGEST = "0" * 64
 CPU = torch.device("cpu")
-# One of each kind of official model, narrow: mels, vocabulary, layers of the encoder and of the decoder.
+# A narrow model like each kind of official one: mels, vocabulary, layers of the encoder and of the decoder.
 FAMILIES = {
     "english": (80, 51864, 2, 2),
     "multilingual": (80, 51865, 2, 2),

@@ -171,7 +171,7 @@ def test_cues_broken_by_words_keep_their_count_and_their_text(options: Subtitles
         transcript = drawn(seed, HOSTILE, timed=True)
         expected = layout(transcript, options)
         vtt = [text for _, _, text in vtt_cues(render_format(transcript, Format.VTT, options))]
-        # Without the tag of the word that is highlighted, which is the writer's own.
+        # Remove the tag of the highlighted word, which is the writer's own.
         read = [re.sub("</?u>", "", text) for _, _, text in srt_cues(render_format(transcript, Format.SRT, options))]
         assert [squeezed(text) for text in vtt] == [squeezed(shown(text)) for text in expected], seed
         assert [squeezed(text) for text in read] == [squeezed(re.sub("</?u>", "", shown(text))) for text in expected], (

@@ -23,7 +23,7 @@ OPTIONS = Options(TaskKind.TRANSCRIBE, None, Decoding())
 SHORT = dataclasses.replace(OPTIONS, decoding=Decoding(temperatures=(0.0,), beam_size=1))
 
 
-# whisper hands a torch tensor to numpy.argsort
+# whisper passes a torch tensor to numpy.argsort.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")
 
 
@@ -122,7 +122,7 @@ def test_windows_skipped_as_silent_count_as_done(model: Any) -> None:
     samples = np.zeros(16_000 * 90, dtype=np.float32)
     done: list[float] = []
     observer = WindowObserver(Input("a", lambda: InMemory(samples), SHORT, on_progress=done.append))
-    # A threshold that every window is above, and a log probability that none is.
+    # Every window is above this threshold, and none is above this log probability.
     arguments = transcribe_arguments(SHORT, half=False) | {"no_speech_threshold": -1.0, "logprob_threshold": 1.0}
     with observe(model, observer):
         whisper.transcribe(model, samples, **arguments)

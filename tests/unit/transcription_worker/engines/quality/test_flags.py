@@ -29,7 +29,7 @@ from tests.support.speech import Utterance, speak
 OPTIONS = Options(TaskKind.TRANSCRIBE, None, Decoding())
 HOUR = 3600  # seconds
 
-# whisper hands a torch tensor to numpy.argsort
+# whisper passes a torch tensor to numpy.argsort.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")
 
 

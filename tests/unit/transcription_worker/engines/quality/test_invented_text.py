@@ -17,7 +17,7 @@ from tests.support.testmodel import model_path
 
 OPTIONS = Options(TaskKind.TRANSCRIBE, None, Decoding())
 
-# whisper hands a torch tensor to numpy.argsort
+# whisper passes a torch tensor to numpy.argsort.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")
 
 

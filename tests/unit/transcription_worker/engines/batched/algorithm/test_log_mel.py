@@ -14,7 +14,7 @@ from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 from tests.support.speech import speak
 
 QUIET = 1e-4
-# Bit for bit where it was measured; another CPU's kernels may add in another order.
+# The results were equal bit for bit where this was measured, but another CPU may add in another order.
 TOLERANCE = 0.0 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 1e-6
 LENGTHS = [
     *(0, 1, 2, 159, 160, 161, 199, 200, 201, 399, 400, 401),

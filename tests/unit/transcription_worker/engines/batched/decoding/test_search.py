@@ -10,7 +10,7 @@ from transcription_worker.engines.batched.decoding.sampler import draw_tokens, t
 from transcription_worker.engines.batched.decoding.search import BeamSearchDecoder, DecodeState, GreedyDecoder
 from whisper import decoding as whisper_decoding
 
-# A vocabulary of its own: text [0, 20), the end 20, timestamps from 25 on that no rule applies to here.
+# A small vocabulary: text is [0, 20), the end is 20, and timestamps, which no rule applies to here, start at 25.
 VOCABULARY, EOT, BEGIN, LONGEST = 30, 20, 25, 40
 RULES = LogitRules(EOT, BEGIN, (), (), timestamps=False, max_initial_timestamp_index=None)
 CPU = torch.device("cpu")
@@ -66,7 +66,7 @@ def by_batch(
     return [([one.tokens for one in slot], [one.sum_logprob for one in slot]) for slot in candidates]
 
 
-# numpy's words on whisper's own argsort of a tensor
+# numpy warns about whisper's own argsort of a tensor.
 @pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
 @pytest.mark.parametrize(("beams", "patience"), [(1, 1.0), (2, 1.0), (5, 1.0), (5, 2.0), (5, 0.4), (3, 1.7)])
 @pytest.mark.parametrize("max_tokens", [30, 4])
@@ -135,5 +135,5 @@ def test_samples_are_drawn_as_often_as_the_temperature_says(temperature: float) 
     counts = torch.bincount(tokens, minlength=VOCABULARY)
     assert int(counts[likely].sum()) == draws
     for token, share in zip(likely.tolist(), (logits[likely] / temperature).softmax(dim=-1).tolist(), strict=True):
-        # Four standard deviations of a binomial count.
+        # Allow four standard deviations of a binomial count.
         assert abs(int(counts[token]) - draws * share) <= 4 * math.sqrt(draws * share * (1 - share)) + 1

@@ -15,7 +15,7 @@ from triton.compiler import ASTSource
 
 from tests.support import gpu_marker
 
-# Ampere, Ada, Hopper, Blackwell in the data centre and at the desk.
+# The compute capabilities of Ampere, Ada, Hopper, and Blackwell in data centres and desktops.
 CAPABILITIES = (80, 86, 89, 90, 100, 120)
 BATCHED = Path(__file__).parents[1]
 
@@ -85,7 +85,7 @@ def test_kernels_compile_for_a_gpu_and_keep_all_they_hold_in_registers(
         [tool, "--dump-resource-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=True
     ).stdout
     assert re.search(r"STACK:0 .*LOCAL:0 ", used), used
-    # Of a streaming multiprocessor's 228 or 100 KiB, so that two programs at least have room.
+    # A streaming multiprocessor has 228 or 100 KiB, and at least two programs must have room.
     assert made.metadata.shared <= 48 << 10
     assert ".v4" in made.asm["ptx"]  # 16 bytes at a time
     if name == "audio":

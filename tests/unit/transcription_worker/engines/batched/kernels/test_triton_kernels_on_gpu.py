@@ -20,10 +20,10 @@ pytestmark = pytest.mark.gpu(interpreter=True)
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 HALF = torch.float16
-# Of half precision's rounding, in numbers of about 1.
+# The tolerance for half precision's rounding of numbers of about 1.
 ROUNDING = 2e-3
 HEADS, WIDTH = 3, 64
-# No whole number of blocks, and fewer than one.
+# Lengths that are no whole number of blocks, and less than one.
 PLACES = (203, 20)
 
 

@@ -17,7 +17,7 @@ from transcription_worker.engines.batched.scheduling import capacity
 from transcription_worker.engines.batched.scheduling.capacity import window_bytes
 from whisper.model import ModelDimensions, Whisper
 
-# Places that are no whole number of blocks, nor of fours.
+# A number of positions that is a multiple neither of the block nor of four.
 PLACES = 203
 
 

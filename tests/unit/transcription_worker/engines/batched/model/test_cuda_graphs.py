@@ -22,7 +22,7 @@ from whisper.model import ModelDimensions, TextDecoder
 DIMENSIONS = ModelDimensions(80, 1500, 128, 2, 2, 51865, 448, 128, 2, 2)
 GPU = torch.device("cuda")
 
-# What waits for the GPU: the value, or the number, of what it has computed.
+# Operations that wait for the GPU, because they read a result or the number of results.
 READS = ("aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::masked_select", "aten::equal")
 
 

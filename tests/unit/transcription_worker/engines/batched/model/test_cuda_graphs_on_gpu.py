@@ -51,7 +51,7 @@ def drawn(*shape: int, seed: int) -> torch.Tensor:
 def model() -> Any:
     torch.manual_seed(5)
     made = Whisper(DIMENSIONS).to(DEVICE).eval().requires_grad_(False)
-    # So that what comes next depends on the audio and the text before more than on the last token.
+    # Let the next token depend on the audio and the text before more than on the last token.
     for weight in made.parameters():
         if weight.ndim == 2:
             torch.nn.init.normal_(weight, std=0.3)
@@ -97,7 +97,7 @@ def test_a_window_that_is_admitted_after_a_launch_is_not_checked_before_the_next
     batch.admit([(todo[0][1], 0)])
     batch.launch()
     batch.admit([(todo[1][1], 1)])
-    # As the slot was before: what a GPU may still hold there while it reads the prompt.
+    # Keep what the slot held before, as a GPU may while it reads the prompt.
     batch._state.finished[1] = True
     assert batch.collect() == []
     assert [number for _, number in batch.admitted] == [0, 1]
