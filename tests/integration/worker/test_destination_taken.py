@@ -40,7 +40,7 @@ class Destination:
         self._paths = Paths(container.root)
 
     def spec(self, key: str, overwrite: bool = False, **fields: Any) -> Spec:
-        value = self._container.spec(key, self._prefix, formats=["txt"], **fields)
+        value = self._container.spec(key, self._prefix, **{"formats": ["txt"], **fields})
         value["destination"]["overwrite"] = overwrite
         return parse_spec(value)
 
@@ -159,6 +159,20 @@ def test_an_object_at_the_reports_key_that_is_no_report_is_not_replaced(
         destination.find(destination.spec("in/call.wav"))
     assert caught.value.reason is reasons.DESTINATION_TAKEN
     assert not destination.find(destination.spec("in/call.wav", overwrite=True))
+
+
+def test_a_json_does_not_replace_the_report_of_which_it_has_the_key(destination: Destination, server: S3Server) -> None:
+    call, report = destination.spec("in/call.wav"), destination.spec("in/call.report.wav", formats=["json"])
+    destination.write(call, "hello")
+    for harm in (destination.find, lambda spec: destination.write(spec, "other")):
+        with pytest.raises(
+            WorkerError, match=r"call\.report\.json' in bucket .* is the report of other results"
+        ) as caught:
+            harm(report)
+        assert caught.value.reason is reasons.DESTINATION_TAKEN
+    assert destination.find(call)
+    destination.write(destination.spec("in/call.report.wav"), "its text has a key of its own")
+    assert destination.find(call)
 
 
 class SlowBucket(Bucket):

@@ -7,7 +7,7 @@ from typing import Any
 
 from transcription_api import layout, reasons
 from transcription_api.codec import InvalidFieldError, from_json
-from transcription_api.spec import S3Object, Spec
+from transcription_api.spec import Format, S3Object, Spec
 
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.report import CommittedReport, SourceObject
@@ -59,8 +59,12 @@ def read_report(bucket: Bucket, spec: Spec) -> FoundReport | None:
     Raises:
         WorkerError: EndpointUnreachable and so on.
     """
+    return _read(bucket, layout.report_key(spec))
+
+
+def _read(bucket: Bucket, key: str) -> FoundReport | None:
     try:
-        body, etag = bucket.read_with_etag(layout.report_key(spec))
+        body, etag = bucket.read_with_etag(key)
     except WorkerError as error:
         if error.reason in UNREADABLE:
             return None
@@ -104,6 +108,23 @@ def require_free(found: FoundReport | None, spec: Spec, source_etag: str) -> Non
     key, mine = layout.report_key(spec), _shown(source_object(spec.source.s3), spec)
     message = f"spec.destination.s3: {key!r} in bucket {spec.destination.s3.bucket!r} holds the results of {holder}; "
     raise WorkerError(reasons.DESTINATION_TAKEN, f"{message}the source here is {mine}")
+
+
+def require_no_report_among_results(bucket: Bucket, spec: Spec) -> None:
+    """Make sure that no result takes the place of a report: the json of call.report.wav has the key of call.wav's report.
+
+    Raises:
+        WorkerError: DestinationTaken, which names the key; EndpointUnreachable and so on.
+    """
+    key = layout.result_key(spec, Format.JSON)
+    if Format.JSON not in spec.formats or spec.destination.overwrite or not key.endswith(layout.REPORT_SUFFIX):
+        return
+    found = _read(bucket, key)
+    if found is not None and found.fingerprint is not None:
+        message = (
+            f"spec.destination.s3: {key!r} in bucket {spec.destination.s3.bucket!r} is the report of other results"
+        )
+        raise WorkerError(reasons.DESTINATION_TAKEN, message)
 
 
 def _shown(source: SourceObject, spec: Spec) -> str:

@@ -22,6 +22,7 @@ from transcription_worker.pipeline.s3_report import (
     FoundReport,
     read_report,
     require_free,
+    require_no_report_among_results,
     source_object,
 )
 from transcription_worker.pipeline.s3_source import S3Input
@@ -51,8 +52,7 @@ class S3Sink:
             WorkerError: DestinationTaken, if the results of another source are there.
         """
         spec, etag = self._spec_of(item), version.etag or ""
-        found = read_report(self._bucket, spec)
-        require_free(found, spec, etag)
+        found = self._find_own_report(spec, etag)
         committed = whole_result(self._bucket, spec, etag, found)
         if committed is None:
             return None
@@ -80,8 +80,7 @@ class S3Sink:
             WorkerError: DestinationTaken, DestinationDenied, EndpointUnreachable and so on.
         """
         spec, etag = self._spec_of(item), version.etag or ""
-        found = read_report(self._bucket, spec)
-        require_free(found, spec, etag)
+        found = self._find_own_report(spec, etag)
         objects = write_formats(self._bucket, spec, transcription.tracks)
         preview = cut_preview(transcription.tracks[0].transcript.text, spec.preview.characters)
         report = make_report(transcription, version.etag, spec.quality.policy, objects, preview)
@@ -89,6 +88,13 @@ class S3Sink:
         committed = make_committed(layout.fingerprint(spec), source, report, transcription)
         self._commit(spec, etag, encode_committed(committed), found)
         return report
+
+    def _find_own_report(self, spec: Spec, source_etag: str) -> FoundReport | None:
+        """Return the report that the spec's source has already; WorkerError (DestinationTaken) if another source has it."""
+        found = read_report(self._bucket, spec)
+        require_free(found, spec, source_etag)
+        require_no_report_among_results(self._bucket, spec)
+        return found
 
     def _commit(self, spec: Spec, source_etag: str, body: bytes, found: FoundReport | None) -> None:
         """Write the report in place of the one that was found, and of no other source's that came in between."""
