@@ -9,7 +9,7 @@ from transcription_api.spec import Format
 
 from tests.support.controlplane import ControlPlane
 from tests.support.operator_process import ACCOUNT, Operator
-from tests.support.simulated_cluster import Namespace, condition, good_report, now, until
+from tests.support.simulated_cluster import PATIENCE, Namespace, condition, good_report, now, until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -304,6 +304,8 @@ def test_metrics_count_jobs_by_phase_and_seconds_of_audio(namespace: Namespace, 
     job = namespace.attempt("counted", exit_codes.OK, good_report(audio_seconds=100.0))
     namespace.complete(job)
     namespace.until_phase("counted", "Complete")
+    # The counter moves once the apiserver has answered the write of the status, which may be after we have read it.
+    until(lambda: operator.metric("transcription_audio_seconds_total") > before, "the counter of audio", PATIENCE)
     assert operator.metric("transcription_audio_seconds_total") == pytest.approx(before + 100)
     assert operator.metric('transcription_jobs{phase="Complete",reason="Finished"}') >= 1
     assert operator.metric("transcription_reconcile_seconds_count") > 0

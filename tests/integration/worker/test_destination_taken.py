@@ -175,6 +175,20 @@ def test_a_json_does_not_replace_the_report_of_which_it_has_the_key(destination:
     assert destination.find(call)
 
 
+def test_a_report_of_which_the_server_names_no_etag_is_replaced_by_its_own_source(
+    destination: Destination, server: S3Server, prefix: str
+) -> None:
+    spec = destination.spec("in/call.wav")
+    destination.write(spec, "first")
+    path = server.folder / DESTINATION / prefix / "call.report.json"
+    body = path.read_bytes()
+    path.unlink()
+    path.write_bytes(body)  # the server keeps ETags in extended attributes, which the new file lacks
+    assert "ETag" not in server.client().get_object(Bucket=DESTINATION, Key=f"{prefix}call.report.json")
+    destination.write(spec, "second")
+    assert destination.find(spec)
+
+
 class SlowBucket(Bucket):
     """Lets another worker commit when the first transcript has been written."""
 

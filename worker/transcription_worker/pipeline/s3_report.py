@@ -24,11 +24,11 @@ UNREADABLE = (reasons.NO_SUCH_KEY, reasons.DESTINATION_DENIED)
 class FoundReport:
     """The object at the report's key.
 
-    `committed` is None if the object is no report of this version. The other fields are read from any version's, and are
-    None where the object does not say.
+    `etag` is None if the server names none, and `committed` if the object is no report of this version. The other fields are
+    read from any version's report, and are None where the object does not say.
     """
 
-    etag: str
+    etag: str | None
     committed: CommittedReport | None
     fingerprint: str | None = None
     source: SourceObject | None = None

@@ -99,7 +99,10 @@ class S3Sink:
     def _commit(self, spec: Spec, source_etag: str, body: bytes, found: FoundReport | None) -> None:
         """Write the report in place of the one that was found, and of no other source's that came in between."""
         key = layout.report_key(spec)
-        if not spec.destination.overwrite:
+        conditional = (
+            found is None or found.etag is not None
+        )  # an object without an ETag cannot be named in a condition
+        if conditional and not spec.destination.overwrite:
             if self._bucket.replace(key, body, REPORT_CONTENT_TYPE, None if found is None else found.etag):
                 return
             # It may be this very task's: two pods can run one Job, and a write can be done though its answer is lost.

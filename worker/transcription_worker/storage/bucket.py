@@ -65,12 +65,12 @@ class Bucket:
         """Read a small object."""
         return self.read_with_etag(key)[0]
 
-    def read_with_etag(self, key: str) -> tuple[bytes, str]:
-        """Read a small object; return its bytes and its ETag without quotes."""
+    def read_with_etag(self, key: str) -> tuple[bytes, str | None]:
+        """Read a small object; return its bytes and its ETag without quotes, or None if the server names none."""
 
-        def get() -> tuple[bytes, str]:
+        def get() -> tuple[bytes, str | None]:
             answer = self._get(key)
-            return bytes(answer["Body"].read()), _bare(answer["ETag"])
+            return bytes(answer["Body"].read()), _bare(answer["ETag"]) if answer.get("ETag") else None
 
         return self._call(f"read {key!r}", key, get)
 
@@ -122,6 +122,9 @@ class Bucket:
             WorkerError: EndpointUnreachable, if the bucket holds something other than what was written.
         """
         put = self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type))
+        return self._check_written(key, body, put)
+
+    def _check_written(self, key: str, body: bytes, put: dict[str, Any]) -> ObjectInfo:
         found = self.head(key)
         if found.size != len(body) or found.etag != _bare(put["ETag"]):
             words = (
@@ -131,7 +134,7 @@ class Bucket:
         return found
 
     def replace(self, key: str, body: bytes, content_type: str, etag: str | None) -> bool:
-        """Write an object only if the key holds the object of that ETag now, or nothing for None.
+        """Write an object, as `write` does, only if the key holds the object of that ETag now, or nothing for None.
 
         Servers that know no conditional writes write in any case: RFC 9110, 13.1, S3 since 2024.
 
@@ -140,7 +143,7 @@ class Bucket:
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         try:
-            self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type, **condition))
+            put = self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type, **condition))
         except WorkerError as error:
             cause = error.__cause__
             code = s3_errors.code_of(cause)[0] if isinstance(cause, ClientError) else ""
@@ -150,6 +153,7 @@ class Bucket:
             if code in s3_errors.CONDITION_FAILED:
                 return False
             raise
+        self._check_written(key, body, put)
         return True
 
     def delete(self, key: str) -> None:
