@@ -1,4 +1,4 @@
-"""What the local command is asked for: its options joined to a plan, and contradictions between them refused."""
+"""Join the options of the local command to a plan, and refuse options that contradict each other."""
 
 import argparse
 import dataclasses
@@ -38,7 +38,10 @@ ENGLISH_ALONE = ".en"
 
 @dataclass(frozen=True)
 class Plan:
-    """What the command does. `batch` and `threads` are None for as many as there is room for; `options` hold for every file."""
+    """The command's options in the pipeline's terms.
+
+    `batch` and `threads` are None for as many as there is room for; `options` hold for every file.
+    """
 
     files: tuple[Path, ...]
     output_dir: Path

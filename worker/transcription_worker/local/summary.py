@@ -14,7 +14,7 @@ from transcription_worker.pipeline.local_source import LocalFile
 
 @dataclass
 class FileCounts:
-    """What became of the files so far; counted from several threads. `audio_seconds` were transcribed."""
+    """Count what became of the files so far, from several threads. `audio_seconds` were transcribed."""
 
     done: int = 0
     audio_seconds: float = 0.0

@@ -1,1 +1,1 @@
-"""From a source of inputs to a sink of results: the one course of work of the commands run and local."""
+"""Lead inputs from a source through the engine to a sink of results, for the commands run and local alike."""

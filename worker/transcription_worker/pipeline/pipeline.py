@@ -44,7 +44,7 @@ class PipelineListener(Generic[InputT]):
         """The input was looked up."""
 
     def input_decoded(self, number: int, seconds: Sequence[float]) -> None:
-        """So many seconds are to be transcribed of each of its tracks."""
+        """The input was decoded. `seconds` of each of its tracks are to be transcribed."""
 
     def input_opened(self, number: int, seconds: float, tracks: int) -> None:
         """The engine has begun with it. `seconds` of the audio, whatever the number of tracks."""
@@ -53,10 +53,10 @@ class PipelineListener(Generic[InputT]):
         """Model and engine are ready."""
 
     def track_advanced(self, number: int, track: int, seconds: float) -> None:
-        """So many seconds of a track are transcribed."""
+        """The first `seconds` of a track are transcribed."""
 
     def language_detected(self, number: int, language: str) -> None:
-        """The language of the input's first track."""
+        """The language of the input's first track is known."""
 
     def input_reused(self, number: int, item: InputT, report: Report) -> None:
         """Its results were there already."""
@@ -70,7 +70,7 @@ class PipelineListener(Generic[InputT]):
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """What is done with every input. `scratch`: the folder of downloads and samples."""
+    """The options that hold for every input. `scratch` is the folder of downloads and samples."""
 
     engine: Options
     channel: Channel

@@ -21,7 +21,7 @@ class TrackTranscript:
 
 @dataclass(frozen=True)
 class EngineUsed:
-    """What transcribed: the engine's name with its version, its model and the device."""
+    """The engine that transcribed: its name with its version, its model and its device."""
 
     name: str
     model: ModelUsed

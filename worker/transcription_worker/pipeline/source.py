@@ -12,7 +12,7 @@ class SourceInput(Protocol):
 
     @property
     def name(self) -> str:
-        """What log lines and messages call it: the key of an object, or a path."""
+        """The name in log lines and messages: the key of an object, or a path."""
         ...
 
 
