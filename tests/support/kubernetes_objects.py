@@ -52,11 +52,17 @@ def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: b
     return view_job({"metadata": meta, "spec": {"suspend": suspend}, "status": {"startTime": CREATED, **status}})
 
 
-def pod(state: dict[str, Any] | None = None, **status: Any) -> PodView:
-    """Return a worker's pod with the state of its container."""
-    meta = {"name": "interview-x-1-abcde", "uid": "pod-1", "creationTimestamp": CREATED}
+def pod(state: dict[str, Any] | None = None, meta: dict[str, Any] | None = None, **status: Any) -> PodView:
+    """Return a worker's pod on node-1 with the state of its container; `meta` changes fields of its metadata."""
+    known = {"name": "interview-x-1-abcde", "uid": "pod-1", "creationTimestamp": CREATED}
     containers = [{"name": names.CONTAINER_NAME, "state": state}] if state else []
-    return view_pod({"metadata": meta, "status": {"containerStatuses": containers, **status}})
+    return view_pod(
+        {
+            "metadata": known | (meta or {}),
+            "spec": {"nodeName": "node-1"},
+            "status": {"containerStatuses": containers, **status},
+        }
+    )
 
 
 def ended_pod(report: Report | None, code: int = exit_codes.OK, **status: Any) -> PodView:
