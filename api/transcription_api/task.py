@@ -10,7 +10,10 @@ from transcription_api.spec import Spec, parse_spec
 
 @dataclass(frozen=True)
 class Task:
-    """What one worker is to do. `spec` is the resource's own, so that both sides read it with the same code."""
+    """What one worker is to do.
+
+    `spec` is the resource's own, so that both sides read it with the same code, but for fields that the worker has no use for.
+    """
 
     namespace: str
     name: str
@@ -27,8 +30,12 @@ class Task:
 
 
 def encode_task(task: Task) -> str:
-    """Return one line of JSON with sorted keys, so that the same task gives the same pod."""
-    return json.dumps(to_json(task), sort_keys=True, separators=(",", ":"))
+    """Return one line of JSON with sorted keys, so that the same task gives the same pod.
+
+    It holds no dollar sign, since the kubelet replaces $$ and $(NAME) in the values of environment variables: JSON's escape
+    stands for it, which every version of the worker reads.
+    """
+    return json.dumps(to_json(task), sort_keys=True, separators=(",", ":")).replace("$", "\\u0024")
 
 
 def parse_task(text: str) -> Task:

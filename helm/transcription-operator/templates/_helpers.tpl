@@ -46,6 +46,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s:%s" .image.repository (default .chart.AppVersion .image.tag) }}
 {{- end }}
 
+{{/* The value of an environment variable, in which the kubelet would replace $$ and $(NAME). */}}
+{{- define "transcription-operator.literal" -}}
+{{- . | toString | replace "$" "$$" | quote }}
+{{- end }}
+
 {{/* What the operator may do with resources, Jobs and pods, in all namespaces or in the watched ones. */}}
 {{- define "transcription-operator.rules" -}}
 # Resources that are past their ttl are deleted.

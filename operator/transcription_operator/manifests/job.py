@@ -184,9 +184,18 @@ def _container(resource: Resource, spec: Spec, config: Config, mounts: list[Mani
     }
 
 
+# Fields that may change while the worker runs.
+_MUTABLE = ("suspend", "ttlSecondsAfterFinished")
+# Fields that the manifest itself has. An environment variable has at most 128 KiB (Linux's MAX_ARG_STRLEN), which the
+# longest texts of all fields together would exceed.
+_OF_THE_POD = ("nodeSelector", "tolerations", "resources", "runtimeClassName", "priorityClassName", "resourceName")
+
+
 def _task(resource: Resource) -> str:
-    """The worker's task: the spec without the fields that may change while the worker runs."""
-    spec = {key: value for key, value in resource.spec.items() if key not in ("suspend", "ttlSecondsAfterFinished")}
+    """The worker's task: the fields of the spec that the worker reads."""
+    spec = {name: value for name, value in resource.spec.items() if name not in _MUTABLE}
+    if "device" in spec:
+        spec["device"] = {name: value for name, value in spec["device"].items() if name not in _OF_THE_POD}
     return encode_task(Task(resource.key.namespace, resource.key.name, resource.uid, spec))
 
 

@@ -10,6 +10,7 @@ import yaml
 from transcription_operator.config import parse_config
 
 from tests.support.helm import Helm
+from tests.support.kubelet_expansion import container_environment
 from tests.support.repository import CHART, CRD
 
 # A values file that sets every value to something other than its default.
@@ -97,6 +98,13 @@ def test_every_value_reaches_the_operator(helm: Helm) -> None:
     assert config.allowed_endpoints == ("*.storage.svc", "s3.eu-west-1.amazonaws.com")
     assert (config.lease_name, config.lease_seconds) == ("speech-transcriber", 30)
     assert config.http_port == 9090
+
+
+def test_a_dollar_in_a_value_reaches_the_operator_as_it_was_written(helm: Helm) -> None:
+    given = "/cache/$$models/$(TRANSCRIPTION_WORKER_IMAGE)"
+    env = container(manifests(helm.template("--set", f"modelCache.hostPath={given}")))["env"]
+    seen = container_environment([item for item in env if "value" in item])
+    assert seen["TRANSCRIPTION_NODE_CACHE_PATH"] == given
 
 
 def test_the_environment_holds_nothing_that_the_operator_does_not_read(helm: Helm) -> None:
