@@ -52,11 +52,15 @@ class JobView:
     created: str
     deleting: bool
     suspended: bool
-    started: str | None  # status.startTime: when the Job was last resumed
-    active: int
+    started: (
+        str | None
+    )  # status.startTime: when the Job was last resumed; up to Kubernetes 1.35 it stays during a pause
+    suspended_since: str | None  # since when the Job controller holds the Job suspended, whatever the spec says by now
+    active: int  # pods that have not ended and are not being deleted
     ready: int
     failed: int
     succeeded: int
+    terminating: int  # pods that are being deleted and have not ended
     outcome: str | None = None
     outcome_reason: str | None = None
     outcome_message: str | None = None
@@ -65,7 +69,12 @@ class JobView:
     @property
     def has_pods(self) -> bool:
         """Whether the Job's status counts any pod, so that listing them is worth a request."""
-        return bool(self.active or self.failed or self.succeeded or self.outcome)
+        return bool(self.active or self.terminating or self.failed or self.succeeded or self.outcome)
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the spec no longer suspends the Job but the Job controller has not resumed it yet."""
+        return not self.suspended and self.suspended_since is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,7 @@ class PodView:
     reason: str | None  # of the pod itself, such as Evicted
     message: str | None
     disrupted: str | None  # message of the condition DisruptionTarget: preemption, drain, a lost node
+    deletion_time: str | None  # metadata.deletionTimestamp: the time by which a pod that is being deleted has to end
 
 
 def view_resource(body: Body) -> Resource:
@@ -119,7 +129,7 @@ def view_resource(body: Body) -> Resource:
 def view_job(body: Body) -> JobView:
     """Take what is needed of a batch/v1 Job. Raises KeyError or ValueError if no apiserver can have stored it."""
     meta, status = body["metadata"], body.get("status") or {}
-    finished = _finished_condition(status)
+    finished, suspension = _finished_condition(status), _condition(status, "Suspended")
     # Pods that have terminated and that the Job controller has not added to its counts yet.
     uncounted = status.get("uncountedTerminatedPods") or {}
     return JobView(
@@ -133,10 +143,12 @@ def view_job(body: Body) -> JobView:
         deleting="deletionTimestamp" in meta,
         suspended=bool(body.get("spec", {}).get("suspend")),
         started=status.get("startTime"),
+        suspended_since=suspension.get("lastTransitionTime") if suspension.get("status") == "True" else None,
         active=status.get("active") or 0,
         ready=status.get("ready") or 0,
         failed=(status.get("failed") or 0) + len(uncounted.get("failed") or ()),
         succeeded=(status.get("succeeded") or 0) + len(uncounted.get("succeeded") or ()),
+        terminating=status.get("terminating") or 0,
         outcome=finished.get("type"),
         outcome_reason=finished.get("reason"),
         outcome_message=finished.get("message"),
@@ -165,7 +177,8 @@ def view_pod(body: Body) -> PodView:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
         reason=status.get("reason"),
         message=status.get("message"),
-        disrupted=disruption.get("message") if disruption.get("status") == "True" else None,
+        disrupted=disruption.get("message") or "" if disruption.get("status") == "True" else None,
+        deletion_time=meta.get("deletionTimestamp"),
     )
 
 

@@ -23,8 +23,9 @@ from transcription_operator.reconcile.conditions import is_true, with_observed_g
 from transcription_operator.reconcile.events import events_between
 from transcription_operator.reconcile.job_status import update_from_job
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
+from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
 from transcription_operator.reconcile.plan import Plan
-from transcription_operator.reconcile.pods import attempt_number, pending_since
+from transcription_operator.reconcile.pods import attempt_number
 from transcription_operator.reconcile.termination import make_failure
 
 # Jobs of one resource. A Job that somebody deletes is followed by another one, but not for ever.
@@ -139,8 +140,9 @@ def _follow_job(observed: ObservedState, status: Status, spec: Spec, job: JobVie
     status = _refer_to(status, job)
     if job.suspended and job.outcome is None:
         return _resume(observed, status, spec, job, now)
-    status = transitions.mark_resumed(status, job.started or format_time(now))
-    failure = _pending_deadline_failure(observed, spec, job, now)
+    resumed = None if job.resuming else job.started
+    status = transitions.mark_resumed(status, resumed or format_time(now))
+    failure = pending_deadline_failure(observed, spec, job, now)
     if failure is not None:
         failed = transitions.mark_failed(status, failure, format_time(now))
         return _with_status(observed, failed, Plan(delete_jobs=(job,)))
@@ -163,23 +165,11 @@ def _refer_to(status: Status, job: JobView) -> Status:
     return transitions.with_job(status, JobRef(job.name, job.uid, job.ordinal), job.created, attempt_number(job))
 
 
-def _pending_deadline_failure(observed: ObservedState, spec: Spec, job: JobView, now: datetime) -> Failure | None:
-    """The failure of a Job whose pod has been pending for longer than spec.pendingDeadlineSeconds, else None."""
-    since = pending_since(job, observed.pods) if job.outcome is None else None
-    limit = spec.pending_deadline_seconds
-    if since is None or limit is None or seconds_between(since, now) < limit:
-        return None
-    pod = observed.pods[-1] if observed.pods else None
-    why = (pod.unschedulable or pod.waiting_message or pod.waiting_reason) if pod is not None else None
-    message = f"no worker started within {limit} s: {why or 'the Job has no pod'}"
-    return make_failure(reasons.PENDING_DEADLINE_EXCEEDED, message)
-
-
 def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, now: datetime) -> float | None:
     """Seconds until the pods are looked at again although no watch has shown a change."""
     if job.outcome is not None:
         return None
-    since = pending_since(job, observed.pods)
+    since = awaited_since(observed, job, now)
     if since is None:
         return MAX_REQUEUE_SECONDS
     waited = seconds_between(since, now)

@@ -13,9 +13,9 @@ from transcription_operator.reconcile.observed_state import ObservedState
 from transcription_operator.reconcile.pods import (
     BACK_OFF,
     attempt_number,
+    current_pod,
     explain_waiting,
     first_start,
-    is_terminated,
     last_termination,
     running_pod,
 )
@@ -86,7 +86,7 @@ def _running(status: Status, spec: Spec, job: JobView, pod: PodView, observed: O
 
 def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str) -> Status:
     termination = last_termination(observed.pods)
-    if termination is not None and is_terminated(observed.pods[-1]) and _is_last_attempt(termination, spec, job):
+    if termination is not None and current_pod(observed.pods) is None and _is_last_attempt(termination, spec, job):
         return status  # the Job is about to become Complete or Failed
     waiting = explain_waiting(job, observed.pods)
     if termination is not None and termination.failure is not None:
@@ -96,7 +96,9 @@ def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, 
         return transitions.mark_pending(status, reasons.RETRYING, message, termination.finished or now)
     if waiting.message.startswith(BACK_OFF) and _has_reason(status, waiting.reason.name):
         return status  # this message does not say why the pull failed; the one in the status does
-    return transitions.mark_pending(status, waiting.reason, waiting.message, job.created)
+    # A pod that ran and is gone left no time of its end, so that the wait for the next one begins now.
+    ran = find_condition(status.conditions, ConditionType.RUNNING) is not None
+    return transitions.mark_pending(status, waiting.reason, waiting.message, now if ran else job.created)
 
 
 def _is_last_attempt(termination: Termination, spec: Spec, job: JobView) -> bool:

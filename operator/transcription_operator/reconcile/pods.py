@@ -38,9 +38,17 @@ def attempt_number(job: JobView) -> int:
     return job.ordinal + failed
 
 
+def current_pod(pods: tuple[PodView, ...]) -> PodView | None:
+    """The newest pod that has not ended, or None. One that is being deleted only if there is no other."""
+    alive = [pod for pod in pods if not is_terminated(pod)]
+    staying = [pod for pod in alive if pod.deletion_time is None]
+    return next(reversed(staying or alive), None)
+
+
 def running_pod(pods: tuple[PodView, ...]) -> PodView | None:
-    """The newest pod whose worker runs, or None."""
-    return next((pod for pod in reversed(pods) if pod.running), None)
+    """The current pod if its worker runs, else None."""
+    pod = current_pod(pods)
+    return pod if pod is not None and pod.running else None
 
 
 def last_termination(pods: tuple[PodView, ...]) -> Termination | None:
@@ -60,10 +68,16 @@ def first_start(pods: tuple[PodView, ...]) -> str | None:
 
 
 def explain_waiting(job: JobView, pods: tuple[PodView, ...]) -> Waiting:
-    """What the newest pod waits for: to be created, scheduled, given its image, or started."""
-    pod = pods[-1] if pods and not is_terminated(pods[-1]) else None
+    """What the current pod waits for: to be created, scheduled, given its image, or started."""
+    pod = current_pod(pods)
+    if pod is None and job.terminating:
+        return Waiting(
+            reasons.WAITING_FOR_POD, f"a pod of Job {job.name} is being deleted; the next one comes after its end"
+        )
     if pod is None:
         return Waiting(reasons.WAITING_FOR_POD, f"Job {job.name} has no pod yet")
+    if pod.deletion_time is not None:
+        return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} is being deleted: {pod.disrupted or 'by somebody'}")
     if pod.unschedulable is not None:
         return Waiting(reasons.UNSCHEDULABLE, pod.unschedulable)
     if pod.waiting_reason in IMAGE_REASONS:
@@ -71,15 +85,3 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...]) -> Waiting:
     if pod.waiting_reason not in STARTING_REASONS:
         return Waiting(reasons.CONTAINER_NOT_STARTED, f"{pod.waiting_reason}: {pod.waiting_message or ''}")
     return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} has not started yet")
-
-
-def pending_since(job: JobView, pods: tuple[PodView, ...]) -> str | None:
-    """The time since which a pod has been waiting to start.
-
-    None while a pod runs, between two pods, and for a suspended Job.
-    """
-    if job.suspended or job.started is None or running_pod(pods) is not None:
-        return None
-    if not pods:
-        return job.started
-    return None if is_terminated(pods[-1]) else max(job.started, pods[-1].created)
