@@ -52,14 +52,19 @@ def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: b
     return view_job({"metadata": meta, "spec": {"suspend": suspend}, "status": {"startTime": CREATED, **status}})
 
 
-def pod(state: dict[str, Any] | None = None, meta: dict[str, Any] | None = None, **status: Any) -> PodView:
-    """Return a worker's pod on node-1 with the state of its container; `meta` changes fields of its metadata."""
+def pod(
+    state: dict[str, Any] | None = None,
+    meta: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
+    **status: Any,
+) -> PodView:
+    """Return a worker's pod on node-1 with the state of its container; `meta` and `spec` change fields of theirs."""
     known = {"name": "interview-x-1-abcde", "uid": "pod-1", "creationTimestamp": CREATED}
     containers = [{"name": names.CONTAINER_NAME, "state": state}] if state else []
     return view_pod(
         {
             "metadata": known | (meta or {}),
-            "spec": {"nodeName": "node-1"},
+            "spec": {"nodeName": "node-1"} | (spec or {}),
             "status": {"containerStatuses": containers, **status},
         }
     )

@@ -120,8 +120,8 @@ class Namespace:
         base = {} if job["spec"].get("suspend") else {"startTime": job["metadata"]["creationTimestamp"]}
         return self.api.patch(path, {"status": base | status})
 
-    def add_pod(self, job: Json, name: str | None = None) -> Json:
-        """Create a pending pod of the Job."""
+    def add_pod(self, job: Json, name: str | None = None, node: str | None = None) -> Json:
+        """Create a pending pod of the Job. One that has a node stays after its deletion until `remove_pod`."""
         meta, template = job["metadata"], job["spec"]["template"]
         count = len(self.pods_of(job))
         body = {
@@ -138,7 +138,7 @@ class Namespace:
                     }
                 ],
             },
-            "spec": template["spec"],
+            "spec": template["spec"] | ({"nodeName": node} if node else {}),
         }
         pod = self.api.post(self.pods, body)
         self.write_job(job, active=1)
@@ -168,15 +168,37 @@ class Namespace:
         self.write_pod(pod, phase="Running", podIP=ip, podIPs=[{"ip": ip}], containerStatuses=[_container(state)])
         self.write_job(job, active=1, ready=1)
 
-    def end_pod(self, pod: Json, exit_code: int, report: Report | None = None, reason: str | None = None) -> None:
-        """Let the worker's container end; the report becomes its termination message."""
+    def end_pod(
+        self,
+        pod: Json,
+        exit_code: int,
+        report: Report | None = None,
+        reason: str | None = None,
+        sidecar: str | None = None,
+        finished: str | None = None,
+    ) -> None:
+        """Let the worker's container end; the report becomes its termination message. A sidecar of that name goes on."""
         began = self._started(pod)
-        ended = {"exitCode": exit_code, "startedAt": began, "finishedAt": now()}
+        ended = {"exitCode": exit_code, "startedAt": began, "finishedAt": finished or now()}
         ended["reason"] = reason or ("Completed" if exit_code == 0 else "Error")
         if report is not None:
             ended["message"] = encode_report(report).decode()
         phase = "Succeeded" if exit_code == 0 else "Failed"
-        self.write_pod(pod, phase=phase, containerStatuses=[_container({"terminated": ended})])
+        containers = [_container({"terminated": ended})]
+        if sidecar is not None:
+            phase = "Running"
+            containers.append(_container({"running": {"startedAt": began}}, sidecar))
+        self.write_pod(pod, phase=phase, containerStatuses=containers)
+
+    def delete_pod(self, job: Json, pod: Json) -> None:
+        """Delete the pod as a drain does: it terminates until the kubelet says that it has ended."""
+        self.api.delete(f"{self.pods}/{pod['metadata']['name']}")
+        self.write_job(job, active=0, ready=0, terminating=1)
+
+    def remove_pod(self, job: Json, pod: Json) -> None:
+        """Remove a terminating pod like the kubelet, or like the garbage collector once its node is gone."""
+        self.api.request("DELETE", f"{self.pods}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
+        self.write_job(job, terminating=0)
 
     def write_pod(self, pod: Json, **status: Any) -> None:
         self.api.patch(f"{self.pods}/{pod['metadata']['name']}/status", {"status": status})
@@ -234,9 +256,9 @@ def _job_condition(kind: str, reason: str, message: str = "") -> Json:
     }
 
 
-def _container(state: Json) -> Json:
+def _container(state: Json, name: str = names.CONTAINER_NAME) -> Json:
     return {
-        "name": names.CONTAINER_NAME,
+        "name": name,
         "image": "worker:test",
         "imageID": "",
         "ready": "running" in state,

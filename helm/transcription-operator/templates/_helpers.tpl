@@ -67,10 +67,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
-# Why a pod waits, and how its worker ended.
+# Why a pod waits, and how its worker ended. A pod that a sidecar keeps alive after its worker failed is deleted.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, delete]
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

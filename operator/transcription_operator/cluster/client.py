@@ -75,6 +75,15 @@ class KubernetesClient:
                 return False
             raise
 
+    async def delete_pod(self, namespace: str, pod: PodView) -> None:
+        """Delete a pod, unless it no longer exists or another one has its name by now."""
+        path = f"{_collection(CORE, namespace, 'pods')}/{pod.name}"
+        try:
+            await self._request_or_none("DELETE", path, {"preconditions": {"uid": pod.uid}})
+        except ApiError as error:
+            if not error.conflict:
+                raise
+
     async def write_status(self, resource: Resource, status: Json) -> Resource:
         """Replace the whole status and return the resource as stored.
 

@@ -74,7 +74,10 @@ class Applier:
             self.recorder.record(written, event)
 
     async def delete_objects(self, resource: Resource, plan: Plan) -> None:
-        """Delete the plan's Jobs, and the resource if its time to live has passed."""
+        """Delete the plan's pods and Jobs, and the resource if its time to live has passed."""
+        for pod in plan.delete_pods:
+            await self.client.delete_pod(resource.key.namespace, pod)
+            logger.info("deleted pod %s: its worker has ended and another container of it has not", pod.name)
         for job in plan.delete_jobs:
             if await self.client.delete_job(job):
                 logger.info("deleted Job %s", job.name)

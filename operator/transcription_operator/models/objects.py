@@ -8,6 +8,13 @@ from typing import Any, NamedTuple
 from transcription_api import names
 from transcription_api.status import ConditionType
 
+from transcription_operator.models.containers import (
+    InitContainer,
+    failed_sidecars,
+    running_sidecars,
+    unfinished_init_container,
+)
+
 Body = Mapping[str, Any]
 
 
@@ -107,6 +114,14 @@ class PodView:
     message: str | None
     disrupted: str | None  # message of the condition DisruptionTarget: preemption, drain, a lost node
     deletion_time: str | None  # metadata.deletionTimestamp: the time by which a pod that is being deleted has to end
+    init_container: InitContainer | None  # the one that the worker's container waits for
+    running_sidecars: tuple[str, ...]  # names of running containers beside the worker's
+    failed_sidecars: tuple[str, ...]  # containers beside the worker's that failed: name and exit code in words
+
+    @property
+    def outlived(self) -> bool:
+        """Whether the worker has ended and the pod has not, since another of its containers goes on."""
+        return self.terminated is not None and self.phase not in ("Succeeded", "Failed")
 
 
 def view_resource(body: Body) -> Resource:
@@ -179,6 +194,9 @@ def view_pod(body: Body) -> PodView:
         message=status.get("message"),
         disrupted=disruption.get("message") or "" if disruption.get("status") == "True" else None,
         deletion_time=meta.get("deletionTimestamp"),
+        init_container=unfinished_init_container(body),
+        running_sidecars=running_sidecars(body),
+        failed_sidecars=failed_sidecars(body),
     )
 
 

@@ -27,6 +27,7 @@ from transcription_operator.reconcile.pending import awaited_since, pending_dead
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number
 from transcription_operator.reconcile.termination import make_failure
+from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pod
 
 # Jobs of one resource. A Job that somebody deletes is followed by another one, but not for ever.
 MAX_ORDINAL = 10
@@ -142,13 +143,18 @@ def _follow_job(observed: ObservedState, status: Status, spec: Spec, job: JobVie
         return _resume(observed, status, spec, job, now)
     resumed = None if job.resuming else job.started
     status = transitions.mark_resumed(status, resumed or format_time(now))
-    failure = pending_deadline_failure(observed, spec, job, now)
+    concluded = conclude_job(spec, job, observed.pods, now)
+    failure = pending_deadline_failure(observed, spec, concluded, now)
     if failure is not None:
         failed = transitions.mark_failed(status, failure, format_time(now))
         return _with_status(observed, failed, Plan(delete_jobs=(job,)))
-    status, poll_pod = update_from_job(status, spec, job, observed, format_time(now))
-    requeue_after = _requeue_after(observed, spec, job, now)
-    return _with_status(observed, status, Plan(poll_pod=poll_pod, requeue_after_seconds=requeue_after))
+    status, poll_pod = update_from_job(_refer_to(status, concluded), spec, concluded, observed, format_time(now))
+    plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, spec, concluded, now))
+    if concluded.outcome is not None and job.outcome is None:
+        plan = dataclasses.replace(plan, delete_jobs=(job,))
+    elif (outlived := outlived_pod(job, observed.pods, now)) is not None:
+        plan = dataclasses.replace(plan, delete_pods=(outlived,))
+    return _with_status(observed, status, plan)
 
 
 def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
@@ -171,7 +177,8 @@ def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, now: datet
         return None
     since = awaited_since(observed, job, now)
     if since is None:
-        return MAX_REQUEUE_SECONDS
+        graces = (grace_left(pod, now) for pod in observed.pods if pod.outlived)
+        return min((left for left in graces if left > 0), default=MAX_REQUEUE_SECONDS)
     waited = seconds_between(since, now)
     seconds = min(max(waited / 4, MIN_REQUEUE_SECONDS), MAX_REQUEUE_SECONDS)
     if spec.pending_deadline_seconds is not None:

@@ -17,6 +17,7 @@ from transcription_operator.reconcile.pods import (
     explain_waiting,
     first_start,
     last_termination,
+    proven_termination,
     running_pod,
 )
 from transcription_operator.reconcile.results import missing_results
@@ -29,7 +30,7 @@ def update_from_job(
     """The status that the Job leads to, and the pod whose progress is to be polled."""
     status = transitions.with_start(status, first_start(observed.pods))
     if job.outcome == "Complete":
-        return _complete(status, spec, job, last_termination(observed.pods)), None
+        return _complete(status, spec, job, observed.pods), None
     if job.outcome == "Failed":
         return _failed(status, spec, job, last_termination(observed.pods)), None
     pod = running_pod(observed.pods)
@@ -38,17 +39,23 @@ def update_from_job(
     return _waiting(status, spec, job, observed, now), None
 
 
-def _complete(status: Status, spec: Spec, job: JobView, termination: Termination | None) -> Status:
+def _complete(status: Status, spec: Spec, job: JobView, pods: tuple[PodView, ...]) -> Status:
     """Complete only if the report confirms every object: a Job that succeeded proves nothing."""
     at = job.outcome_time or job.created
+    termination = proven_termination(spec, pods)
     report = termination.report if termination is not None else None
     status = transitions.with_report(status, spec, report, at)
     missing = missing_results(spec, report)
     if report is None or report.reason is not None or missing:
         why = "the worker left no report" if report is None else f"the report lacks {', '.join(missing) or 'success'}"
         return transitions.mark_failed(status, make_failure(reasons.RESULT_INCOMPLETE, why), at)
-    message = f"{len(report.objects)} objects seen in bucket {spec.destination.s3.bucket}"
+    message = f"{len(report.objects)} objects seen in bucket {spec.destination.s3.bucket}{_tell_sidecars(pods)}"
     return transitions.mark_complete(transitions.with_report_key(status, spec), message, at)
+
+
+def _tell_sidecars(pods: tuple[PodView, ...]) -> str:
+    running = [f"{name} in pod {pod.name}" for pod in pods if pod.outlived for name in pod.running_sidecars]
+    return f"; the Job was deleted since a container went on: {', '.join(running)}" if running else ""
 
 
 def _failed(status: Status, spec: Spec, job: JobView, termination: Termination | None) -> Status:
@@ -91,10 +98,11 @@ def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, 
     waiting = explain_waiting(job, observed.pods)
     if termination is not None and termination.failure is not None:
         failure = termination.failure
-        failed = f"attempt {max(attempt_number(job) - 1, 1)} failed with {failure.reason}: {failure.message}"
+        counted = 0 if any(pod.outlived for pod in observed.pods) else 1  # the Job counts a pod once it has ended
+        failed = f"attempt {max(attempt_number(job) - counted, 1)} failed with {failure.reason}: {failure.message}"
         message = f"{failed}; {waiting.message}"
         return transitions.mark_pending(status, reasons.RETRYING, message, termination.finished or now)
-    if waiting.message.startswith(BACK_OFF) and _has_reason(status, waiting.reason.name):
+    if BACK_OFF in waiting.message and _has_reason(status, waiting.reason.name):
         return status  # this message does not say why the pull failed; the one in the status does
     # A pod that ran and is gone left no time of its end, so that the wait for the next one begins now.
     ran = find_condition(status.conditions, ConditionType.RUNNING) is not None

@@ -31,7 +31,7 @@ def awaited_since(observed: ObservedState, job: JobView, now: datetime) -> str |
     if pod is not None:
         waits = not pod.running and pod.deletion_time is None
         return max(job.started, pod.created) if waits else None
-    if job.terminating:
+    if job.terminating or any(pod.outlived for pod in observed.pods):
         return None
     return _since_last_pod(observed, job, job.started, now)
 

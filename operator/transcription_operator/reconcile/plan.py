@@ -20,6 +20,7 @@ class Plan:
     suspend_job: tuple[JobView, bool] | None = None  # the value that the Job's spec.suspend gets
     status: Status | None = None
     events: tuple[Event, ...] = ()
+    delete_pods: tuple[PodView, ...] = ()  # of the newest Job, which makes the next pod
     delete_jobs: tuple[JobView, ...] = ()
     delete_resource: bool = False
     poll_pod: PodView | None = None  # the pod whose progress is polled from now on

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from transcription_api import reasons
+from transcription_api import exit_codes, reasons
 from transcription_api.reasons import Reason
+from transcription_api.spec import Spec
 
+from transcription_operator.models.containers import InitContainer
 from transcription_operator.models.objects import JobView, PodView
-from transcription_operator.reconcile.termination import Termination, explain_termination
+from transcription_operator.reconcile.results import missing_results
+from transcription_operator.reconcile.termination import Termination, explain_termination, read_report
 
 # Waiting reasons of the kubelet for an image that cannot be pulled.
 IMAGE_REASONS = (
@@ -57,6 +60,20 @@ def last_termination(pods: tuple[PodView, ...]) -> Termination | None:
     return explain_termination(terminated[-1]) if terminated else None
 
 
+def has_whole_result(spec: Spec, pod: PodView) -> bool:
+    """Whether the pod's worker ended with a report that confirms every requested object."""
+    if pod.terminated is None or pod.terminated.exit_code != exit_codes.OK:
+        return False
+    report = read_report(pod.terminated)
+    return report is not None and report.reason is None and not missing_results(spec, report)
+
+
+def proven_termination(spec: Spec, pods: tuple[PodView, ...]) -> Termination | None:
+    """How the pod with a whole result ended. Without one, how the newest terminated pod did."""
+    whole = next((pod for pod in pods if has_whole_result(spec, pod)), None)
+    return explain_termination(whole) if whole is not None else last_termination(pods)
+
+
 def is_terminated(pod: PodView) -> bool:
     """Whether the pod has ended, successfully or not."""
     return pod.terminated is not None or pod.phase in ("Succeeded", "Failed")
@@ -78,10 +95,25 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...]) -> Waiting:
         return Waiting(reasons.WAITING_FOR_POD, f"Job {job.name} has no pod yet")
     if pod.deletion_time is not None:
         return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} is being deleted: {pod.disrupted or 'by somebody'}")
+    if pod.init_container is not None:
+        return _explain_init_container(pod.name, pod.init_container)
     if pod.unschedulable is not None:
         return Waiting(reasons.UNSCHEDULABLE, pod.unschedulable)
-    if pod.waiting_reason in IMAGE_REASONS:
-        return Waiting(reasons.IMAGE_PULL_FAILED, f"{pod.waiting_reason}: {pod.waiting_message or ''}")
-    if pod.waiting_reason not in STARTING_REASONS:
-        return Waiting(reasons.CONTAINER_NOT_STARTED, f"{pod.waiting_reason}: {pod.waiting_message or ''}")
-    return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} has not started yet")
+    if pod.waiting_reason in STARTING_REASONS:
+        return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} has not started yet")
+    return _explain_reason(pod.waiting_reason, f"{pod.waiting_reason}: {pod.waiting_message or ''}")
+
+
+def _explain_init_container(pod_name: str, container: InitContainer) -> Waiting:
+    subject = f"pod {pod_name} has not started its worker: init container {container.name}"
+    if container.waiting_reason in STARTING_REASONS:
+        state = "runs" if container.waiting_reason is None else "has not started"
+        return Waiting(reasons.WAITING_FOR_POD, f"{subject} {state}")
+    return _explain_reason(
+        container.waiting_reason, f"{subject}: {container.waiting_reason}: {container.waiting_message or ''}"
+    )
+
+
+def _explain_reason(waiting_reason: str | None, message: str) -> Waiting:
+    is_image = waiting_reason in IMAGE_REASONS
+    return Waiting(reasons.IMAGE_PULL_FAILED if is_image else reasons.CONTAINER_NOT_STARTED, message)

@@ -33,7 +33,7 @@ class Termination:
 def explain_termination(pod: PodView) -> Termination:
     """Read the report, exit code and status of a pod that is no longer running."""
     report = read_report(pod.terminated)
-    if pod.terminated is not None and pod.terminated.exit_code == exit_codes.OK and pod.reason is None:
+    if pod.terminated is not None and pod.terminated.exit_code == exit_codes.OK and _is_success(pod, report):
         return Termination(report, None, finished=pod.terminated.finished)
     code = pod.terminated.exit_code if pod.terminated is not None else None
     finished = pod.terminated.finished if pod.terminated is not None else None
@@ -42,6 +42,11 @@ def explain_termination(pod: PodView) -> Termination:
         return Termination(report, _reported_failure(report, code), permanent, finished)
     reason, message = _kubelet_explanation(pod)
     return Termination(report, make_failure(reason, message, code), permanent, finished)
+
+
+def _is_success(pod: PodView, report: Report | None) -> bool:
+    """Whether a worker that ended with exit code 0 succeeded. A report proves it, whatever became of its pod after that."""
+    return pod.phase != "Failed" or (report is not None and report.reason is None)
 
 
 def read_report(terminated: TerminatedState | None) -> Report | None:
@@ -83,6 +88,7 @@ def _without_report(pod: PodView, message: str) -> str:
     parts = [f"pod {pod.name} ended without a report"]
     if pod.terminated is not None:
         parts.append(f"exit code {pod.terminated.exit_code} ({pod.terminated.reason or 'no reason given'})")
+    parts += pod.failed_sidecars
     if pod.reason or message:
         parts.append(f"{pod.reason or pod.phase}: {message}")
     return "; ".join(parts)
