@@ -220,6 +220,11 @@ UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wai
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed", False, "Check the chart's worker image and its pull secrets."
 )  # Running=False
+NODE_LOST = Reason(
+    "NodeLost",
+    False,
+    "If the node is lost for good, delete its Node object, or taint it node.kubernetes.io/out-of-service=nodeshutdown:NoExecute.",
+)  # Running=False: the node does not confirm the pod's end
 CONTAINER_NOT_STARTED = Reason("ContainerNotStarted", False, "See the pod's events.")  # Running=False
 WORKER_RUNNING = Reason("WorkerRunning", False, "")  # Running=True
 RETRYING = Reason(

@@ -113,6 +113,8 @@ class PodView:
     reason: str | None  # of the pod itself, such as Evicted
     message: str | None
     disrupted: str | None  # message of the condition DisruptionTarget: preemption, drain, a lost node
+    node: str | None  # spec.nodeName
+    node_unready_since: str | None  # since when the node controller has found the pod's node not ready
     deletion_time: str | None  # metadata.deletionTimestamp: the time by which a pod that is being deleted has to end
     init_container: InitContainer | None  # the one that the worker's container waits for
     running_sidecars: tuple[str, ...]  # names of running containers beside the worker's
@@ -193,6 +195,8 @@ def view_pod(body: Body) -> PodView:
         reason=status.get("reason"),
         message=status.get("message"),
         disrupted=disruption.get("message") or "" if disruption.get("status") == "True" else None,
+        node=(body.get("spec") or {}).get("nodeName"),
+        node_unready_since=_node_unready_since(status),
         deletion_time=meta.get("deletionTimestamp"),
         init_container=unfinished_init_container(body),
         running_sidecars=running_sidecars(body),
@@ -208,6 +212,13 @@ def _terminated_state(state: Body) -> TerminatedState:
         started=state.get("startedAt"),
         finished=state.get("finishedAt"),
     )
+
+
+def _node_unready_since(status: Body) -> str | None:
+    """The time at which the node controller wrote Ready=False: the kubelet writes ContainersReady with it, save for a gate."""
+    ready = _condition(status, "Ready")
+    contradicts = ready.get("status") == "False" and _condition(status, "ContainersReady").get("status") == "True"
+    return ready.get("lastTransitionTime") if contradicts and ready.get("reason") != "ReadinessGatesNotReady" else None
 
 
 def _container_state(status: Body) -> Body:

@@ -17,6 +17,7 @@ from transcription_operator.reconcile.pods import (
     explain_waiting,
     first_start,
     last_termination,
+    lost_pod,
     proven_termination,
     running_pod,
 )
@@ -33,6 +34,9 @@ def update_from_job(
         return _complete(status, spec, job, observed.pods), None
     if job.outcome == "Failed":
         return _failed(status, spec, job, last_termination(observed.pods)), None
+    lost = lost_pod(observed.pods, now)
+    if lost is not None:
+        return _node_lost(status, lost, now), None
     pod = running_pod(observed.pods)
     if pod is not None:
         return _running(status, spec, job, pod, observed), pod
@@ -85,10 +89,34 @@ def _final_failure(spec: Spec, job: JobView, termination: Termination | None) ->
 def _running(status: Status, spec: Spec, job: JobView, pod: PodView, observed: ObservedState) -> Status:
     attempts = f"attempt {attempt_number(job)} of {job.ordinal + spec.retries}"
     at = pod.started or job.created
-    status = transitions.mark_running(status, f"pod {pod.name}, {attempts}", at)
+    status = transitions.mark_running(status, "; ".join((f"pod {pod.name}, {attempts}", *_doubts(pod, observed))), at)
+    if observed.silent_since is not None:
+        return dataclasses.replace(status, progress=None)
     if observed.progress is not None:
         status = transitions.with_progress(status, spec, observed.progress, at)
     return status
+
+
+def _doubts(pod: PodView, observed: ObservedState) -> list[str]:
+    """Why a worker that its node once showed as running may run no longer, or not for long."""
+    doubts = []
+    if pod.node_unready_since is not None:
+        doubts.append(f"node {pod.node} is not ready since {pod.node_unready_since}")
+    if pod.deletion_time is not None:
+        doubts.append(f"the pod is being deleted: {pod.disrupted or 'by somebody'}")
+    if observed.silent_since is not None:
+        doubts.append(f"the worker has not answered since {observed.silent_since}")
+    return doubts
+
+
+def _node_lost(status: Status, pod: PodView, now: str) -> Status:
+    """The Job makes no other pod before the node, or somebody in its place, says that this one has ended."""
+    awaited = f" and had to end by {pod.deletion_time}" if pod.deletion_time is not None else ""
+    message = (
+        f"pod {pod.name} is on node {pod.node}, which does not answer{awaited}; the next pod is made after its end. If the "
+        "node is lost, delete its Node object, or taint it node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+    )
+    return transitions.mark_pending(status, reasons.NODE_LOST, message, now)
 
 
 def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str) -> Status:

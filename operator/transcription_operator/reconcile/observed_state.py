@@ -41,4 +41,5 @@ class ObservedState:
     jobs: tuple[JobView, ...] = ()  # all Jobs of the resource that the cache holds, by ordinal
     pods: tuple[PodView, ...] = ()  # the newest Job's, oldest first
     progress: ObservedProgress | None = None
+    silent_since: str | None = None  # since when the running worker has not answered polls, if that is long ago
     rejection: JobRejection | None = None

@@ -8,6 +8,7 @@ from transcription_api.spec import Spec
 
 from transcription_operator.models.containers import InitContainer
 from transcription_operator.models.objects import JobView, PodView
+from transcription_operator.models.times import seconds_between
 from transcription_operator.reconcile.results import missing_results
 from transcription_operator.reconcile.termination import Termination, explain_termination, read_report
 
@@ -25,6 +26,12 @@ IMAGE_REASONS = (
 BACK_OFF = "ImagePullBackOff"
 # Waiting reasons of a container that is starting normally.
 STARTING_REASONS = (None, "ContainerCreating", "PodInitializing")
+
+
+# The node controller's reason for a pod whose node does not answer.
+UNREACHABLE_NODE = "NodeLost"
+# Seconds after the time by which a pod that is being deleted had to end. A kubelet that answers has confirmed its end by then.
+CONFIRMATION_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,22 @@ def last_termination(pods: tuple[PodView, ...]) -> Termination | None:
     """How the newest terminated pod ended, or None if none has terminated."""
     terminated = [pod for pod in pods if is_terminated(pod)]
     return explain_termination(terminated[-1]) if terminated else None
+
+
+def lost_pod(pods: tuple[PodView, ...], now: str) -> PodView | None:
+    """The pod that keeps the Job from going on since its node does not answer, or None."""
+    pod = current_pod(pods)
+    if pod is not None and not _is_lost(pod, now):
+        return None
+    return next((pod for pod in reversed(pods) if _is_lost(pod, now)), None)
+
+
+def _is_lost(pod: PodView, now: str) -> bool:
+    if pod.phase in ("Succeeded", "Failed"):
+        return False
+    if pod.phase == "Unknown" or pod.reason == UNREACHABLE_NODE:
+        return True
+    return pod.deletion_time is not None and seconds_between(pod.deletion_time, now) >= CONFIRMATION_SECONDS
 
 
 def has_whole_result(spec: Spec, pod: PodView) -> bool:
