@@ -69,7 +69,7 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
     cache, client = InformerCache(metrics.resource_changed), KubernetesClient(connection)
     informer = Informer(config, cache, queue, liveness)
     resync = Resync(config, client, cache, queue, informer)
-    poller = ProgressPoller(config.progress_seconds, queue.add)
+    poller = ProgressPoller(config.progress_seconds, queue.add, client.now)
     recorder = EventRecorder(client, lambda: not queue.idle)
     observer, applier = Observer(client, cache, poller), Applier(client, cache, recorder)
     reconciler = Reconciler(config, observer, applier, queue, poller, metrics)

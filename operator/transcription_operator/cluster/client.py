@@ -4,11 +4,12 @@ Every method raises ApiError, UnreachableError and, if it writes, NotLeadingErro
 """
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from transcription_api import names
 
-from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json
+from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json, UnreachableError
 from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
 
 RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
@@ -23,6 +24,10 @@ class KubernetesClient:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def now(self) -> datetime:
+        """The apiserver's time; see `ServerClock`."""
+        return self._connection.clock.now()
 
     async def get_resource(self, key: Key) -> Resource | None:
         """The TranscriptionJob, or None if it does not exist."""
@@ -126,10 +131,18 @@ class KubernetesClient:
             raise
 
     async def _pages(self, path: str, query: dict[str, str]) -> AsyncIterator[Json]:
+        """The pages of a list. If the list expires it is sent again as one page, so that objects may come twice."""
         token = ""
         while True:
             page = query | {"limit": str(PAGE_SIZE)} | ({"continue": token} if token else {})
-            body = await self._connection.request("GET", path, query=page)
+            try:
+                body = await self._connection.request("GET", path, query=page)
+            except ApiError as error:
+                if not (token and error.expired):
+                    raise
+                body = await self._connection.request("GET", path, query=query)
+            if not isinstance(body.get("items"), list) or "resourceVersion" not in body.get("metadata", {}):
+                raise UnreachableError(f"GET {path}: {body['kind']} without items or resourceVersion")
             yield body
             token = body["metadata"].get("continue") or ""
             if not token:

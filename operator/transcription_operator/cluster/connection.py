@@ -7,11 +7,13 @@ and most of their fields are never read.
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+
+from transcription_operator.cluster.clock import ServerClock
 
 Json = dict[str, Any]
 
@@ -20,16 +22,24 @@ MERGE_PATCH = "application/merge-patch+json"
 # Seconds. The write of a leader that is about to lose its lease must have ended before another replica takes over.
 REQUEST_TIMEOUT_SECONDS = 10.0
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
+# Seconds. The apiserver asks for 1 to 60; whatever a proxy asks for, nothing waits longer because of it.
+LONGEST_RETRY_AFTER_SECONDS = 60.0
+# Characters of a body that is no JSON, in an error's message.
+EXCERPT_CHARACTERS = 200
 
 
 class ApiError(Exception):
-    """An error response of the apiserver: the HTTP status, and the reason and message of its Status object."""
+    """An error response of the apiserver: the HTTP status, and the reason and message of its Status object.
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    `retry_after` is the number of seconds for which the apiserver wants to be left alone, if it said so.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after
 
     @property
     def not_found(self) -> bool:
@@ -41,21 +51,39 @@ class ApiError(Exception):
         """Whether the object exists already, or has changed since it was read."""
         return self.status == 409
 
+    @property
+    def expired(self) -> bool:
+        """Whether the apiserver no longer has the version that was asked for."""
+        return self.status == 410
+
 
 class UnreachableError(Exception):
-    """The apiserver did not respond."""
+    """The apiserver did not respond, or something else responded in its place."""
 
 
 class NotLeadingError(Exception):
     """A write was not sent, because this replica is not the leader."""
 
 
+class Response(NamedTuple):
+    """The HTTP status, the body, and the headers that matter; None stands for an absent header."""
+
+    status: int
+    data: bytes
+    date: str | None = None
+    retry_after: str | None = None
+
+
 class Connection:
-    """Requests to one apiserver. `may_write` is called before each write and must return True for it to be sent."""
+    """Requests to one apiserver. `may_write` is called before each write and must return True for it to be sent.
+
+    `clock` is the time of that apiserver.
+    """
 
     def __init__(self, api: ApiClient, may_write: Callable[[], bool]) -> None:
         self._api = api
         self._may_write = may_write
+        self.clock = ServerClock()
 
     async def request(
         self,
@@ -69,22 +97,29 @@ class Connection:
 
         Raises:
             ApiError: the response is not a 2xx one.
-            UnreachableError: there was no response within REQUEST_TIMEOUT_SECONDS.
+            UnreachableError: there was no response within REQUEST_TIMEOUT_SECONDS, or none that an apiserver gives.
             NotLeadingError: a write while this replica is not the leader.
         """
         if method in WRITES and not self._may_write():
             raise NotLeadingError(f"{method} {path}")
+        sent = self.clock.monotonic()
         try:
-            status, data = await self._send(method, path, body, query, content_type)
+            response = await self._send(method, path, body, query, content_type)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(f"{method} {path}: {type(error).__name__}: {error}") from error
-        if not 200 <= status <= 299:
-            raise _error(status, data)
-        return json.loads(data)  # type: ignore[no-any-return]
+        if not 200 <= response.status <= 299:
+            raise _error(response)
+        found = _parse(response.data)
+        if found is None or "kind" not in found:
+            raise UnreachableError(
+                f"{method} {path}: status {response.status} and no object: {_excerpt(response.data)}"
+            )
+        self.clock.observe(response.date, sent)  # no proxy's error page has set this date
+        return found
 
     async def _send(
         self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None, content_type: str
-    ) -> tuple[int, bytes]:
+    ) -> Response:
         method, url, headers, *_ = await self._api.param_serialize(
             method,
             path,
@@ -93,7 +128,8 @@ class Connection:
             auth_settings=["BearerToken"],
         )
         response = await self._api.call_api(method, url, headers, body, _request_timeout=REQUEST_TIMEOUT_SECONDS)
-        return response.status, await response.read()
+        headers = response.headers
+        return Response(response.status, await response.read(), headers.get("Date"), headers.get("Retry-After"))
 
     async def close(self) -> None:
         """Close the pool of connections."""
@@ -117,11 +153,30 @@ async def connect(connections: int, may_write: Callable[[], bool]) -> Connection
     return Connection(ApiClient(settings), may_write)
 
 
-def _error(status: int, data: bytes) -> ApiError:
+def _error(response: Response) -> ApiError:
+    body, retry_after = _parse(response.data), _seconds(response.retry_after)
+    if body is None:
+        return ApiError(response.status, "", _excerpt(response.data), retry_after)
+    return ApiError(response.status, body.get("reason") or "", body.get("message") or "", retry_after)
+
+
+def _parse(data: bytes) -> Json | None:
+    """The JSON object, or None for anything else."""
     try:
         body = json.loads(data)
     except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        return ApiError(status, "", data[:200].decode(errors="replace"))
-    return ApiError(status, body.get("reason") or "", body.get("message") or "")
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _excerpt(data: bytes) -> str:
+    return data[:EXCERPT_CHARACTERS].decode(errors="replace")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """The seconds of a Retry-After header. None for an absent header, and for a date, which the apiserver never sends."""
+    try:
+        seconds = float(retry_after or "")
+    except ValueError:
+        return None
+    return min(seconds, LONGEST_RETRY_AFTER_SECONDS) if seconds >= 0 else None

@@ -5,7 +5,6 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from transcription_api import names
@@ -38,7 +37,7 @@ class EventRecorder:
         """Create the event soon. Returns at once."""
         if len(self._waiting) == MAX_WAITING:
             logger.warning("%d events are waiting; dropped the oldest", MAX_WAITING)
-        self._waiting.append(render_event(resource, event, format_time(datetime.now(UTC))))
+        self._waiting.append(render_event(resource, event, format_time(self._client.now())))
         self._changed.set()
 
     async def run(self) -> None:

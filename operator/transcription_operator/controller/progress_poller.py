@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import aiohttp
 from transcription_api import names
@@ -33,10 +33,14 @@ class _Target:
 
 
 class ProgressPoller:
-    """Polls the pods that the reconciler has set, and calls `on_change` with the key when a pod's progress has changed."""
+    """Polls the pods that the reconciler has set, and calls `on_change` with the key when a pod's progress has changed.
 
-    def __init__(self, seconds: float, on_change: Callable[[Key], None]) -> None:
+    `now` returns the apiserver's time.
+    """
+
+    def __init__(self, seconds: float, on_change: Callable[[Key], None], now: Callable[[], datetime]) -> None:
         self._seconds = seconds
+        self._now = now
         self._on_change = on_change
         self._targets: dict[Key, _Target] = {}
         self._latest: dict[Key, tuple[str, ObservedProgress]] = {}  # with the uid of the pod
@@ -72,7 +76,7 @@ class ProgressPoller:
             return
         uid, old = self._latest.get(key, ("", None))
         if self._targets.get(key) == target and (uid != target.pod_uid or old is None or old.progress != progress):
-            self._latest[key] = target.pod_uid, ObservedProgress(progress, format_time(datetime.now(UTC)))
+            self._latest[key] = target.pod_uid, ObservedProgress(progress, format_time(self._now()))
             self._on_change(key)
 
 

@@ -1,7 +1,6 @@
 """Bring one resource from the state it is in to the state its spec asks for: observe, decide, apply."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from transcription_operator.config import Config
 from transcription_operator.controller.apply import Applier
@@ -43,7 +42,7 @@ class Reconciler:
             if observed is None:
                 self._forget(key)
                 return
-            plan = decide(observed, self.config, datetime.now(UTC))
+            plan = decide(observed, self.config, self.observer.client.now())
             if plan.create_job is None and plan.suspend_job is None:
                 await self._finish(key, observed, plan)
                 return

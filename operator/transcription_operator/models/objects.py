@@ -1,7 +1,7 @@
 """Kubernetes objects, reduced to the fields that decisions need: this is what the informer's cache keeps in memory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from transcription_operator.models.containers import (
     running_sidecars,
     unfinished_init_container,
 )
+from transcription_operator.models.times import server_time
 
 Body = Mapping[str, Any]
 
@@ -59,10 +60,11 @@ class JobView:
     created: str
     deleting: bool
     suspended: bool
-    started: (
-        str | None
-    )  # status.startTime: when the Job was last resumed; up to Kubernetes 1.35 it stays during a pause
+    # status.startTime: when the Job was last resumed, by the Job controller's clock. Up to Kubernetes 1.35 it stays during
+    # a pause.
+    started: str | None
     suspended_since: str | None  # since when the Job controller holds the Job suspended, whatever the spec says by now
+    was_suspended: bool  # whether the Job controller has ever suspended it
     active: int  # pods that have not ended and are not being deleted
     ready: int
     failed: int
@@ -71,7 +73,7 @@ class JobView:
     outcome: str | None = None
     outcome_reason: str | None = None
     outcome_message: str | None = None
-    outcome_time: str | None = None
+    outcome_time: str | None = None  # by the Job controller's clock
 
     @property
     def has_pods(self) -> bool:
@@ -86,7 +88,10 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class TerminatedState:
-    """state.terminated of a worker's container. `message` is the termination message, which holds the report."""
+    """state.terminated of a worker's container. `message` is the termination message, which holds the report.
+
+    The times are by the apiserver's clock; see `models.times.server_time`.
+    """
 
     exit_code: int
     reason: str | None
@@ -97,7 +102,7 @@ class TerminatedState:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A worker's pod. `started` is when its container started, running or terminated."""
+    """A worker's pod. `started` is when its container started, running or terminated, by the apiserver's clock."""
 
     name: str
     uid: str
@@ -159,6 +164,7 @@ def view_job(body: Body) -> JobView:
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         suspended=bool(body.get("spec", {}).get("suspend")),
+        was_suspended=bool(suspension),
         started=status.get("startTime"),
         suspended_since=suspension.get("lastTransitionTime") if suspension.get("status") == "True" else None,
         active=status.get("active") or 0,
@@ -180,15 +186,16 @@ def view_pod(body: Body) -> PodView:
     terminated, waiting = state.get("terminated"), state.get("waiting") or {}
     scheduled = _condition(status, "PodScheduled")
     disruption = _condition(status, "DisruptionTarget")
+    to_server_time = _clock_of_node(meta, status)
     return PodView(
         name=meta["name"],
         uid=meta["uid"],
         created=meta["creationTimestamp"],
         phase=status.get("phase", "Pending"),
         ip=status.get("podIP"),
-        started=(terminated or state.get("running") or {}).get("startedAt"),
+        started=to_server_time((terminated or state.get("running") or {}).get("startedAt")),
         running="running" in state,
-        terminated=_terminated_state(terminated) if terminated else None,
+        terminated=_terminated_state(terminated, to_server_time) if terminated else None,
         waiting_reason=waiting.get("reason"),
         waiting_message=waiting.get("message"),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
@@ -204,13 +211,20 @@ def view_pod(body: Body) -> PodView:
     )
 
 
-def _terminated_state(state: Body) -> TerminatedState:
+def _clock_of_node(meta: Body, status: Body) -> Callable[[str | None], str | None]:
+    """Return a function that brings the times of the pod's node to the apiserver's clock."""
+    scheduled = _condition(status, "PodScheduled")
+    bound = scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None
+    return lambda time: server_time(time, meta["creationTimestamp"], bound, status.get("startTime"))
+
+
+def _terminated_state(state: Body, to_server_time: Callable[[str | None], str | None]) -> TerminatedState:
     return TerminatedState(
         exit_code=state.get("exitCode", 0),
         reason=state.get("reason"),
         message=state.get("message") or "",
-        started=state.get("startedAt"),
-        finished=state.get("finishedAt"),
+        started=to_server_time(state.get("startedAt")),
+        finished=to_server_time(state.get("finishedAt")),
     )
 
 

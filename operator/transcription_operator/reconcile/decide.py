@@ -16,13 +16,14 @@ from transcription_api.status import ConditionType, Failure, JobRef, Status
 from transcription_operator.config import Config
 from transcription_operator.manifests.job import render_job
 from transcription_operator.models.objects import JobView
-from transcription_operator.models.times import format_time, seconds_between
+from transcription_operator.models.times import format_time, is_time, seconds_between
 from transcription_operator.reconcile import status_transitions as transitions
 from transcription_operator.reconcile.admission_policy import find_policy_violation
 from transcription_operator.reconcile.conditions import is_true, with_observed_generation
 from transcription_operator.reconcile.events import events_between
 from transcription_operator.reconcile.job_status import update_from_job
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
+from transcription_operator.reconcile.observed_times import to_server_time
 from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number
@@ -37,12 +38,18 @@ MIN_REQUEUE_SECONDS = 3.0
 MAX_REQUEUE_SECONDS = 60.0
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
+# Seconds by which a stored time may be in the future, since the clocks of several apiservers differ a little.
+CLOCK_TOLERANCE_SECONDS = 60.0
 
 
 def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
-    """The plan for one resource. An invalid spec fails without a Job; a finished resource never gets another Job."""
+    """The plan for one resource. An invalid spec fails without a Job; a finished resource never gets another Job.
+
+    `now` is the apiserver's time.
+    """
     if observed.resource.deleting:
         return Plan()
+    observed = to_server_time(observed, now)
     try:
         spec = _parse_spec(observed.resource.spec_json)
     except InvalidFieldError as error:
@@ -86,14 +93,20 @@ def _reject_spec(observed: ObservedState, failure: Failure, now: datetime) -> Pl
 
 
 def _clean_up(observed: ObservedState, spec: Spec, now: datetime) -> Plan:
-    """Delete the Jobs that still run, and the resource itself once ttlSecondsAfterFinished has passed."""
+    """Delete the Jobs that still run, and the resource itself once ttlSecondsAfterFinished has passed.
+
+    That time is counted from when the resource was seen to be finished: completionTime is by another clock.
+    """
     unfinished = tuple(job for job in observed.jobs if job.outcome is None and not job.deleting)
-    plan = Plan(delete_jobs=unfinished)
-    completed = observed.status.completion_time
-    if spec.ttl_seconds_after_finished is not None and completed is not None:
-        left = spec.ttl_seconds_after_finished - seconds_between(completed, now)
+    plan, status = Plan(delete_jobs=unfinished), observed.status
+    if spec.ttl_seconds_after_finished is not None:
+        finished = transitions.finished_time(status)
+        if not is_time(finished) or seconds_between(finished or "", now) < -CLOCK_TOLERANCE_SECONDS:
+            finished = format_time(now)
+            status = transitions.with_finished_time(status, finished)
+        left = spec.ttl_seconds_after_finished - seconds_between(finished or "", now)
         plan = dataclasses.replace(plan, delete_resource=left <= 0, requeue_after_seconds=left if left > 0 else None)
-    return plan if plan.delete_resource else _with_status(observed, observed.status, plan)
+    return plan if plan.delete_resource else _with_status(observed, status, plan)
 
 
 def _report_rejection(observed: ObservedState, status: Status, rejection: JobRejection, now: datetime) -> Plan:
@@ -149,6 +162,7 @@ def _follow_job(observed: ObservedState, status: Status, spec: Spec, job: JobVie
         failed = transitions.mark_failed(status, failure, format_time(now))
         return _with_status(observed, failed, Plan(delete_jobs=(job,)))
     status, poll_pod = update_from_job(_refer_to(status, concluded), spec, concluded, observed, format_time(now))
+    status = transitions.with_finished_time(status, format_time(now))
     plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, spec, concluded, now))
     if concluded.outcome is not None and job.outcome is None:
         plan = dataclasses.replace(plan, delete_jobs=(job,))

@@ -11,7 +11,7 @@ from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure
 
 from transcription_operator.models.objects import JobView, PodView
-from transcription_operator.models.times import format_time, parse_time, seconds_between
+from transcription_operator.models.times import earliest, format_time, is_time, latest, parse_time, seconds_between
 from transcription_operator.reconcile.conditions import find_condition
 from transcription_operator.reconcile.observed_state import ObservedState
 from transcription_operator.reconcile.pods import current_pod, last_termination
@@ -30,7 +30,7 @@ def awaited_since(observed: ObservedState, job: JobView, now: datetime) -> str |
     pod = current_pod(observed.pods)
     if pod is not None:
         waits = not pod.running and pod.deletion_time is None
-        return max(job.started, pod.created) if waits else None
+        return latest(job.started, pod.created) if waits else None
     if job.terminating or any(pod.outlived for pod in observed.pods):
         return None
     return _since_last_pod(observed, job, job.started, now)
@@ -42,13 +42,13 @@ def _since_last_pod(observed: ObservedState, job: JobView, started: str, now: da
     if termination is not None and (termination.failure is None or termination.permanent):
         return None  # the Job is about to become Complete or Failed
     running = find_condition(observed.status.conditions, ConditionType.RUNNING)
-    times = [started]
-    if running is not None:
+    times, at = [started], format_time(now)
+    if running is not None and is_time(running.last_transition_time):
         # The end of a pod that is gone already: the time at which the status stopped to show it as running, or just now.
-        times.append(running.last_transition_time if running.status == "False" else format_time(now))
+        times.append(earliest(running.last_transition_time, at) if running.status == "False" else at)
     if termination is not None and termination.finished is not None:
         times.append(termination.finished)
-    return format_time(parse_time(max(times)) + timedelta(seconds=_back_off_seconds(job.failed)))
+    return format_time(parse_time(latest(*times)) + timedelta(seconds=_back_off_seconds(job.failed)))
 
 
 def _back_off_seconds(failed: int) -> int:

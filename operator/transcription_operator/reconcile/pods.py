@@ -8,7 +8,7 @@ from transcription_api.spec import Spec
 
 from transcription_operator.models.containers import InitContainer
 from transcription_operator.models.objects import JobView, PodView
-from transcription_operator.models.times import seconds_between
+from transcription_operator.models.times import earliest, seconds_between
 from transcription_operator.reconcile.results import missing_results
 from transcription_operator.reconcile.termination import Termination, explain_termination, read_report
 
@@ -104,7 +104,8 @@ def is_terminated(pod: PodView) -> bool:
 
 def first_start(pods: tuple[PodView, ...]) -> str | None:
     """When the first worker started, or None if none has."""
-    return min((pod.started for pod in pods if pod.started), default=None)
+    starts = [pod.started for pod in pods if pod.started]
+    return earliest(*starts) if starts else None
 
 
 def explain_waiting(job: JobView, pods: tuple[PodView, ...]) -> Waiting:

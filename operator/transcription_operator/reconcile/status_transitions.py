@@ -8,10 +8,13 @@ from transcription_api.report import DeviceUsed, ModelUsed, Report
 from transcription_api.spec import DevicePolicy, Spec
 from transcription_api.status import ConditionType, Failure, JobRef, Phase, ProgressStatus, Status
 
-from transcription_operator.models.times import format_duration, seconds_between
+from transcription_operator.models.times import earliest, format_duration, seconds_between
 from transcription_operator.reconcile.conditions import is_true, set_condition
 from transcription_operator.reconcile.observed_state import ObservedProgress
 from transcription_operator.reconcile.results import result_objects
+
+# Conditions that are True once a resource is finished.
+_ENDS = (ConditionType.COMPLETE.value, ConditionType.FAILED.value)
 
 
 def is_finished(status: Status) -> bool:
@@ -74,6 +77,21 @@ def _finish(status: Status, phase: Phase, at: str) -> Status:
     return mark_resumed(status, at)
 
 
+def finished_time(status: Status) -> str | None:
+    """When the resource was seen to be finished, by the apiserver's clock; None if it is not finished."""
+    ends = (item for item in status.conditions if item.type in _ENDS and item.status == "True")
+    return next((item.last_transition_time for item in ends), None)
+
+
+def with_finished_time(status: Status, at: str) -> Status:
+    """Say that the resource was seen to be finished at this time. One that is not finished stays as it is."""
+    conditions = tuple(
+        dataclasses.replace(item, last_transition_time=at) if item.type in _ENDS and item.status == "True" else item
+        for item in status.conditions
+    )
+    return dataclasses.replace(status, conditions=conditions)
+
+
 def with_job(status: Status, job_ref: JobRef, created: str, attempt: int) -> Status:
     """Refer to the resource's newest Job. The first Job's creation is queuedTime."""
     queued = status.queued_time or created
@@ -82,9 +100,9 @@ def with_job(status: Status, job_ref: JobRef, created: str, attempt: int) -> Sta
 
 def with_start(status: Status, started: str | None) -> Status:
     """Set startTime and queueSeconds from the first worker's start. A later worker's start changes nothing."""
-    if started is None or (status.start_time is not None and status.start_time <= started):
+    if started is None or (status.start_time is not None and earliest(status.start_time, started) == status.start_time):
         return status
-    waited = seconds_between(status.queued_time, started) if status.queued_time else None
+    waited = max(0.0, seconds_between(status.queued_time, started)) if status.queued_time else None
     return dataclasses.replace(status, start_time=started, queue_seconds=waited)
 
 

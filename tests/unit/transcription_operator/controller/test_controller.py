@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from transcription_api.codec import from_json
 from transcription_operator.cluster import Connection, KubernetesClient
+from transcription_operator.cluster.connection import Response
 from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
 from transcription_operator.controller.event_recorder import EventRecorder
@@ -35,14 +36,14 @@ class Apiserver(Connection):
         self.failures: list[Exception] = []
         self.writes: list[str] = []
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None, *_: Any) -> tuple[int, bytes]:
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None, *_: Any) -> Response:
         if self.failures:
             raise self.failures.pop()
         assert body is not None
         self.writes.append(f"{method} {path.rpartition('/')[2]}")
         own = {"uid": "uid-1", "creationTimestamp": "2026-01-01T10:00:00Z"}
         metadata = own | body["metadata"] | {"resourceVersion": str(7 + len(self.writes))}
-        return 200, json.dumps(body | {"metadata": metadata}).encode()
+        return Response(200, json.dumps(body | {"metadata": metadata}).encode())
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def apiserver() -> Apiserver:
 async def working(apiserver: Apiserver) -> Any:
     """Run a worker with one resource to reconcile."""
     client, queue, cache, metrics = KubernetesClient(apiserver), WorkQueue[Key](), InformerCache(), Metrics()
-    poller = ProgressPoller(1.0, queue.add)
+    poller = ProgressPoller(1.0, queue.add, client.now)
     observer = Observer(client, cache, poller)
     applier = Applier(client, cache, EventRecorder(client, lambda: False))
     reconciler = Reconciler(config(), observer, applier, queue, poller, metrics)

@@ -1,6 +1,7 @@
 """A status and a plan are decided from an observed state; deciding again from the stored status changes nothing."""
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -167,7 +168,8 @@ def test_a_pod_that_no_node_takes_in_time_fails_and_its_job_goes() -> None:
 
 
 def test_a_finished_resource_goes_when_its_time_has_come_and_not_before() -> None:
-    status, _ = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
+    seen = NOW - timedelta(seconds=60)
+    status, _ = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)), seen)
     assert decide(observe({"ttlSecondsAfterFinished": 30}, status), config(), NOW).delete_resource
     later = decide(observe({"ttlSecondsAfterFinished": 90}, status), config(), NOW)
     assert (later.delete_resource, later.requeue_after_seconds) == (False, 30)

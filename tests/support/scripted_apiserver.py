@@ -1,0 +1,193 @@
+"""Serve the parts of the Kubernetes API that the operator uses from memory, over HTTP, with the faults that a test scripts.
+
+A test on a real kube-apiserver is worth more; this one is for answers that a real one gives only in a bad moment.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from kubernetes.aio.client import ApiClient, Configuration
+from transcription_api import names
+from transcription_operator.cluster import Connection
+
+Json = dict[str, Any]
+# Returns what is answered instead of the stored objects, or None.
+Fault = Callable[[web.Request], web.StreamResponse | None]
+
+GROUPS = {names.GROUP: (names.VERSION, names.PLURAL, names.KIND), "batch": ("v1", "jobs", "Job")}
+
+
+class ScriptedApiserver:
+    """Keeps objects by their path; each change gets the next resourceVersion and goes to every watch of its collection."""
+
+    def __init__(self) -> None:
+        self.version = 100
+        self.objects: dict[str, Json] = {}
+        self.faults: list[Fault] = []
+        self.headers: dict[str, str] = {}
+        self.requests: list[str] = []  # method and path, with the query
+        self.url = ""
+        self._watches: list[tuple[str, asyncio.Queue[Json | bytes]]] = []
+
+    def put(self, path: str, body: Json) -> Json:
+        """Store an object under its path, as a client other than the operator would."""
+        self.version += 1
+        kind = "ADDED" if path not in self.objects else "MODIFIED"
+        meta = {"uid": f"uid-of-{path.rpartition('/')[2]}", "creationTimestamp": "2026-01-01T10:00:00Z"}
+        meta |= self.objects.get(path, {}).get("metadata", {}) | body.get("metadata", {})
+        stored = body | {"metadata": meta | {"resourceVersion": str(self.version)}}
+        self.objects[path] = stored
+        self.tell(path, {"type": kind, "object": stored})
+        return stored
+
+    def remove(self, path: str) -> Json:
+        self.version += 1
+        gone = self.objects.pop(path)
+        gone = gone | {"metadata": gone["metadata"] | {"resourceVersion": str(self.version)}}
+        self.tell(path, {"type": "DELETED", "object": gone})
+        return gone
+
+    def tell(self, path: str, event: Json | bytes) -> None:
+        """Send an event, or any bytes, to the watches of the path."""
+        for watched, queue in self._watches:
+            if _is_in(path, watched):
+                queue.put_nowait(event)
+
+    def watches(self, plural: str) -> int:
+        """Return how many watches of a kind are open."""
+        return sum(watched.endswith(plural) for watched, _ in self._watches)
+
+    def count(self, text: str) -> int:
+        """Return how many requests had this text in their method, path and query."""
+        return sum(text in request for request in self.requests)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(f"{request.method} {request.path_qs}")
+        for fault in self.faults:
+            response = fault(request)
+            if response is not None:
+                return response
+        if request.query.get("watch"):
+            return await self._watch(request)
+        status, body = self._answer(request.method, request.path, await request.read())
+        return web.json_response(body, status=status, headers=self.headers)
+
+    def _answer(self, method: str, path: str, data: bytes) -> tuple[int, Json]:
+        if (found := _discovery(path)) is not None:
+            return 200, found
+        path = path.removesuffix("/status")
+        if method == "POST":
+            body = json.loads(data)
+            return 201, self.put(f"{path}/{body['metadata']['name']}", body)
+        if path in self.objects:
+            return 200, self._write(method, path, data)
+        if any(path.endswith(f"/{plural}") for plural in (names.PLURAL, "jobs", "pods")):
+            items = [item for name, item in self.objects.items() if _is_in(name, path)]
+            return 200, {"kind": "List", "metadata": {"resourceVersion": str(self.version)}, "items": items}
+        return 404, error_body(404, "NotFound", f"{path} does not exist")
+
+    def _write(self, method: str, path: str, data: bytes) -> Json:
+        if method == "DELETE":
+            return self.remove(path)
+        if method in ("PUT", "PATCH"):
+            change = json.loads(data)
+            return self.put(path, self.objects[path] | {key: change[key] for key in ("status",) if key in change})
+        return self.objects[path]
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        queue: asyncio.Queue[Json | bytes] = asyncio.Queue()
+        self._watches.append((request.path, queue))
+        try:
+            await response.prepare(request)
+            while True:
+                event = await queue.get()
+                if event == b"":
+                    return response
+                await response.write(event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n")
+        finally:
+            self._watches.remove((request.path, queue))
+
+
+@contextlib.asynccontextmanager
+async def scripted_apiserver() -> AsyncIterator[ScriptedApiserver]:
+    """Serve on a free loopback port for the block."""
+    server = ScriptedApiserver()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def connected(server: ScriptedApiserver) -> AsyncIterator[Connection]:
+    """Connect the operator's client for the block."""
+    connection = Connection(ApiClient(Configuration(host=server.url)), lambda: True)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def write_kubeconfig(server: ScriptedApiserver, folder: Path) -> Path:
+    """Write a kubeconfig that leads to the server."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "scripted", "cluster": {"server": server.url}}],
+        "users": [{"name": "scripted", "user": {"token": "token"}}],
+        "contexts": [{"name": "scripted", "context": {"cluster": "scripted", "user": "scripted"}}],
+        "current-context": "scripted",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def error_body(code: int, reason: str, message: str) -> Json:
+    """Return a Status object, as the apiserver describes a failure."""
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": code,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def error_response(code: int, reason: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(error_body(code, reason, reason), status=code, headers=headers)
+
+
+def _discovery(path: str) -> Json | None:
+    if path == "/apis":
+        versions = {group: {"groupVersion": f"{group}/{v}", "version": v} for group, (v, _, _) in GROUPS.items()}
+        groups = [{"name": name, "versions": [one], "preferredVersion": one} for name, one in versions.items()]
+        return {"kind": "APIGroupList", "groups": groups}
+    for group, (version, plural, kind) in GROUPS.items():
+        if path == f"/apis/{group}/{version}":
+            resource = {"name": plural, "singularName": "", "kind": kind, "namespaced": True}
+            verbs = ["get", "list", "watch", "create", "delete", "patch", "update"]
+            return {"kind": "APIResourceList", "resources": [resource | {"verbs": verbs}]}
+    return None
+
+
+def _is_in(path: str, collection: str) -> bool:
+    """Whether an object's path belongs to a collection, of one namespace or of all."""
+    parts = path.rsplit("/", 4)  # prefix, "namespaces", namespace, plural, name
+    if len(parts) < 5 or parts[1] != "namespaces":
+        return False
+    return collection in (path.rpartition("/")[0], f"{parts[0]}/{parts[3]}")
