@@ -48,6 +48,11 @@ coverage: install ## Unit and integration tests with branch coverage of the api,
 test-e2e: ## kind, both images, Helm
 	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) $(RUN) pytest tests/e2e; } $(SAID)
 
+# Not part of make test. CHAOS_SEED repeats a run, CHAOS_SECONDS makes it shorter or longer.
+test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and network disturbed at random; an upgrade (20 minutes)
+	hack/cluster/up > /dev/null
+	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/chaos
+
 cluster: install ## A kind cluster with a control plane, a GPU node and a plain node
 	hack/cluster/up
 
@@ -75,4 +80,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.support.repository import ROOT
 from tests.support.stack.kube import run
@@ -28,8 +29,8 @@ def existing_cluster() -> bool:
     return os.environ.get("CLUSTER") == "existing"
 
 
-def ensure_image(image: Image) -> str:
-    """Ensure that the image is on its nodes, and return its reference.
+def ensure_image(image: Image, source: Path = ROOT) -> str:
+    """Ensure that the image is on its nodes, and return its reference. `source` is the folder of its Dockerfile.
 
     The tag follows the content, so that an upgrade rolls out only what changed. With CLUSTER=existing nothing is built or
     loaded: the reference is the value of IMAGE_<NAME>, for example of IMAGE_TRANSCRIPTION_WORKER.
@@ -44,15 +45,15 @@ def ensure_image(image: Image) -> str:
                 f"{variable} is not set: with CLUSTER=existing it names an image that the cluster can pull"
             )
         return os.environ[variable]
-    reference = _build(image)
+    reference = _build(image, source)
     run(str(CLUSTER / "load"), reference, *image.nodes, aloud=True)
     return reference
 
 
-def _build(image: Image) -> str:
+def _build(image: Image, source: Path) -> str:
     if image.dockerfile is None:
         return run(str(CLUSTER / "binary-image"), image.name, aloud=True).strip()
-    run(str(CLUSTER / "build-image"), f"{image.name}:dev", str(ROOT / image.dockerfile), aloud=True)
+    run(str(CLUSTER / "build-image"), f"{image.name}:dev", str(source / image.dockerfile), aloud=True)
     content = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image.name}:dev").strip()
     reference = f"{image.name}:{content.removeprefix('sha256:')[:12]}"
     run("docker", "tag", f"{image.name}:dev", reference)

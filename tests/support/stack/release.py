@@ -1,17 +1,20 @@
 """Install the Helm release of the checkout's chart."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from tests.support.helm import NAMESPACE, RELEASE
-from tests.support.repository import CHART
-from tests.support.stack.images import OPERATOR, WORKER, ensure_image
+from tests.support.repository import CHART, ROOT
+from tests.support.stack.images import OPERATOR, WORKER, Image, ensure_image
 from tests.support.stack.kube import apply, kubectl, run
 
 
-def release_values() -> dict[str, Any]:
-    """Return values for the test cluster: images of the checkout, and small requests, since three nodes share a machine."""
-    operator, worker = (ensure_image(image) for image in (OPERATOR, WORKER))
+def release_values(
+    operator_image: Image = OPERATOR, worker_image: Image = WORKER, source: Path = ROOT
+) -> dict[str, Any]:
+    """Return values for the test cluster: images of `source`, and small requests, since three nodes share a machine."""
+    operator, worker = (ensure_image(image, source) for image in (operator_image, worker_image))
     return {
         "image": _image(operator),
         "worker": {
@@ -22,10 +25,10 @@ def release_values() -> dict[str, Any]:
     }
 
 
-def ensure_release(values: dict[str, Any]) -> None:
+def ensure_release(values: dict[str, Any], chart: Path = CHART) -> None:
     """Install or upgrade the release, and wait until its operator is ready."""
     ensure_namespace(NAMESPACE)
-    command = ["helm", "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
+    command = ["helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, "--values", "-"]
     run(*command, "--wait", "--timeout", "180s", text=json.dumps(values))
 
 

@@ -1,0 +1,1 @@
+"""Disturb a kind cluster and the pods on it, and mend it again."""
