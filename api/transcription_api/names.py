@@ -32,6 +32,8 @@ PROGRESS_PORT = 8080
 SOURCE_CREDENTIALS_DIR = "/var/run/transcription/credentials/source"
 DESTINATION_CREDENTIALS_DIR = "/var/run/transcription/credentials/destination"
 MODEL_CREDENTIALS_DIR = "/var/run/transcription/credentials/model"
+# Certificates of the authorities that the worker trusts, in a folder and file named as the ConfigMap and its key.
+CA_BUNDLE_DIR = "/etc/transcription/ca-bundle"
 # A volume with model files, mounted read-only.
 MODEL_VOLUME_DIR = "/var/run/transcription/model"
 # Downloaded models: a node's folder, a volume claim, or as short-lived as the pod.

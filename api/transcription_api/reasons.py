@@ -54,6 +54,12 @@ ENDPOINT_UNREACHABLE = _transient(
     exit_codes.UNREACHABLE,
     "Check endpointURL, DNS and network policies from the worker's namespace; the operation was retried.",
 )
+# Transient, since whatever brings the ConfigMap to each namespace may be on its way.
+CA_BUNDLE_UNUSABLE = _transient(
+    "CABundleUnusable",
+    exit_codes.UNREACHABLE,
+    "Create the ConfigMap that worker.caBundle of the chart names in the resource's namespace, with certificates in PEM.",
+)
 SOURCE_CHANGED = _transient(
     "SourceChanged",
     exit_codes.SOURCE_CHANGED,

@@ -80,6 +80,11 @@ __all__ = [
 ]
 
 MAX_SECONDS = 2**31 - 1  # about 68 years
+# A domain and a name. With the prefix "requests." it must be a qualified name too, for quotas: so Kubernetes'
+# IsExtendedResourceName says, and a rule of the CRD has what else it says.
+EXTENDED_RESOURCE = (
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,15 @@ class Device:
         1,
         minimum=1,
         maximum=16,
-        help="How many of nvidia.com/gpu the pod requests. Left out with policy CPU, which requests none.",
+        help="How many of resourceName the pod requests. Left out with policy CPU, which requests none.",
+    )
+    resource_name: str | None = option(
+        None,
+        min_length=3,
+        max_length=308,
+        pattern=EXTENDED_RESOURCE,
+        help="The extended resource that gpus counts, as in nvidia.com/mig-1g.10gb or nvidia.com/gpu.shared. Without it the "
+        "operator's default, which is nvidia.com/gpu unless the administrator chose another.",
     )
     runtime_class_name: str | None = option(
         None,
@@ -113,7 +126,8 @@ class Device:
     tolerations: tuple[Any, ...] = option(
         (),
         max_items=32,
-        help="Taints that the pod tolerates. The taint nvidia.com/gpu is tolerated by itself unless the policy is CPU.",
+        help="Taints that the pod tolerates. The taints nvidia.com/gpu and resourceName are tolerated by themselves unless "
+        "the policy is CPU.",
     )
     resources: dict[str, Any] = option(
         {},

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from transcription_api.spec import EXTENDED_RESOURCE
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
 
@@ -23,7 +24,11 @@ BOUNDS = (
 )
 # Patterns that have a name.
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-PATTERNS = {f"^{LABEL}$": "A DNS label.", rf"^{LABEL}(\.{LABEL})*$": "A DNS subdomain."}
+PATTERNS = {
+    f"^{LABEL}$": "A DNS label.",
+    rf"^{LABEL}(\.{LABEL})*$": "A DNS subdomain.",
+    EXTENDED_RESOURCE: "A DNS subdomain, a slash and a name.",
+}
 
 
 def render_reference(crd: Schema) -> str:

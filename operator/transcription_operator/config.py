@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transcription_api.codec import InvalidFieldError
+
+from transcription_operator.worker_settings import WorkerSettings, parse_worker_settings
+
 PREFIX = "TRANSCRIPTION_"
 LOG_FORMATS = ("json", "text")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -19,6 +23,13 @@ class ConfigError(ValueError):
         super().__init__(f"{variable(name)}: got {value!r}, expected {expected}")
 
 
+class ConfigFieldError(ConfigError):
+    """A field of a setting that is an object is invalid."""
+
+    def __init__(self, name: str, error: InvalidFieldError) -> None:
+        ValueError.__init__(self, f"{variable(name)}: {error}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """The settings and their defaults. In the environment a list is separated by commas, and an object is JSON."""
@@ -28,6 +39,7 @@ class Config:
     worker_image_pull_secrets: tuple[str, ...] = ()  # names, in the resource's namespace
     # Requests and limits of the worker's container; those of spec.device.resources take precedence.
     worker_resources: dict[str, dict[str, str]] = field(default_factory=dict)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     namespaces: tuple[str, ...] = ()  # to watch; empty: all
     queue_workers: int = 16  # resources reconciled at the same time
     resync_seconds: float = 300.0  # between two full lists
@@ -125,11 +137,21 @@ def _resources(name: str, text: str) -> dict[str, dict[str, str]]:
     return {part: {key: str(item) for key, item in amounts.items()} for part, amounts in value.items()}
 
 
+def _worker(name: str, text: str) -> WorkerSettings:
+    try:
+        return parse_worker_settings(text)
+    except InvalidFieldError as error:
+        raise ConfigFieldError(name, error) from error
+    except ValueError as error:
+        raise ConfigError(name, text, 'JSON such as {"nodeSelector": {"pool": "gpu"}}') from error
+
+
 PARSERS: Mapping[str, Parser] = {
     "worker_image": _text,
     "worker_image_pull_policy": _one_of(PULL_POLICIES),
     "worker_image_pull_secrets": _list,
     "worker_resources": _resources,
+    "worker": _worker,
     "namespaces": _list,
     "queue_workers": _integer(1, 256),
     "resync_seconds": _number(1),

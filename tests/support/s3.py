@@ -26,9 +26,12 @@ def versitygw() -> Path:
 
 
 class S3Server:
-    """An S3 server whose buckets are folders below `folder`. Every request leaves a line in the access log."""
+    """An S3 server whose buckets are folders below `folder`. Every request leaves a line in the access log.
 
-    def __init__(self, folder: Path) -> None:
+    With `tls` it has a certificate that it signs itself: the file `certificate`.
+    """
+
+    def __init__(self, folder: Path, tls: bool = False) -> None:
         self.folder = folder / "buckets"
         self.folder.mkdir(parents=True)
         self._users = folder / "users"
@@ -37,10 +40,22 @@ class S3Server:
         self._output = folder / "output.log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self.tls = tls
+        self.certificate = folder / "certificate.pem"
+        self._key = folder / "key.pem"
+        if tls:
+            self._sign()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def _sign(self) -> None:
+        command = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=s3".split()
+        )
+        files = ["-keyout", str(self._key), "-out", str(self.certificate)]
+        subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1", *files], check=True, capture_output=True)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -54,6 +69,7 @@ class S3Server:
             SECRET_KEY,
         ]
         command += ["--region", REGION, "--iam-dir", self._users, "--iam-cache-disable", "--access-log", self._log]
+        command += ["--cert", self.certificate, "--key", self._key] if self.tls else []
         with self._output.open("ab") as output:
             self._process = subprocess.Popen([*command, "posix", self.folder], stdout=output, stderr=output)
         self._wait()
@@ -83,6 +99,7 @@ class S3Server:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             config=Config(s3={"addressing_style": "path"}),
+            verify=str(self.certificate) if self.tls else None,
         )
 
     def requests(self) -> list[str]:
@@ -98,9 +115,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
+def s3_server(folder: Path, tls: bool = False) -> Iterator[S3Server]:
     """Run a server for the block."""
-    server = S3Server(folder)
+    server = S3Server(folder, tls)
     server.start()
     try:
         yield server

@@ -40,11 +40,15 @@ class Ended:
 
 @dataclass
 class WorkerContainer:
-    """The worker's container. `root` is its file system, `server` the S3 server that tasks name."""
+    """The worker's container. `root` is its file system, `server` the S3 server that tasks name.
+
+    `prefix` are words before the command, such as those of a program that runs it as another user.
+    """
 
     root: Path
     server: S3Server
     env: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         (self.root / "dev").mkdir(parents=True)
@@ -86,7 +90,7 @@ class WorkerContainer:
             "TRANSCRIPTION_OUTAGE_SECONDS": "3",
             "OMP_NUM_THREADS": THREADS,
         }
-        command = [str(Path(sys.executable).with_name("transcription-worker")), "run"]
+        command = [*self.prefix, str(Path(sys.executable).with_name("transcription-worker")), "run"]
         return subprocess.Popen(command, env=os.environ | own | self.env, stderr=subprocess.PIPE, text=True)
 
     def finish(self, process: "subprocess.Popen[str]", began: float) -> Ended:

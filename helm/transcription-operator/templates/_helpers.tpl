@@ -43,7 +43,29 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* An image's reference: {image: values, chart: .Chart}. */}}
 {{- define "transcription-operator.image" -}}
+{{- if .image.digest }}
+{{- printf "%s@%s" .image.repository .image.digest }}
+{{- else }}
 {{- printf "%s:%s" .image.repository (default .chart.AppVersion .image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Names of pull secrets, separated by commas, from a list of names or of {name: ...}. */}}
+{{- define "transcription-operator.pullSecretNames" -}}
+{{- $names := list }}
+{{- range . }}
+{{- if kindIs "map" . }}
+{{- $names = append $names .name }}
+{{- else }}
+{{- $names = append $names . }}
+{{- end }}
+{{- end }}
+{{- join "," $names }}
+{{- end }}
+
+{{/* Values below worker that the operator puts into every worker's pod. It checks them when it starts. */}}
+{{- define "transcription-operator.workerSettings" -}}
+{{- omit .Values.worker "image" "imagePullSecrets" "resources" | toJson }}
 {{- end }}
 
 {{/* The value of an environment variable, in which the kubelet would replace $$ and $(NAME). */}}

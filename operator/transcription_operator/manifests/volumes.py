@@ -1,4 +1,4 @@
-"""Render the worker's volumes: scratch, credentials, model and model cache.
+"""Render the worker's volumes: scratch, credentials, certificates, model and model cache.
 
 The restricted Pod Security Standard allows all of them except the folder of a node.
 """
@@ -24,6 +24,7 @@ def render_volumes(spec: Spec, config: Config) -> tuple[list[Manifest], list[Man
         *_model(spec),
         *_credentials("source", names.SOURCE_CREDENTIALS_DIR, spec.source.s3),
         *_credentials("destination", names.DESTINATION_CREDENTIALS_DIR, spec.destination.s3),
+        *_ca_bundle(config),
         *_credentials("model", names.MODEL_CREDENTIALS_DIR, spec.model.s3),
     ]
     return [volume for volume, _ in pairs], [mount for _, mount in pairs]
@@ -57,6 +58,16 @@ def _model(spec: Spec) -> list[tuple[Manifest, Manifest]]:
     else:
         return []
     return [_volume("model", names.MODEL_VOLUME_DIR, source, read_only=True)]
+
+
+def _ca_bundle(config: Config) -> list[tuple[Manifest, Manifest]]:
+    """The ConfigMap is optional: if it is missing, the worker fails with CABundleUnusable instead of waiting for ever."""
+    bundle = config.worker.ca_bundle
+    if not bundle.config_map_name:
+        return []
+    items = [{"key": bundle.key, "path": bundle.key}]
+    source = {"configMap": {"name": bundle.config_map_name, "items": items, "optional": True}}
+    return [_volume("ca-bundle", bundle.path.rpartition("/")[0], source, read_only=True)]
 
 
 def _credentials(name: str, path: str, endpoint: S3Endpoint | None) -> list[tuple[Manifest, Manifest]]:

@@ -94,6 +94,7 @@ ALLOWED = [
     "delete jobs.batch",
     "watch jobs.batch",
     "list pods",
+    "delete pods",
     "create events",
 ]
 REFUSED = [
@@ -105,7 +106,6 @@ REFUSED = [
     "update jobs.batch",
     "deletecollection jobs.batch",
     "create pods",
-    "delete pods",
     "create pods/exec",
     "get pods/log",
     "get configmaps",

@@ -1,5 +1,6 @@
 """The chart renders the right manifests, without a cluster."""
 
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from transcription_operator.config import parse_config
+from transcription_operator.worker_settings import WorkerSettings, parse_worker_settings
 
 from tests.support.helm import Helm
 from tests.support.kubelet_expansion import container_environment
@@ -18,6 +20,19 @@ FULL = Path(__file__).with_name("full.yaml")
 GOLDEN = Path(__file__).with_name("golden")
 # The variable that, set to any text, writes the golden files anew.
 UPDATE = "UPDATE_GOLDEN"
+
+
+# The workers' settings in that file.
+SETTINGS = {
+    name: value
+    for name, value in yaml.safe_load(FULL.read_text())["worker"].items()
+    if name not in ("image", "imagePullSecrets", "resources")
+}
+SETTINGS["podSecurityContext"] = {
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+    "fsGroupChangePolicy": "Always",
+}
 
 
 def manifests(text: str) -> list[dict[str, Any]]:
@@ -69,6 +84,7 @@ def settings(items: list[dict[str, Any]]) -> dict[str, str]:
     return {
         item["name"]: item["value"] if "value" in item else from_pod[item["valueFrom"]["fieldRef"]["fieldPath"]]
         for item in container(items)["env"]
+        if item["name"].startswith("TRANSCRIPTION_")
     }
 
 
@@ -85,10 +101,13 @@ def test_the_default_values_are_the_operators_own_defaults(helm: Helm) -> None:
 
 def test_every_value_reaches_the_operator(helm: Helm) -> None:
     config = parse_config(settings(manifests(helm.template("--values", str(FULL)))))
-    assert config.worker_image == "registry.example/transcription-worker:1.2.3-cuda"
+    assert config.worker_image == f"registry.example/transcription-worker@sha256:{'b' * 64}"
     assert config.worker_image_pull_policy == "Never"
     assert config.worker_image_pull_secrets == ("registry", "other")
     assert config.worker_resources == {"requests": {"cpu": "4", "memory": "4Gi"}, "limits": {"memory": "12Gi"}}
+    assert config.worker == parse_worker_settings(json.dumps(SETTINGS))
+    unchanged = [name for name, value in vars(WorkerSettings()).items() if getattr(config.worker, name) == value]
+    assert unchanged == []
     assert config.namespaces == ("team-a", "team-b")
     assert config.queue_workers == 32
     assert config.resync_seconds == 600
@@ -105,6 +124,38 @@ def test_a_dollar_in_a_value_reaches_the_operator_as_it_was_written(helm: Helm) 
     env = container(manifests(helm.template("--set", f"modelCache.hostPath={given}")))["env"]
     seen = container_environment([item for item in env if "value" in item])
     assert seen["TRANSCRIPTION_NODE_CACHE_PATH"] == given
+
+
+def test_a_digest_takes_the_place_of_the_tag(helm: Helm) -> None:
+    digest = f"sha256:{'0' * 64}"
+    items = manifests(helm.template("--set", f"image.digest={digest}", "--set", "image.repository=registry.example/op"))
+    assert container(items)["image"] == f"registry.example/op@{digest}"
+
+
+@pytest.mark.parametrize("values", [["registry", "mirror"], [{"name": "registry"}]], ids=["names", "objects"])
+def test_pull_secrets_are_names_or_objects_with_a_name(helm: Helm, values: list[Any]) -> None:
+    keys = ("imagePullSecrets", "worker.imagePullSecrets")
+    options = [word for key in keys for word in ("--set-json", f"{key}={json.dumps(values)}")]
+    items = manifests(helm.template(*options))
+    names = [value if isinstance(value, str) else value["name"] for value in values]
+    pod = find(items, "Deployment")["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": name} for name in names]
+    assert parse_config(settings(items)).worker_image_pull_secrets == tuple(names)
+
+
+def test_a_variable_that_the_chart_sets_is_refused_by_name(helm: Helm) -> None:
+    given = ("--set-json", 'extraEnv=[{"name":"TRANSCRIPTION_HTTP_PORT","value":"1"}]')
+    done = helm("template", "any", str(CHART), *given, check=False)
+    assert done.returncode != 0
+    assert "extraEnv: got TRANSCRIPTION_HTTP_PORT, expected a name without TRANSCRIPTION_" in done.stderr
+
+
+def test_a_platform_may_choose_the_workers_user(helm: Helm) -> None:
+    ids = ("runAsUser", "runAsGroup", "fsGroup")
+    options = [word for name in ids for word in ("--set", f"worker.podSecurityContext.{name}=null")]
+    context = parse_config(settings(manifests(helm.template(*options)))).worker.pod_security_context
+    assert context["runAsNonRoot"] is True
+    assert not set(ids) & set(context)
 
 
 def test_the_environment_holds_nothing_that_the_operator_does_not_read(helm: Helm) -> None:

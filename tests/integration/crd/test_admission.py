@@ -80,6 +80,9 @@ ACCEPTED = {
         }
     ),
     "the cpu": job(device={"policy": "CPU"}),
+    "a part of a gpu": job(device={"resourceName": "nvidia.com/mig-1g.10gb"}),
+    "a shared gpu": job(device={"resourceName": "nvidia.com/gpu.shared", "resources": {"limits": {"memory": "8Gi"}}}),
+    "another vendor's gpu": job(device={"resourceName": "example.com/gpu"}),
     "deadlines": job(activeDeadlineSeconds=1, pendingDeadlineSeconds=1, ttlSecondsAfterFinished=0, retries=0),
     "a queue": job(queueName="team-a", suspend=True, serviceAccountName="transcriber", preview={"characters": 500}),
 }
@@ -215,6 +218,30 @@ REFUSED = {
     "gpus for the cpu": (
         job(device={"policy": "CPU", "gpus": 2}),
         ["spec.device.gpus", "got 2 with policy CPU", "expected no gpus"],
+    ),
+    "a part of a gpu for the cpu": (
+        job(device={"policy": "CPU", "resourceName": "nvidia.com/mig-1g.10gb"}),
+        ["spec.device.resourceName", "got nvidia.com/mig-1g.10gb with policy CPU", "expected none"],
+    ),
+    "a resource without a domain": (
+        job(device={"resourceName": "gpu"}),
+        ["spec.device.resourceName", '"gpu"', "should match"],
+    ),
+    "kubernetes' own resource": (
+        job(device={"resourceName": "kubernetes.io/gpu"}),
+        ["spec.device.resourceName", "got kubernetes.io/gpu", "expected an extended resource"],
+    ),
+    "a resource of a quota": (
+        job(device={"resourceName": "requests.nvidia.com/gpu"}),
+        ["spec.device.resourceName", "got requests.nvidia.com/gpu", "expected an extended resource"],
+    ),
+    "a resource with a long domain": (
+        job(device={"resourceName": "d." * 124 + "example/gpu"}),
+        ["spec.device.resourceName", "got a domain of 255 characters", "expected at most 244"],
+    ),
+    "parts of a gpu among the resources": (
+        job(device={"resourceName": "example.com/gpu", "resources": {"requests": {"example.com/gpu": 2}}}),
+        ["spec.device.resources", "got example.com/gpu", "expected it in spec.device.gpus alone"],
     ),
     "no gpu": (job(device={"gpus": 0}), ["spec.device.gpus", "0", "greater than or equal to 1"]),
     "gpus among the resources": (

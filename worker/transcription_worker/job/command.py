@@ -8,6 +8,7 @@ from transcription_api.report import Report, failure
 from transcription_api.spec import Spec
 from transcription_api.task import Task, parse_task
 
+from transcription_worker.ca_bundle import check_ca_bundle
 from transcription_worker.errors import WorkerError
 from transcription_worker.logs import log_about
 from transcription_worker.paths import Paths, container_paths, point_caches_at, progress_port
@@ -18,9 +19,14 @@ from transcription_worker.termination import TerminationMessage, watch_signals
 
 log = logging.getLogger(__name__)
 
+# What is written to a cache that pods share can be changed by the group too: where the platform chooses the user, as OpenShift
+# does, it is another one in each namespace, and the group is the same.
+GROUP_MAY_WRITE = 0o002
+
 
 def run_task() -> int:
     """Carry out one task, write its report to the termination message and return the exit code."""
+    os.umask(GROUP_MAY_WRITE)
     paths = container_paths()
     known: dict[str, object] = {}
     message = TerminationMessage(paths.termination_log, lambda: dict(known))
@@ -65,6 +71,7 @@ def _transcribe(spec: Spec, paths: Paths, known: dict[str, object]) -> Report:
     try:
         paths.scratch.mkdir(parents=True, exist_ok=True)
         point_caches_at(paths.scratch)
+        check_ca_bundle()
         from transcription_worker.job.transcription import transcribe_object
 
         report = transcribe_object(spec, paths, tracker, known)

@@ -102,8 +102,15 @@ def worker_error(error: Exception, role: Role, endpoint: S3Endpoint, key: str) -
     if isinstance(error, boto.ParamValidationError):
         return WorkerError(reasons.NO_SUCH_BUCKET, f"{where}: no valid name of a bucket or key")
     if isinstance(error, CONNECTION):
-        return WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{where}: {type(error).__name__}")
+        return WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{where}: {type(error).__name__}{_untrusted(error)}")
     return WorkerError(reasons.INTERNAL_ERROR, f"{where}: {type(error).__name__}")
+
+
+def _untrusted(error: Exception) -> str:
+    """Say so where TLS failed for the server's certificate; the library's own words name no remedy."""
+    if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return ": the server's certificate is not one that the worker trusts; see worker.caBundle of the chart"
+    return ""
 
 
 def _reason(code: str, status: int, role: Role) -> Reason:

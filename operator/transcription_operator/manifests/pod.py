@@ -1,0 +1,58 @@
+"""Render the pod of a resource's worker: where it runs, and with what rights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transcription_api.codec import to_json
+from transcription_api.spec import DevicePolicy, Spec
+
+from transcription_operator.config import Config
+from transcription_operator.manifests.container import render_container
+from transcription_operator.manifests.requests_and_limits import gpu_resource
+from transcription_operator.manifests.volumes import render_volumes
+from transcription_operator.models.objects import Resource
+from transcription_operator.worker_settings import GPU_RESOURCE
+
+Manifest = dict[str, Any]
+
+# Seconds from SIGTERM to SIGKILL. The worker ends within 10 seconds of SIGTERM.
+TERMINATION_GRACE_SECONDS = 30
+
+
+def render_pod_spec(resource: Resource, spec: Spec, config: Config) -> Manifest:
+    """The pod's spec. Fields of spec.device take precedence over the settings."""
+    volumes, mounts = render_volumes(spec, config)
+    device, worker = spec.device, config.worker
+    optional: Mapping[str, Any] = {
+        "serviceAccountName": spec.service_account_name,
+        "imagePullSecrets": [{"name": name} for name in config.worker_image_pull_secrets],
+        "runtimeClassName": device.runtime_class_name or worker.runtime_class_name,
+        "priorityClassName": device.priority_class_name or worker.priority_class_name,
+        "nodeSelector": worker.node_selector | device.node_selector,
+        "tolerations": _tolerations(spec, config),
+        "securityContext": {name: value for name, value in worker.pod_security_context.items() if value is not None},
+    }
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        # The kubelet would add environment variables for each Service of the namespace, and the worker reads none of them.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "containers": [render_container(resource, spec, config, mounts)],
+        "volumes": volumes,
+        **({} if worker.host_users else {"hostUsers": False}),
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _tolerations(spec: Spec, config: Config) -> list[Manifest]:
+    """What the settings and the spec tolerate, each once, after the taints that GPU nodes often carry.
+
+    Those keep other pods away from the nodes. Where there is no such taint, tolerating it does nothing.
+    """
+    taints = {} if spec.device.policy is DevicePolicy.CPU else dict.fromkeys((GPU_RESOURCE, gpu_resource(spec, config)))
+    found: list[Manifest] = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in taints]
+    for item in (*to_json(config.worker.tolerations), *spec.device.tolerations):
+        if item not in found:
+            found.append(item)
+    return found

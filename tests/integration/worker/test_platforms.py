@@ -1,0 +1,71 @@
+"""The worker runs where the platform chooses its user, and with certificates of the administrator."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from transcription_api import names
+from transcription_api.spec import S3Endpoint, SecretRef
+from transcription_worker.errors import WorkerError
+from transcription_worker.paths import Paths
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.roles import Role
+
+from tests.support.s3 import REGION, S3Server, s3_server
+from tests.support.testmodel import model_path
+from tests.support.worker_container import SOURCE, SPEECH_KEY, WorkerContainer
+
+# A user as OpenShift chooses it, of whom no file of the system knows; its group is root's. The files of the test are
+# its own, since the user namespace shows those of the user that made it as its own.
+ANY_USER = ("unshare", "--user", "--map-user=1000670000", "--map-group=0")
+
+
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Yield an S3 server with a certificate of its own, and one object on it."""
+    with s3_server(tmp_path_factory.mktemp("tls"), tls=True) as server:
+        client = server.client()
+        client.create_bucket(Bucket=SOURCE)
+        client.put_object(Bucket=SOURCE, Key="a.wav", Body=b"audio")
+        yield server
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, tls_server: S3Server) -> Bucket:
+    container = WorkerContainer(tmp_path / "root", tls_server)
+    reference = SecretRef("s3")
+    endpoint = S3Endpoint(SOURCE, tls_server.url, REGION, path_style=True, credentials_secret_ref=reference)
+    return Bucket(endpoint, Role.SOURCE, Paths(container.root))
+
+
+def test_a_server_with_the_administrators_certificate_is_trusted(
+    tls_server: S3Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tls_server.certificate))
+    assert request.getfixturevalue("bucket").find("a.wav").size == len(b"audio")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "1")
+    with pytest.raises(WorkerError, match=r"EndpointUnreachable.*the server's certificate is not one that the worker"):
+        bucket.find("a.wav")
+
+
+def _may_map_users() -> bool:
+    return subprocess.run([*ANY_USER, "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _may_map_users(), reason="this machine allows no user namespaces")
+def test_a_user_that_the_image_does_not_know_can_transcribe_and_its_group_may_change_the_cache(
+    container: WorkerContainer, speech: Path, prefix: str
+) -> None:
+    container.prefix = ANY_USER
+    container.env["HOME"] = "/nonexistent"
+    container.server.client().upload_file(str(model_path()), SOURCE, "models/tiny.pt")
+    model = {"s3": container.endpoint(bucket=SOURCE, key="models/tiny.pt"), "cache": {"type": "Node"}}
+    ended = container.run(container.spec(SPEECH_KEY, prefix, model=model))
+    assert ended.code == 0, ended.log
+    kept = list(container.at(names.MODEL_CACHE_DIR).rglob("*"))
+    assert [path for path in kept if path.is_file()]
+    assert [path for path in kept if not path.stat().st_mode & 0o020] == []
