@@ -6,6 +6,7 @@ Errors name the field, the value and what was expected.
 import dataclasses
 import enum
 import functools
+import sys
 import types
 import typing
 from collections.abc import Hashable, Mapping
@@ -50,22 +51,91 @@ def to_json(value: Any) -> Any:
 def from_json(cls: type[T], value: object, path: str = "") -> T:
     """Make a dataclass of parsed JSON. `path` is the path of the object, for messages.
 
+    A field that the dataclass does not have is ignored, since a newer version may have written it; `unknown_fields` names
+    such fields.
+
     Raises:
-        InvalidFieldError: A field is missing, unknown or of another type.
+        InvalidFieldError: A field is missing or of another type.
     """
     if not isinstance(value, Mapping):
         raise InvalidFieldError(path or cls.__name__, value, "an object")
     keys = _keys(cls)  # type: ignore[arg-type]  # a class is hashable
-    for key in value:
-        if key not in keys:
-            raise InvalidFieldError(_join(path, key), value[key], f"no such field; one of {', '.join(sorted(keys))}")
     given = {
-        keys[key][0]: _convert(keys[key][1], item, _join(path, key)) for key, item in value.items() if item is not None
+        keys[key][0]: _convert(keys[key][1], item, _join(path, key))
+        for key, item in value.items()
+        if item is not None and key in keys
     }
     for name in _required(cls):  # type: ignore[arg-type]
         if name not in given:
             raise InvalidFieldError(_join(path, camel(name)), None, "a value: the field is required")
     return cls(**given)
+
+
+def from_json_leniently(cls: type[T], value: object) -> T | None:
+    """Make a dataclass of as much of parsed JSON as fits it.
+
+    A field or an item of a list that does not fit its type is left out. Returns None if a required field is missing then,
+    or if the value is no object.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    keys = _keys(cls)  # type: ignore[arg-type]
+    fitting = ((keys[key][0], _convert_leniently(keys[key][1], item)) for key, item in value.items() if key in keys)
+    given = {name: item for name, item in fitting if item is not None}
+    if any(name not in given for name in _required(cls)):  # type: ignore[arg-type]
+        return None
+    return cls(**given)
+
+
+def _convert_leniently(hint: Any, value: Any) -> Any:
+    """Return None for what does not fit."""
+    kind, inner = _kind(hint)
+    if value is None or (kind is _Kind.SCALAR and type(value) is inner):
+        return value
+    if kind is _Kind.OBJECT:
+        return from_json_leniently(inner, value)
+    if kind is _Kind.LIST and isinstance(value, list):
+        items = (_convert_leniently(inner, item) for item in value)
+        return tuple(item for item in items if item is not None)
+    try:
+        return _convert(hint, value, "")
+    except InvalidFieldError:
+        return None
+
+
+def from_json_strictly(cls: type[T], value: object, path: str = "") -> T:
+    """Do what `from_json` does, for JSON that a person has written for this very version.
+
+    Raises:
+        InvalidFieldError: A field is missing, unknown or of another type.
+    """
+    for name, item in unknown_fields(cls, value, path).items():
+        raise InvalidFieldError(name, item, "no such field")
+    return from_json(cls, value, path)
+
+
+def unknown_fields(cls: Any, value: object, path: str) -> dict[str, Any]:
+    """Return the fields that parsed JSON has and the dataclass does not, at every depth: their values by their paths."""
+    if not isinstance(value, Mapping):
+        return {}
+    keys, found = _keys(cls), {}
+    for key, item in value.items():
+        where = _join(path, key)
+        if key in keys:
+            found.update(_unknown_within(keys[key][1], item, where))
+        else:
+            found[where] = item
+    return found
+
+
+def _unknown_within(hint: Any, value: Any, path: str) -> dict[str, Any]:
+    kind, inner = _kind(hint)
+    if kind is _Kind.OBJECT:
+        return unknown_fields(inner, value, path)
+    if kind is not _Kind.LIST or not isinstance(value, list):
+        return {}
+    items = (_unknown_within(inner, item, f"{path}[{index}]") for index, item in enumerate(value))
+    return {name: item for found in items for name, item in found.items()}
 
 
 # What is read off a class is kept: the operator parses each spec and status many thousand times.
@@ -96,18 +166,37 @@ def without_none(hint: Any) -> Any:
     return hint
 
 
-def _convert(hint: Any, value: Any, path: str) -> Any:
+class _Kind(enum.Enum):
+    OBJECT = enum.auto()  # a dataclass
+    LIST = enum.auto()  # a tuple, whose items have one type
+    MAP = enum.auto()  # Kubernetes' own objects, which are passed on as they are
+    CHOICE = enum.auto()  # an enum
+    SCALAR = enum.auto()
+
+
+@functools.cache
+def _kind(hint: Hashable) -> tuple[_Kind, Any]:
+    """Return the kind of a type, and the type itself without None; of a list that of its items."""
     hint = without_none(hint)
     origin = typing.get_origin(hint)
     if origin is tuple:
-        return _sequence(typing.get_args(hint)[0], value, path)
+        return _Kind.LIST, typing.get_args(hint)[0]
     if origin is dict or hint is dict or hint is Any:
-        return _mapping(hint, value, path)
+        return _Kind.MAP, hint
     if dataclasses.is_dataclass(hint):
-        return from_json(typing.cast(type, hint), value, path)
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return _member(hint, value, path)
-    return _scalar(hint, value, path)
+        return _Kind.OBJECT, hint
+    return (_Kind.CHOICE if isinstance(hint, type) and issubclass(hint, enum.Enum) else _Kind.SCALAR), hint
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    kind, inner = _kind(hint)
+    if kind is _Kind.SCALAR:
+        return _scalar(inner, value, path)
+    if kind is _Kind.OBJECT:
+        return from_json(inner, value, path)
+    if kind is _Kind.LIST:
+        return _sequence(inner, value, path)
+    return _mapping(inner, value, path) if kind is _Kind.MAP else _member(inner, value, path)
 
 
 def _sequence(hint: Any, value: Any, path: str) -> tuple[Any, ...]:
@@ -130,7 +219,7 @@ def _member(hint: type[enum.Enum], value: Any, path: str) -> enum.Enum:
 
 
 def _scalar(hint: Any, value: Any, path: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise InvalidFieldError(

@@ -5,41 +5,47 @@ The report is in the termination message, which may shorten it, and in full in S
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transcription_api import reasons
-from transcription_api.codec import from_json, to_json
+from transcription_api.bounds import COUNT, FRACTION, KEY, NAME, SECONDS, SMALL_COUNT, WORD, bounded, read_leniently
+from transcription_api.codec import to_json
 from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.spec import Format
+from transcription_api.untrusted_json import parse_untrusted_json
 
 # In bytes. Kubernetes keeps 4,096 of a termination message; the difference is left for the container runtime's own text.
 TERMINATION_MESSAGE_LIMIT = 3584
 MESSAGE_LIMIT = 1024  # characters of Report.message
 # The most results of one file: every channel in every format. A test checks that a termination message has room for them.
 MAX_OBJECTS = MAX_SPLIT_CHANNELS * len(Format)
+# Far more than ffmpeg reads of a file. The operator counts up to this number when it looks for what a report lacks.
+MAX_CHANNELS = 1024
+# What the name of a reason looks like, one of a newer version too.
+REASON = bounded(max_length=63, pattern="^[A-Z][A-Za-z0-9]*$")
 
 
 @dataclass(frozen=True)
 class DeviceUsed:
     """The device that ran the model, as torch saw it."""
 
-    kind: str  # cuda or cpu
-    name: str | None = None  # such as NVIDIA H100 80GB HBM3, or the CPU's model name
-    driver: str | None = None  # such as 580.65.06
-    cuda: str | None = None  # the CUDA version of the torch build, such as 13.0
-    torch: str | None = None
-    compute_capability: str | None = None  # such as 9.0
+    kind: str = field(metadata=WORD)  # cuda or cpu
+    name: str | None = field(default=None, metadata=NAME)  # such as NVIDIA H100 80GB HBM3, or the CPU's model name
+    driver: str | None = field(default=None, metadata=WORD)  # such as 580.65.06
+    cuda: str | None = field(default=None, metadata=WORD)  # the CUDA version of the torch build, such as 13.0
+    torch: str | None = field(default=None, metadata=WORD)
+    compute_capability: str | None = field(default=None, metadata=WORD)  # such as 9.0
     # Why PreferGPU fell back to the CPU: one of the GPU reasons, and its message.
-    fallback_reason: str | None = None
-    fallback_message: str | None = None
+    fallback_reason: str | None = field(default=None, metadata=WORD)
+    fallback_message: str | None = field(default=None, metadata=bounded(max_length=4096))
 
 
 @dataclass(frozen=True)
 class ModelUsed:
     """The model that was used. `digest` is that of the checkpoint file, as sha256:<hex>."""
 
-    name: str
-    digest: str | None = None
+    name: str = field(metadata=KEY)
+    digest: str | None = field(default=None, metadata=bounded(max_length=128))
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,9 @@ class WrittenObject:
     """
 
     format: Format
-    size: int  # bytes
-    etag: str
-    channel: int | None = None
+    size: int = field(metadata=COUNT)  # bytes
+    etag: str = field(metadata=NAME)
+    channel: int | None = field(default=None, metadata=SMALL_COUNT)
 
 
 # The verdicts on a transcript, by how much of it is flagged, from the best to the worst.
@@ -65,12 +71,12 @@ VERDICTS = (GOOD, DOUBTFUL, BAD) = ("good", "doubtful", "bad")
 class QualityCounts:
     """The number of segments with each flag; one segment may have several. `verdict` is one of VERDICTS."""
 
-    verdict: str
-    repetition_loops: int = 0
-    text_over_silence: int = 0
-    low_confidence: int = 0
-    implausible_rate: int = 0
-    retried_windows: int = 0  # windows that the policy retry decoded again
+    verdict: str = field(metadata=WORD)
+    repetition_loops: int = field(default=0, metadata=COUNT)
+    text_over_silence: int = field(default=0, metadata=COUNT)
+    low_confidence: int = field(default=0, metadata=COUNT)
+    implausible_rate: int = field(default=0, metadata=COUNT)
+    retried_windows: int = field(default=0, metadata=COUNT)  # windows that the policy retry decoded again
 
 
 @dataclass(frozen=True)
@@ -80,26 +86,28 @@ class Report:
     Counts and seconds are those of the part of the audio that was selected.
     """
 
-    reason: str | None = None
-    message: str | None = None
-    engine: str | None = None
+    reason: str | None = field(default=None, metadata=REASON)
+    message: str | None = field(default=None, metadata=bounded(max_length=MESSAGE_LIMIT))
+    engine: str | None = field(default=None, metadata=NAME)
     device: DeviceUsed | None = None
     model: ModelUsed | None = None
-    source_etag: str | None = None
-    language: str | None = None
-    language_probability: float | None = None
-    audio_seconds: float | None = None
-    wall_seconds: float | None = None  # of transcribing only, so that audio_seconds / wall_seconds is RTFx
-    words: int | None = None
-    segments: int | None = None
-    precision: str | None = None  # the one used, never auto
-    long_form: str | None = None  # sequential or chunked, as used
-    channels: int | None = None  # the number of channels, if audio.channel is split
+    source_etag: str | None = field(default=None, metadata=NAME)
+    language: str | None = field(default=None, metadata=WORD)
+    language_probability: float | None = field(default=None, metadata=FRACTION)
+    audio_seconds: float | None = field(default=None, metadata=SECONDS)
+    # Of transcribing only, so that audio_seconds / wall_seconds is RTFx.
+    wall_seconds: float | None = field(default=None, metadata=SECONDS)
+    words: int | None = field(default=None, metadata=COUNT)
+    segments: int | None = field(default=None, metadata=COUNT)
+    precision: str | None = field(default=None, metadata=WORD)  # the one used, never auto
+    long_form: str | None = field(default=None, metadata=WORD)  # sequential or chunked, as used
+    # The number of channels, if audio.channel is split.
+    channels: int | None = field(default=None, metadata=bounded(minimum=1, maximum=MAX_CHANNELS))
     quality: QualityCounts | None = None
     objects: tuple[WrittenObject, ...] = ()
     # The complete result for the same source and spec was found in S3, and nothing was transcribed again.
     reused: bool = False
-    preview: str | None = None
+    preview: str | None = field(default=None, metadata=bounded(max_length=500))
 
     @property
     def rtfx(self) -> float | None:
@@ -113,13 +121,14 @@ class Report:
 class Progress:
     """The answer to GET /progress. `stage` is one of STAGES."""
 
-    stage: str
-    seconds_done: float = 0.0  # seconds of audio
-    seconds_total: float | None = None  # seconds of audio; None until the file is decoded
-    eta_seconds: float | None = None
+    stage: str = field(metadata=WORD)
+    seconds_done: float = field(default=0.0, metadata=SECONDS)  # seconds of audio
+    # Seconds of audio; None until the file is decoded.
+    seconds_total: float | None = field(default=None, metadata=SECONDS)
+    eta_seconds: float | None = field(default=None, metadata=SECONDS)
     device: DeviceUsed | None = None
     # Report fields known before the end, for the status of a running job.
-    language: str | None = None
+    language: str | None = field(default=None, metadata=WORD)
 
 
 STAGES = ("device", "fetch", "decode", "model", "transcribe", "write", "done")
@@ -150,7 +159,8 @@ def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> byt
 
 
 def _encode(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    # A name from the file system may hold a byte that is no character, which UTF-8 cannot take.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _short(report: Report, characters: int) -> Report:
@@ -164,21 +174,43 @@ def _cut(text: str | None, characters: int) -> str | None:
 
 
 def parse_report(text: str | bytes) -> Report | None:
-    """Read a report from a termination message.
+    """Read a report from a termination message, which anybody may have written.
 
-    Returns None if the message holds no report: it is the kubelet's or the runtime's own, or was cut off.
+    A field that does not fit counts as absent, and an object of the result that does not fit as not written. Returns None
+    if the message holds no report (it is the kubelet's or the runtime's own, or was cut off), or one with a reason that
+    cannot be read: without it the report would be one of success.
     """
     try:
-        value = json.loads(text)
+        value = parse_untrusted_json(text)
     except ValueError:
         return None
     if not isinstance(value, dict):
         return None
     if isinstance(rows := value.get("objects"), list):
         value["objects"] = [_from_row(row) if isinstance(row, list) else row for row in rows]
-    return from_json(Report, value, "report")
+    return read_report(value)
+
+
+def read_report(value: object) -> Report | None:
+    """Make a report of parsed JSON; see `parse_report`."""
+    report = read_leniently(Report, value)
+    if report is None or (report.reason is None and isinstance(value, dict) and value.get("reason") is not None):
+        return None
+    return report
 
 
 def _from_row(row: list[object]) -> dict[str, object]:
     """Return the result that a row stands for, in a report that had no room for more."""
     return dict(zip(("format", "size", "channel"), row, strict=False)) | {"etag": ""}
+
+
+def parse_progress(text: bytes) -> Progress:
+    """Read the answer to GET /progress, which any program in a pod may have written.
+
+    Raises:
+        ValueError: The answer is no progress.
+    """
+    progress = read_leniently(Progress, parse_untrusted_json(text))
+    if progress is None:
+        raise ValueError("got no progress")
+    return progress

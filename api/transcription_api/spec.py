@@ -238,10 +238,10 @@ class Spec:
 
 
 def parse_spec(value: Mapping[str, Any]) -> Spec:
-    """The spec of a resource as the apiserver stores it.
+    """The spec of a resource as the apiserver stores it, without the fields that only a newer version has.
 
     Raises:
-        codec.InvalidFieldError: A field is missing, unknown or of another type. The error names the field, the value and
-            what was expected.
+        codec.InvalidFieldError: A field is missing or of another type. The error names the field, the value and what was
+            expected.
     """
     return from_json(Spec, value, "spec")

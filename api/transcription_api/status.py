@@ -1,11 +1,27 @@
 """The status of a TranscriptionJob. Its size is bounded, whatever the length of the audio."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from transcription_api.bounds import (
+    COUNT,
+    FRACTION,
+    INT32,
+    KEY,
+    NAME,
+    SECONDS,
+    SMALL_COUNT,
+    TIME,
+    WORD,
+    bounded,
+)
 from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
 
 MAX_RESULTS = 128  # more than a worker can have written: see report.MAX_OBJECTS
+MAX_CONDITIONS = 16
+SENTENCE = bounded(max_length=32768)
+# As metav1.Condition has it.
+CONDITION_REASON = bounded(max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", otherwise="Unknown")
 
 
 class Phase(enum.Enum):
@@ -33,87 +49,90 @@ class ConditionType(enum.Enum):
 class Condition:
     """A condition as Kubernetes' metav1.Condition has it. `status` is True, False or Unknown."""
 
-    type: str
-    status: str
-    reason: str
-    message: str
-    last_transition_time: str  # RFC 3339, UTC
-    observed_generation: int
+    type: str = field(metadata=bounded(max_length=316, pattern="^[A-Z][A-Za-z]*$"))
+    status: str = field(metadata=bounded(choices=("True", "False", "Unknown"), otherwise="Unknown"))
+    reason: str = field(metadata=CONDITION_REASON)
+    message: str = field(metadata=SENTENCE)
+    # RFC 3339, UTC.
+    last_transition_time: str = field(metadata=bounded(date_time=True, otherwise="1970-01-01T00:00:00Z"))
+    observed_generation: int = field(metadata=COUNT)
 
 
 @dataclass(frozen=True)
 class JobRef:
     """The batch/v1 Job of the current attempt, in the same namespace."""
 
-    name: str
-    uid: str | None = None
-    ordinal: int = 1
+    name: str = field(metadata=bounded(max_length=253))
+    uid: str | None = field(default=None, metadata=bounded(max_length=64))
+    ordinal: int = field(default=1, metadata=bounded(minimum=1, maximum=INT32))
 
 
 @dataclass(frozen=True)
 class ResultObject:
     """One object in the destination's bucket. `etag` is empty where the report in S3 alone has it."""
 
-    format: str
-    key: str
-    size: int  # bytes
-    etag: str
-    channel: int | None = None  # from 0, with audio.channel split
+    format: str = field(metadata=WORD)
+    key: str = field(metadata=KEY)
+    size: int = field(metadata=COUNT)  # bytes
+    etag: str = field(metadata=NAME)
+    channel: int | None = field(default=None, metadata=SMALL_COUNT)  # from 0, with audio.channel split
 
 
 @dataclass(frozen=True)
 class ProgressStatus:
     """The worker's progress, which is copied at most every 10 s."""
 
-    stage: str
-    percent: int | None = None
-    seconds_done: float | None = None
-    seconds_total: float | None = None
-    eta_seconds: float | None = None
-    observed_time: str | None = None
+    stage: str = field(metadata=WORD)
+    percent: int | None = field(default=None, metadata=bounded(minimum=0, maximum=100))
+    seconds_done: float | None = field(default=None, metadata=SECONDS)
+    seconds_total: float | None = field(default=None, metadata=SECONDS)
+    eta_seconds: float | None = field(default=None, metadata=SECONDS)
+    observed_time: str | None = field(default=None, metadata=TIME)
 
 
 @dataclass(frozen=True)
 class Failure:
     """Why a resource failed, and what to do. `exit_code` is the worker's, where a worker ran."""
 
-    reason: str
-    message: str
-    advice: str
-    exit_code: int | None = None
+    reason: str = field(metadata=WORD)
+    message: str = field(metadata=SENTENCE)
+    advice: str = field(metadata=bounded(max_length=4096))
+    exit_code: int | None = field(default=None, metadata=bounded(minimum=-INT32 - 1, maximum=INT32))
 
 
 @dataclass(frozen=True)
 class Status:
     """What happened to a resource. All fields but the phase may be absent. Times are in RFC 3339 and UTC."""
 
-    observed_generation: int | None = None
+    observed_generation: int | None = field(default=None, metadata=COUNT)
     phase: Phase | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition, ...] = field(default=(), metadata=bounded(max_items=MAX_CONDITIONS))
     job_ref: JobRef | None = None
-    attempt: int | None = None  # worker pods that failed before, plus one
-    queued_time: str | None = None  # the first Job was created
-    start_time: str | None = None  # the first worker started
-    completion_time: str | None = None
-    queue_seconds: float | None = None  # queued_time to start_time
+    # Worker pods that failed before, plus one.
+    attempt: int | None = field(default=None, metadata=SMALL_COUNT)
+    queued_time: str | None = field(default=None, metadata=TIME)  # the first Job was created
+    start_time: str | None = field(default=None, metadata=TIME)  # the first worker started
+    completion_time: str | None = field(default=None, metadata=TIME)
+    queue_seconds: float | None = field(default=None, metadata=SECONDS)  # queued_time to start_time
     progress: ProgressStatus | None = None
-    engine: str | None = None  # and its version
+    engine: str | None = field(default=None, metadata=NAME)  # and its version
     device: DeviceUsed | None = None
     model: ModelUsed | None = None
-    precision: str | None = None
-    long_form: str | None = None
-    channels: int | None = None  # transcribed apart, with audio.channel split
-    language: str | None = None
-    language_probability: float | None = None
-    audio_seconds: float | None = None
-    audio_duration: str | None = None  # 1h02m03s, for people
-    wall_seconds: float | None = None
-    rtfx: float | None = None  # rounded to one decimal
-    words: int | None = None
-    segments: int | None = None
+    precision: str | None = field(default=None, metadata=WORD)
+    long_form: str | None = field(default=None, metadata=WORD)
+    # Transcribed apart, with audio.channel split.
+    channels: int | None = field(default=None, metadata=bounded(minimum=1, maximum=INT32))
+    language: str | None = field(default=None, metadata=WORD)
+    language_probability: float | None = field(default=None, metadata=FRACTION)
+    audio_seconds: float | None = field(default=None, metadata=SECONDS)
+    audio_duration: str | None = field(default=None, metadata=WORD)  # 1h02m03s, for people
+    wall_seconds: float | None = field(default=None, metadata=SECONDS)
+    rtfx: float | None = field(default=None, metadata=bounded(minimum=0))  # rounded to one decimal
+    words: int | None = field(default=None, metadata=COUNT)
+    segments: int | None = field(default=None, metadata=COUNT)
     quality: QualityCounts | None = None
-    results: tuple[ResultObject, ...] = ()
-    report_key: str | None = None
+    results: tuple[ResultObject, ...] = field(default=(), metadata=bounded(max_items=MAX_RESULTS))
+    report_key: str | None = field(default=None, metadata=KEY)
     reused: bool | None = None
-    preview: str | None = None
+    preview: str | None = field(default=None, metadata=bounded(max_length=500))
     failure: Failure | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transcription_api import names
-from transcription_api.codec import InvalidFieldError, from_json
+from transcription_api.codec import InvalidFieldError, from_json_strictly
 from transcription_api.s3 import DNS_SUBDOMAIN
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -113,7 +113,7 @@ def parse_worker_settings(text: str) -> WorkerSettings:
     Raises:
         ValueError: The text is no JSON, or a field does not fit (codec.InvalidFieldError).
     """
-    settings = from_json(WorkerSettings, json.loads(text), "worker")
+    settings = from_json_strictly(WorkerSettings, json.loads(text), "worker")
     for path, value, pattern, expected in _patterns(settings):
         if not re.fullmatch(pattern, value):
             raise InvalidFieldError(path, value, expected)

@@ -102,6 +102,7 @@ def with_start(status: Status, started: str | None) -> Status:
     """Set startTime and queueSeconds from the first worker's start. A later worker's start changes nothing."""
     if started is None or (status.start_time is not None and earliest(status.start_time, started) == status.start_time):
         return status
+    # The clock of the node, which says when the worker started, may be behind the apiserver's.
     waited = max(0.0, seconds_between(status.queued_time, started)) if status.queued_time else None
     return dataclasses.replace(status, start_time=started, queue_seconds=waited)
 
@@ -111,7 +112,7 @@ def with_progress(status: Status, spec: Spec, observed: ObservedProgress, at: st
     progress = observed.progress
     percent = None
     if progress.seconds_total:
-        percent = min(100, int(100 * progress.seconds_done / progress.seconds_total))
+        percent = int(min(100.0, 100 * progress.seconds_done / progress.seconds_total))
     shown = ProgressStatus(
         stage=progress.stage,
         percent=percent,

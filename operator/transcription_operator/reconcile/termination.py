@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from transcription_api import exit_codes, reasons
-from transcription_api.codec import InvalidFieldError
 from transcription_api.reasons import Reason
 from transcription_api.report import Report, parse_report
 from transcription_api.status import Failure
@@ -51,12 +50,7 @@ def _is_success(pod: PodView, report: Report | None) -> bool:
 
 def read_report(terminated: TerminatedState | None) -> Report | None:
     """Parse the termination message. None if it holds no report, or one that this version cannot read."""
-    if terminated is None:
-        return None
-    try:
-        return parse_report(terminated.message)
-    except InvalidFieldError:
-        return None
+    return None if terminated is None else parse_report(terminated.message)
 
 
 def make_failure(reason: Reason, message: str, exit_code: int | None = None) -> Failure:

@@ -1,7 +1,15 @@
 """Dataclasses are converted to JSON and back."""
 
 import pytest
-from transcription_api.codec import InvalidFieldError, camel, from_json, to_json
+from transcription_api.codec import (
+    InvalidFieldError,
+    camel,
+    from_json,
+    from_json_strictly,
+    to_json,
+    unknown_fields,
+)
+from transcription_api.layout import fingerprint
 from transcription_api.spec import Format, Spec, parse_spec
 
 SMALLEST = {
@@ -60,9 +68,35 @@ def test_an_error_names_the_field_the_value_and_what_was_expected(change: dict[s
     assert str(caught.value) == sentence
 
 
-def test_an_unknown_field_is_refused_and_the_known_ones_are_named() -> None:
-    with pytest.raises(InvalidFieldError, match=r"spec\.languge: got 'pt', expected no such field; one of .*language"):
-        parse_spec(SMALLEST | {"languge": "pt"})
+def test_a_field_of_a_newer_version_is_ignored_and_named_at_every_depth() -> None:
+    newer = SMALLEST | {
+        "speakers": 2,
+        "decoding": {"beamSize": 2, "draftModel": "tiny"},
+        "audio": {"clips": [{"start": 1}, {"start": 2, "end": 3, "label": "question"}]},
+        "device": {"tolerations": [{"anything": 1}], "resources": {"limits": {"cpu": 1}}},
+    }
+    spec = parse_spec(newer)
+    assert (spec.decoding.beam_size, spec.audio.clips[1].end) == (2, 3)
+    assert [*unknown_fields(Spec, newer, "spec")] == [
+        "spec.speakers",
+        "spec.decoding.draftModel",
+        "spec.audio.clips[1].label",
+    ]
+
+
+def test_a_strict_reader_refuses_a_field_that_it_does_not_know() -> None:
+    with pytest.raises(InvalidFieldError, match=r"spec\.model\.nam: got 'tiny', expected no such field"):
+        from_json_strictly(Spec, SMALLEST | {"model": {"nam": "tiny"}}, "spec")
+    assert from_json_strictly(Spec, SMALLEST, "spec") == parse_spec(SMALLEST)
+
+
+def test_a_field_of_a_newer_version_does_not_change_what_makes_two_tasks_the_same_one() -> None:
+    assert fingerprint(parse_spec(SMALLEST | {"speakers": 2})) == fingerprint(parse_spec(SMALLEST))
+
+
+def test_an_integer_that_no_float_can_hold_is_refused_like_any_other_value() -> None:
+    with pytest.raises(InvalidFieldError, match="expected a number"):
+        parse_spec(SMALLEST | {"decoding": {"temperatures": [10**400]}})
 
 
 def test_a_long_value_is_shortened_in_the_error() -> None:

@@ -3,9 +3,10 @@
 import dataclasses
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transcription_api import reasons
+from transcription_api.bounds import COUNT, FRACTION, KEY, SMALL_COUNT, WORD, bounded
 from transcription_api.codec import to_json
 from transcription_api.report import BAD, VERDICTS, QualityCounts, Report, WrittenObject
 from transcription_api.spec import QualityPolicy
@@ -22,21 +23,21 @@ PREVIEW_LIMIT = 500
 class TrackReport:
     """One of the channels that were transcribed apart; the termination message has no room for it."""
 
-    channel: int
-    language: str
-    words: int
-    segments: int
+    channel: int = field(metadata=SMALL_COUNT)
+    language: str = field(metadata=WORD)
+    words: int = field(metadata=COUNT)
+    segments: int = field(metadata=COUNT)
     quality: QualityCounts
-    language_probability: float | None = None
+    language_probability: float | None = field(default=None, metadata=FRACTION)
 
 
 @dataclass(frozen=True)
 class SourceObject:
     """The object whose results a report is about. `endpoint_url` is absent for Amazon S3."""
 
-    bucket: str
-    key: str
-    endpoint_url: str | None = None
+    bucket: str = field(metadata=WORD)
+    key: str = field(metadata=KEY)
+    endpoint_url: str | None = field(default=None, metadata=bounded(max_length=512))
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class CommittedReport:
 
     fingerprint: str
     report: Report
-    preview: str = ""
+    preview: str = field(default="", metadata=bounded(max_length=PREVIEW_LIMIT))
     tracks: tuple[TrackReport, ...] = ()
     source: SourceObject | None = None
 
@@ -148,4 +149,4 @@ def _track_report(track: TrackTranscript, channel: int) -> TrackReport:
 
 def encode_committed(committed: CommittedReport) -> bytes:
     """Return the report as JSON, for the object in S3."""
-    return json.dumps(to_json(committed), ensure_ascii=False, indent=2).encode() + b"\n"
+    return json.dumps(to_json(committed), ensure_ascii=False, indent=2).encode(errors="replace") + b"\n"

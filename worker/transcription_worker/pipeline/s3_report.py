@@ -1,17 +1,18 @@
 """The report that lies in the destination already, and whose results it stands for."""
 
-import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transcription_api import layout, reasons
-from transcription_api.codec import InvalidFieldError, from_json
+from transcription_api.bounds import read_leniently
+from transcription_api.report import read_report as read_worker_report
 from transcription_api.spec import Format, S3Object, Spec
+from transcription_api.untrusted_json import parse_untrusted_json
 
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.report import CommittedReport, SourceObject
-from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.bucket import SMALL, Bucket
 from transcription_worker.storage.s3_errors import shown_endpoint
 
 log = logging.getLogger(__name__)
@@ -69,31 +70,34 @@ def _read(bucket: Bucket, key: str) -> FoundReport | None:
         if error.reason in UNREADABLE:
             return None
         raise
+    return parse_found(body, etag)
+
+
+def parse_found(body: bytes, etag: str | None) -> FoundReport:
+    """Read what lies at a report's key, which anybody who may write to the bucket has written."""
     try:
-        value = json.loads(body)
+        value = parse_untrusted_json(body, SMALL)
     except ValueError:
         value = None
     if not isinstance(value, dict):
         log.info("the object at the report's key is no report")
         return FoundReport(etag, None)
     report = value.get("report")
-    source_etag = report.get("sourceEtag") if isinstance(report, dict) else None
-    return FoundReport(etag, _parse_committed(value), value.get("fingerprint"), _parse_source(value), source_etag)
+    source_etag = _text(report.get("sourceEtag")) if isinstance(report, dict) else None
+    source = read_leniently(SourceObject, value.get("source"))
+    return FoundReport(etag, _parse_committed(value), _text(value.get("fingerprint")), source, source_etag)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _parse_committed(value: dict[str, Any]) -> CommittedReport | None:
-    try:
-        return from_json(CommittedReport, value, "report")
-    except InvalidFieldError as error:
-        log.info("the report found is not of this version: %s", error.field)
+    committed, report = read_leniently(CommittedReport, value), read_worker_report(value.get("report"))
+    if committed is None or report is None:
+        log.info("the report found cannot be read by this version")
         return None
-
-
-def _parse_source(value: dict[str, Any]) -> SourceObject | None:
-    try:
-        return from_json(SourceObject, value.get("source"), "source")
-    except InvalidFieldError:
-        return None
+    return replace(committed, report=report)
 
 
 def require_free(found: FoundReport | None, spec: Spec, source_etag: str) -> None:
@@ -133,4 +137,7 @@ def _shown(source: SourceObject, spec: Spec) -> str:
     if source.endpoint_url == spec.source.s3.endpoint_url:
         return words
     location = S3Object(bucket=source.bucket, key=source.key, endpoint_url=source.endpoint_url)
-    return f"{words} at {shown_endpoint(location)}"
+    try:
+        return f"{words} at {shown_endpoint(location)}"
+    except ValueError:  # the report's endpoint is no URL
+        return f"{words} at another endpoint"

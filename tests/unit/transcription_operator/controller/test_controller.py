@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from transcription_api.codec import from_json
+from transcription_api.bounds import read_leniently
 from transcription_operator.cluster import Connection, KubernetesClient
 from transcription_operator.cluster.connection import Response
 from transcription_operator.controller.apply import Applier
@@ -113,11 +113,11 @@ async def test_a_stored_status_is_parsed_once_in_a_reconcile_of_several_rounds(
 ) -> None:
     parsed: list[Any] = []
 
-    def counting(cls: type, value: Any, path: str = "") -> Any:
+    def counting(cls: type, value: Any) -> Any:
         parsed.append(dict(value))
-        return from_json(cls, value, path)
+        return read_leniently(cls, value)
 
-    monkeypatch.setattr(stored_status, "from_json", counting)
+    monkeypatch.setattr(stored_status, "read_leniently", counting)
     async with asyncio.timeout(PATIENCE), working(apiserver):
         await until_written(apiserver)
     assert apiserver.writes == ["POST jobs", "PUT status"]  # observed and decided twice: before the Job and after it

@@ -165,4 +165,4 @@ def test_a_status_of_another_version_keeps_what_this_one_knows() -> None:
     stored["quality"]["lipSync"] = 3
     stored["diarization"] = {"speakers": 2}
     known = parse_status(json.dumps(stored).encode())
-    assert (known.phase, known.engine, known.quality) == (Phase.COMPLETE, GOOD.engine, None)
+    assert (known.phase, known.engine, known.quality) == (Phase.COMPLETE, GOOD.engine, GOOD.quality)
