@@ -222,6 +222,15 @@ WAITING_FOR_POD = Reason("WaitingForPod", False, "")  # Running=False: no pod ha
 JOB_NOT_CREATED = Reason(
     "JobNotCreated", False, "The apiserver refuses the Job for now, for example for a quota; it is tried again."
 )  # Running=False
+JOB_NOT_UPDATED = Reason(
+    "JobNotUpdated", False, "Let the policy that the message names allow changes of the Job's spec.suspend."
+)  # Running=False, and Suspended=True or False: the Job could not be resumed or suspended
+DELETION_REFUSED = Reason(
+    "DeletionRefused", False, "Let the policy that the message names allow the deletion."
+)  # event
+NAMESPACE_TERMINATING = Reason(
+    "NamespaceTerminating", False, "The namespace is being deleted, and this resource with it."
+)  # Running=False
 UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wait.")  # Running=False
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed", False, "Check the chart's worker image and its pull secrets."

@@ -6,7 +6,7 @@ and most of their fields are never read.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -28,28 +28,49 @@ LONGEST_RETRY_AFTER_SECONDS = 60.0
 EXCERPT_CHARACTERS = 200
 
 
+class Cause(NamedTuple):
+    """One of details.causes of a Status object: a field that is invalid, or a machine-readable reason. Any may be empty."""
+
+    reason: str
+    message: str
+    field: str
+
+
 class ApiError(Exception):
-    """An error response of the apiserver: the HTTP status, and the reason and message of its Status object.
+    """An error response of the apiserver: the HTTP status, and what its Status object says.
 
     `retry_after` is the number of seconds for which the apiserver wants to be left alone, if it said so.
     """
 
-    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        retry_after: float | None = None,
+        causes: tuple[Cause, ...] = (),
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
+        self.causes = causes
+
+    @property
+    def denied(self) -> bool:
+        """Whether an admission webhook or policy denied the request. It chooses the status itself, even 404 or 409."""
+        return self.message.startswith("admission webhook ") or "ValidatingAdmissionPolicy '" in self.message
 
     @property
     def not_found(self) -> bool:
         """Whether the object does not exist."""
-        return self.status == 404
+        return self.status == 404 and not self.denied
 
     @property
     def conflict(self) -> bool:
         """Whether the object exists already, or has changed since it was read."""
-        return self.status == 409
+        return self.status == 409 and not self.denied
 
     @property
     def expired(self) -> bool:
@@ -157,7 +178,8 @@ def _error(response: Response) -> ApiError:
     body, retry_after = _parse(response.data), _seconds(response.retry_after)
     if body is None:
         return ApiError(response.status, "", _excerpt(response.data), retry_after)
-    return ApiError(response.status, body.get("reason") or "", body.get("message") or "", retry_after)
+    causes = tuple(_causes(body))
+    return ApiError(response.status, body.get("reason") or "", body.get("message") or "", retry_after, causes)
 
 
 def _parse(data: bytes) -> Json | None:
@@ -167,6 +189,15 @@ def _parse(data: bytes) -> Json | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def _causes(body: Json) -> Iterator[Cause]:
+    """The causes of a Status object. A webhook writes its own, so nothing about their form is sure."""
+    details = body.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    for cause in causes if isinstance(causes, list) else ():
+        if isinstance(cause, dict):
+            yield Cause(*(str(cause.get(name) or "") for name in Cause._fields))
 
 
 def _excerpt(data: bytes) -> str:

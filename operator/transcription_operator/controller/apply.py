@@ -1,5 +1,6 @@
 """Carry out a plan: create or suspend the Job, write the status once, record its events, then delete what must go."""
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 
@@ -9,7 +10,10 @@ from transcription_api.codec import to_json
 from transcription_operator.cluster import ApiError, KubernetesClient
 from transcription_operator.cluster.connection import Json
 from transcription_operator.controller.event_recorder import EventRecorder
+from transcription_operator.controller.refusals import RefusedUpdates, explain_refusal
 from transcription_operator.models.objects import JobView, Resource
+from transcription_operator.reconcile.conditions import truncate_message
+from transcription_operator.reconcile.events import Event
 from transcription_operator.reconcile.observed_state import JobRejection
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.watch.informer_cache import InformerCache
@@ -24,6 +28,7 @@ class Applier:
     client: KubernetesClient
     cache: InformerCache
     recorder: EventRecorder
+    refused_updates: RefusedUpdates = dataclasses.field(default_factory=RefusedUpdates)
 
     async def ensure_job(self, manifest: Json, resource: Resource) -> JobRejection | None:
         """Create the Job, or adopt it if it exists and belongs to the resource. Otherwise return why there is none.
@@ -36,7 +41,10 @@ class Applier:
         except ApiError as error:
             if error.conflict and error.reason == "AlreadyExists":
                 return await self._adopt_job(manifest["metadata"]["name"], resource)
-            return _rejection(error)
+            rejection = explain_refusal(error, reasons.JOB_NOT_CREATED)
+            if rejection is None:
+                raise
+            return rejection
         logger.info("created Job %s", job.name)
         self.cache.put_job(job)
         return None
@@ -52,14 +60,29 @@ class Applier:
         self.cache.put_job(job)
         return None
 
-    async def ensure_suspend(self, job: JobView, suspend: bool) -> None:
-        """Set the Job's spec.suspend. A Job that no longer exists is removed from the cache."""
+    async def ensure_suspend(self, job: JobView, suspend: bool) -> JobRejection | None:
+        """Set the Job's spec.suspend, or return why the apiserver refuses it.
+
+        A Job that no longer exists is removed from the cache.
+
+        Raises:
+            ApiError: an error that does not concern this Job.
+        """
+        refused = self.refused_updates.recent(job.uid)
+        if refused is not None:
+            return refused
         try:
             self.cache.put_job(await self.client.suspend_job(job, suspend))
         except ApiError as error:
-            if not error.not_found:
+            if error.not_found:
+                self.cache.remove_job(job)
+                return None
+            rejection = explain_refusal(error, reasons.JOB_NOT_UPDATED)
+            if rejection is None:
                 raise
-            self.cache.remove_job(job)
+            self.refused_updates.add(job.uid, rejection)
+            return rejection
+        return None
 
     async def write_status(self, resource: Resource, plan: Plan) -> None:
         """Write the plan's status, if it has one, and record the events.
@@ -73,25 +96,37 @@ class Applier:
         for event in plan.events:
             self.recorder.record(written, event)
 
-    async def delete_objects(self, resource: Resource, plan: Plan) -> None:
-        """Delete the plan's pods and Jobs, and the resource if its time to live has passed."""
+    async def delete_objects(self, resource: Resource, plan: Plan) -> bool:
+        """Delete the plan's pods and Jobs, and the resource if its time to live has passed.
+
+        Returns False if the apiserver refuses one of them, which an event tells: its name is derived from its words, so
+        that it is there once however often they are deleted in vain.
+
+        Raises:
+            ApiError: an error that does not concern one of these objects.
+        """
+        try:
+            await self._delete_pods(resource, plan)
+            await self._delete_jobs(plan.delete_jobs)
+            if plan.delete_resource:
+                await self.client.delete_resource(resource)
+                logger.info("deleted the TranscriptionJob after ttlSecondsAfterFinished")
+        except ApiError as error:
+            refusal = None if error.not_found else explain_refusal(error, reasons.DELETION_REFUSED)
+            if refusal is None:
+                raise
+            self.recorder.record(resource, Event("Warning", refusal.reason.name, truncate_message(refusal.message)))
+            return False
+        return True
+
+    async def _delete_pods(self, resource: Resource, plan: Plan) -> None:
         for pod in plan.delete_pods:
             await self.client.delete_pod(resource.key.namespace, pod)
             logger.info("deleted pod %s: its worker has ended and another container of it has not", pod.name)
-        for job in plan.delete_jobs:
+
+    async def _delete_jobs(self, jobs: tuple[JobView, ...]) -> None:
+        for job in jobs:
             if await self.client.delete_job(job):
                 logger.info("deleted Job %s", job.name)
             else:
                 self.cache.remove_job(job)
-        if plan.delete_resource:
-            await self.client.delete_resource(resource)
-            logger.info("deleted the TranscriptionJob after ttlSecondsAfterFinished")
-
-
-def _rejection(error: ApiError) -> JobRejection:
-    """An invalid Job is rejected permanently, a forbidden one for now: by a quota, or in a namespace being deleted."""
-    if error.status == 422:
-        return JobRejection(reasons.INVALID_SPEC, error.message)
-    if error.status == 403:
-        return JobRejection(reasons.JOB_NOT_CREATED, error.message)
-    raise error

@@ -11,6 +11,7 @@ from transcription_operator.observability.metrics import Metrics
 from transcription_operator.reconcile.decide import decide
 from transcription_operator.reconcile.observed_state import ObservedState
 from transcription_operator.reconcile.plan import Plan
+from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS
 from transcription_operator.reconcile.status_transitions import is_finished
 from transcription_operator.work_queue import WorkQueue
 
@@ -55,15 +56,15 @@ class Reconciler:
         if plan.create_job is not None:
             rejection = await self.applier.ensure_job(plan.create_job, observed.resource)
         if plan.suspend_job is not None:
-            await self.applier.ensure_suspend(*plan.suspend_job)
+            rejection = await self.applier.ensure_suspend(*plan.suspend_job)
         return await self.observer.observe(key, observed, rejection)
 
     async def _finish(self, key: Key, observed: ObservedState, plan: Plan) -> None:
         """Write the status and delete what must go. If the operator crashes in between, the next reconcile goes on."""
         self.poller.set_pod(key, plan.poll_pod)
         await self.applier.write_status(observed.resource, plan)
-        await self.applier.delete_objects(observed.resource, plan)
-        self.queue.add_after(key, plan.requeue_after_seconds)
+        deleted = await self.applier.delete_objects(observed.resource, plan)
+        self.queue.add_after(key, plan.requeue_after_seconds if deleted else MAX_REQUEUE_SECONDS)
         if plan.status is not None:
             self.metrics.status_written(observed.status, plan.status)
             if is_finished(plan.status):

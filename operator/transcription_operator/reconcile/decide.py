@@ -27,15 +27,13 @@ from transcription_operator.reconcile.observed_times import to_server_time
 from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number
+from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
+from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
 from transcription_operator.reconcile.termination import make_failure
 from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pod
 
 # Jobs of one resource. A Job that somebody deletes is followed by another one, but not for ever.
 MAX_ORDINAL = 10
-# Seconds. A pod that cannot start (no node, no image) changes nothing in its Job, so the resource is requeued to look at the
-# pod again: soon at first, then less and less often.
-MIN_REQUEUE_SECONDS = 3.0
-MAX_REQUEUE_SECONDS = 60.0
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
 # Seconds by which a stored time may be in the future, since the clocks of several apiservers differ a little.
@@ -61,7 +59,7 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
         return _reject_spec(observed, violation, now)
     accepted = _accept_spec(observed, spec)
     if observed.rejection is not None:
-        return _report_rejection(observed, accepted, observed.rejection, now)
+        return _report_rejection(observed, accepted, spec, observed.rejection, now)
     if spec.suspend:
         return _suspend(observed, accepted, spec, now)
     if observed.job is None:
@@ -109,13 +107,14 @@ def _clean_up(observed: ObservedState, spec: Spec, now: datetime) -> Plan:
     return plan if plan.delete_resource else _with_status(observed, status, plan)
 
 
-def _report_rejection(observed: ObservedState, status: Status, rejection: JobRejection, now: datetime) -> Plan:
-    at = format_time(now)
-    if rejection.reason.permanent:
-        failure = make_failure(rejection.reason, rejection.message)
-        return _with_status(observed, transitions.mark_failed(status, failure, at), Plan())
-    status = transitions.mark_pending(status, rejection.reason, rejection.message, at)
-    return _with_status(observed, status, Plan(requeue_after_seconds=MAX_REQUEUE_SECONDS))
+def _report_rejection(
+    observed: ObservedState, status: Status, spec: Spec, rejection: JobRejection, now: datetime
+) -> Plan:
+    """Fail the resource, or say what the apiserver refuses and try again later."""
+    if spec.suspend and observed.job is not None:
+        return _follow_job(observed, status, spec, observed.job, now)  # it could not be suspended, and runs on
+    status, retry_after = report_rejection(status, spec, rejection, now)
+    return _with_status(observed, status, Plan(requeue_after_seconds=retry_after))
 
 
 def _suspend(observed: ObservedState, status: Status, spec: Spec, now: datetime) -> Plan:
@@ -162,6 +161,7 @@ def _follow_job(observed: ObservedState, status: Status, spec: Spec, job: JobVie
         failed = transitions.mark_failed(status, failure, format_time(now))
         return _with_status(observed, failed, Plan(delete_jobs=(job,)))
     status, poll_pod = update_from_job(_refer_to(status, concluded), spec, concluded, observed, format_time(now))
+    status = with_refused_suspension(status, observed.rejection, now)
     status = transitions.with_finished_time(status, format_time(now))
     plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, spec, concluded, now))
     if concluded.outcome is not None and job.outcome is None:
@@ -194,7 +194,7 @@ def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, now: datet
         graces = (grace_left(pod, now) for pod in observed.pods if pod.outlived)
         return min((left for left in graces if left > 0), default=MAX_REQUEUE_SECONDS)
     waited = seconds_between(since, now)
-    seconds = min(max(waited / 4, MIN_REQUEUE_SECONDS), MAX_REQUEUE_SECONDS)
+    seconds = growing_delay(waited)
     if spec.pending_deadline_seconds is not None:
         seconds = min(seconds, max(spec.pending_deadline_seconds - waited, 0.1))
     return seconds

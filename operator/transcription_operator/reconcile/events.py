@@ -15,7 +15,7 @@ MILESTONES = (
     (ConditionType.DEGRADED, "Warning"),
     (ConditionType.SUSPENDED, "Normal"),
 )
-# Reasons of Running=False that somebody should look into.
+# Reasons of Running=False, or of Suspended=False, that somebody should look into.
 WARNING_REASONS = (
     reasons.RETRYING.name,
     reasons.UNSCHEDULABLE.name,
@@ -23,6 +23,7 @@ WARNING_REASONS = (
     reasons.CONTAINER_NOT_STARTED.name,
     reasons.JOB_NOT_CREATED.name,
     reasons.NODE_LOST.name,
+    reasons.JOB_NOT_UPDATED.name,
 )
 
 
@@ -56,11 +57,14 @@ def _job_events(previous: Status, status: Status) -> list[Event]:
 
 
 def _waiting_events(previous: Status, status: Status) -> list[Event]:
-    new = find_condition(status.conditions, ConditionType.RUNNING)
-    old = find_condition(previous.conditions, ConditionType.RUNNING)
-    if new is None or new.reason not in WARNING_REASONS or (old is not None and old.reason == new.reason):
-        return []
-    return [Event("Warning", new.reason, new.message)]
+    events = []
+    for kind in (ConditionType.RUNNING, ConditionType.SUSPENDED):
+        new, old = find_condition(status.conditions, kind), find_condition(previous.conditions, kind)
+        if new is None or _is_true(new) or new.reason not in WARNING_REASONS:
+            continue
+        if old is None or old.reason != new.reason:
+            events.append(Event("Warning", new.reason, new.message))
+    return events
 
 
 def _quality_events(previous: Status, status: Status) -> list[Event]:

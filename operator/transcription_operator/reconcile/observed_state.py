@@ -19,13 +19,14 @@ class ObservedProgress:
 
 @dataclass(frozen=True)
 class JobRejection:
-    """The apiserver did not create the Job, or another owner has its name.
+    """The apiserver refused to create or change the Job, or another owner has its name.
 
     A permanent reason fails the resource; after any other one the operator tries again.
     """
 
     reason: Reason
     message: str
+    invalid_fields: tuple[tuple[str, str], ...] = ()  # fields of the Job that Kubernetes finds invalid, with its words
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from transcription_api.spec import DevicePolicy, Spec
 from transcription_api.status import ConditionType, Failure, JobRef, Phase, ProgressStatus, Status
 
 from transcription_operator.models.times import earliest, format_duration, seconds_between
-from transcription_operator.reconcile.conditions import is_true, set_condition
+from transcription_operator.reconcile.conditions import find_condition, is_true, set_condition
 from transcription_operator.reconcile.observed_state import ObservedProgress
 from transcription_operator.reconcile.results import result_objects
 
@@ -52,7 +52,7 @@ def mark_suspended(status: Status, reason: Reason, message: str, at: str) -> Sta
 
 def mark_resumed(status: Status, at: str) -> Status:
     """Set Suspended=False. A resource that was never suspended does not get the condition."""
-    if not is_true(status.conditions, ConditionType.SUSPENDED):
+    if find_condition(status.conditions, ConditionType.SUSPENDED) is None:
         return status
     return with_condition(status, ConditionType.SUSPENDED, False, reasons.RESUMED, "the Job may run", at)
 
