@@ -138,6 +138,12 @@ def _unknown_within(hint: Any, value: Any, path: str) -> dict[str, Any]:
     return {name: item for found in items for name, item in found.items()}
 
 
+def unread_fields(value: Mapping[str, Any], read: Any) -> dict[str, Any]:
+    """Return the fields of parsed JSON that the dataclass made of it has not: unknown to this version, or of another type."""
+    keys = _keys(type(read))
+    return {key: item for key, item in value.items() if key not in keys or getattr(read, keys[key][0]) is None}
+
+
 # What is read off a class is kept: the operator parses each spec and status many thousand times.
 
 

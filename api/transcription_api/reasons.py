@@ -252,6 +252,11 @@ CPU_FALLBACK = Reason(
     False,
     "Mend the node's GPU as the message says, or set spec.device.policy: RequireGPU to fail instead.",
 )  # Degraded=True
+STATUS_REJECTED = Reason(
+    "StatusRejected",
+    False,
+    "Use the custom resource definition of the operator's version; results and the report in the destination are whole.",
+)  # Degraded=True
 SUSPENDED_BY_SPEC = Reason("SuspendedBySpec", False, "Set spec.suspend to false.")  # Suspended=True
 WAITING_FOR_QUEUE = Reason("WaitingForQueue", False, "Kueue has not admitted the Job yet.")  # Suspended=True
 RESUMED = Reason("Resumed", False, "")  # Suspended=False

@@ -19,6 +19,8 @@ from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
 
 MAX_RESULTS = 128  # more than a worker can have written: see report.MAX_OBJECTS
 MAX_CONDITIONS = 16
+# Stands for a time that is not known, where there must be one.
+UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 SENTENCE = bounded(max_length=32768)
 # As metav1.Condition has it.
 CONDITION_REASON = bounded(max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", otherwise="Unknown")
@@ -42,7 +44,7 @@ class ConditionType(enum.Enum):
     COMPLETE = "Complete"
     FAILED = "Failed"
     SUSPENDED = "Suspended"
-    DEGRADED = "Degraded"  # PreferGPU went on with the CPU
+    DEGRADED = "Degraded"  # PreferGPU went on with the CPU, or the status lacks what the apiserver refused
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Condition:
     reason: str = field(metadata=CONDITION_REASON)
     message: str = field(metadata=SENTENCE)
     # RFC 3339, UTC.
-    last_transition_time: str = field(metadata=bounded(date_time=True, otherwise="1970-01-01T00:00:00Z"))
+    last_transition_time: str = field(metadata=bounded(date_time=True, otherwise=UNKNOWN_TIME))
     observed_generation: int = field(metadata=COUNT)
 
 

@@ -31,6 +31,8 @@ class ScriptedApiserver:
         self.faults: list[Fault] = []
         self.headers: dict[str, str] = {}
         self.requests: list[str] = []  # method and path, with the query
+        # Returns the paths of the fields of a status that does not fit the schema.
+        self.invalid_fields: Callable[[Json], list[str]] = lambda _status: []
         self.url = ""
         self._watches: list[tuple[str, asyncio.Queue[Json | bytes]]] = []
 
@@ -80,6 +82,10 @@ class ScriptedApiserver:
     def _answer(self, method: str, path: str, data: bytes) -> tuple[int, Json]:
         if (found := _discovery(path)) is not None:
             return 200, found
+        if method == "PUT" and path.endswith("/status"):
+            invalid = self.invalid_fields(json.loads(data)["status"])
+            if invalid:
+                return 422, invalid_body(invalid)
         path = path.removesuffix("/status")
         if method == "POST":
             body = json.loads(data)
@@ -166,6 +172,13 @@ def error_body(code: int, reason: str, message: str) -> Json:
         "reason": reason,
         "message": message,
     }
+
+
+def invalid_body(fields: list[str]) -> Json:
+    """Return the Status object for an object whose fields are invalid; it names no field that is empty."""
+    causes = [{"reason": "FieldValueInvalid", "message": "Too long", "field": field} for field in fields if field]
+    words = ", ".join(f"{field}: Invalid value: Too long" for field in fields)
+    return error_body(422, "Invalid", f'TranscriptionJob "a" is invalid: {words}') | {"details": {"causes": causes}}
 
 
 def error_response(code: int, reason: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -73,6 +73,11 @@ class ApiError(Exception):
         return self.status == 409 and not self.denied
 
     @property
+    def invalid(self) -> bool:
+        """Whether a field of the object does not fit the schema or a rule of the API; `causes` name it."""
+        return self.status == 422 and not self.denied
+
+    @property
     def expired(self) -> bool:
         """Whether the apiserver no longer has the version that was asked for."""
         return self.status == 410

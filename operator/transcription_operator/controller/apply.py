@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.codec import to_json
+from transcription_api.status import Status
 
 from transcription_operator.cluster import ApiError, KubernetesClient
 from transcription_operator.cluster.connection import Json
@@ -13,9 +14,11 @@ from transcription_operator.controller.event_recorder import EventRecorder
 from transcription_operator.controller.refusals import RefusedUpdates, explain_refusal
 from transcription_operator.models.objects import JobView, Resource
 from transcription_operator.reconcile.conditions import truncate_message
-from transcription_operator.reconcile.events import Event
-from transcription_operator.reconcile.observed_state import JobRejection
+from transcription_operator.reconcile.events import Event, events_between
+from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
 from transcription_operator.reconcile.plan import Plan
+from transcription_operator.reconcile.rejected_status import shorter_statuses
+from transcription_operator.reconcile.stored_status import render_status
 from transcription_operator.watch.informer_cache import InformerCache
 
 logger = logging.getLogger(__name__)
@@ -84,16 +87,37 @@ class Applier:
             return rejection
         return None
 
-    async def write_status(self, resource: Resource, plan: Plan) -> None:
+    async def write_status(self, observed: ObservedState, plan: Plan) -> None:
         """Write the plan's status, if it has one, and record the events.
 
         The events come last, so that each tells of a status that is stored; a crash in between loses them.
         """
         if plan.status is None:
             return
-        written = await self.client.write_status(resource, to_json(plan.status))
+        try:
+            await self._write(observed.resource, render_status(plan.status, observed), plan.events)
+        except ApiError as error:
+            if not error.invalid:
+                raise
+            logger.warning("the status is not written whole: %s", error)
+            await self._write_shorter(observed, plan.status, error)
+
+    async def _write_shorter(self, observed: ObservedState, status: Status, error: ApiError) -> None:
+        """Write the most of a refused status that the apiserver accepts. Raises ApiError if that is nothing."""
+        for shorter in shorter_statuses(status, [cause.field for cause in error.causes], error.message):
+            try:
+                await self._write(observed.resource, to_json(shorter), events_between(observed.status, shorter))
+                return
+            except ApiError as last:
+                if not last.invalid:
+                    raise
+                error = last
+        raise error
+
+    async def _write(self, resource: Resource, status: Json, events: tuple[Event, ...]) -> None:
+        written = await self.client.write_status(resource, status)
         self.cache.put_resource(written)
-        for event in plan.events:
+        for event in events:
             self.recorder.record(written, event)
 
     async def delete_objects(self, resource: Resource, plan: Plan) -> bool:

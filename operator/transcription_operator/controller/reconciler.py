@@ -62,7 +62,7 @@ class Reconciler:
     async def _finish(self, key: Key, observed: ObservedState, plan: Plan) -> None:
         """Write the status and delete what must go. If the operator crashes in between, the next reconcile goes on."""
         self.poller.set_pod(key, plan.poll_pod)
-        await self.applier.write_status(observed.resource, plan)
+        await self.applier.write_status(observed, plan)
         deleted = await self.applier.delete_objects(observed.resource, plan)
         self.queue.add_after(key, plan.requeue_after_seconds if deleted else MAX_REQUEUE_SECONDS)
         if plan.status is not None:

@@ -9,6 +9,7 @@ import json
 from datetime import datetime
 
 from transcription_api import reasons
+from transcription_api.bounds import within_bounds
 from transcription_api.codec import InvalidFieldError
 from transcription_api.spec import Spec, parse_spec
 from transcription_api.status import ConditionType, Failure, JobRef, Status
@@ -27,6 +28,7 @@ from transcription_operator.reconcile.observed_times import to_server_time
 from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number
+from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
 from transcription_operator.reconcile.termination import make_failure
@@ -201,10 +203,18 @@ def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, now: datet
 
 
 def _with_status(observed: ObservedState, status: Status, plan: Plan) -> Plan:
-    """Add the status and its events to the plan, if it differs from the stored one."""
+    """Add the status and its events to the plan, if it differs from the stored one.
+
+    It is brought within the limits of the schema first: a status that the apiserver refuses would be written for ever.
+    """
     generation = observed.resource.generation
     conditions = with_observed_generation(status.conditions, generation)
     status = dataclasses.replace(status, observed_generation=generation, conditions=conditions)
+    status = within_bounds(status) or status
+    if was_rejected(observed.status):
+        if has_same_outcome(status, observed.status):
+            return plan
+        status = status if transitions.is_finished(observed.status) else without_rejection(status)
     if status == observed.status:
         return plan
     return dataclasses.replace(plan, status=status, events=events_between(observed.status, status))

@@ -1,5 +1,6 @@
 """Why a worker's pod terminated: the worker's own report if there is one, otherwise what the kubelet says."""
 
+import functools
 from dataclasses import dataclass
 
 from transcription_api import exit_codes, reasons
@@ -48,9 +49,13 @@ def _is_success(pod: PodView, report: Report | None) -> bool:
     return pod.phase != "Failed" or (report is not None and report.reason is None)
 
 
+# One reconcile asks two or three times; as many as queue workers can have at hand.
+_parse_report = functools.lru_cache(maxsize=64)(parse_report)
+
+
 def read_report(terminated: TerminatedState | None) -> Report | None:
     """Parse the termination message. None if it holds no report, or one that this version cannot read."""
-    return None if terminated is None else parse_report(terminated.message)
+    return None if terminated is None else _parse_report(terminated.message)
 
 
 def make_failure(reason: Reason, message: str, exit_code: int | None = None) -> Failure:
