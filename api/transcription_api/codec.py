@@ -140,7 +140,7 @@ def _unknown_within(hint: Any, value: Any, path: str) -> dict[str, Any]:
 
 def unread_fields(value: Mapping[str, Any], read: Any) -> dict[str, Any]:
     """Return the fields of parsed JSON that the dataclass made of it has not: unknown to this version, or of another type."""
-    keys = _keys(type(read))
+    keys = _keys(type(read))  # type: ignore[arg-type]
     return {key: item for key, item in value.items() if key not in keys or getattr(read, keys[key][0]) is None}
 
 

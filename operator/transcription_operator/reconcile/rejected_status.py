@@ -6,6 +6,7 @@ status is written only for another phase or condition. Otherwise each reconcile 
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from transcription_api import reasons
 from transcription_api.codec import camel
@@ -43,7 +44,8 @@ def shorter_statuses(status: Status, fields: Iterable[str], message: str) -> Ite
     details = [item for item in dataclasses.fields(Status) if item.name not in OUTCOME]
     at_fault = [item for item in details if camel(item.name) in named]
     for left_out in filter(None, (at_fault, details)):
-        yield dataclasses.replace(_marked(status, message), **{item.name: item.default for item in left_out})
+        defaults: dict[str, Any] = {item.name: item.default for item in left_out}
+        yield dataclasses.replace(_marked(status, message), **defaults)
 
 
 def _marked(status: Status, message: str) -> Status:

@@ -21,4 +21,5 @@ def parse_status(status_json: bytes) -> Status:
 def render_status(status: Status, observed: ObservedState) -> dict[str, Any]:
     """Return a status as JSON, with the fields of the stored one that this version cannot read: a write replaces them all."""
     stored = json.loads(observed.resource.status_json)
-    return unread_fields(stored, observed.status) | to_json(status)
+    written: dict[str, Any] = unread_fields(stored, observed.status) | to_json(status)
+    return written
