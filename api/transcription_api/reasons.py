@@ -231,6 +231,11 @@ DELETION_REFUSED = Reason(
 NAMESPACE_TERMINATING = Reason(
     "NamespaceTerminating", False, "The namespace is being deleted, and this resource with it."
 )  # Running=False
+POD_NOT_CREATED = Reason(
+    "PodNotCreated",
+    False,
+    "Lift what the message names: a quota, a limit range, an admission policy, or a missing ServiceAccount or PriorityClass.",
+)  # Running=False: the Job exists, and the apiserver refuses its pods
 UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wait.")  # Running=False
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed", False, "Check the chart's worker image and its pull secrets."

@@ -17,6 +17,7 @@ from transcription_operator.config import Config
 from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
 from transcription_operator.controller.event_recorder import EventRecorder
+from transcription_operator.controller.job_events import JobEventReader
 from transcription_operator.controller.leader_election import LeaderElector
 from transcription_operator.controller.observe import Observer
 from transcription_operator.controller.progress_poller import ProgressPoller
@@ -71,7 +72,7 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
     resync = Resync(config, client, cache, queue, informer)
     poller = ProgressPoller(config.progress_seconds, queue.add, client.now)
     recorder = EventRecorder(client, lambda: not queue.idle)
-    observer, applier = Observer(client, cache, poller), Applier(client, cache, recorder)
+    observer, applier = Observer(client, cache, poller, JobEventReader(client)), Applier(client, cache, recorder)
     reconciler = Reconciler(config, observer, applier, queue, poller, metrics)
     controller = Controller(reconciler, client, cache, queue, metrics)
 

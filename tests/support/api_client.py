@@ -15,6 +15,7 @@ class RefusedError(RuntimeError):
     def __init__(self, status: int, body: Json) -> None:
         super().__init__(f"{status} {body.get('reason')}: {body.get('message')}")
         self.status = status
+        self.message = str(body.get("message"))
 
 
 class Api:

@@ -144,6 +144,21 @@ class Namespace:
         self.write_job(job, active=1)
         return pod
 
+    def add_job_event(self, job: Json, kind: str, reason: str, message: str) -> None:
+        """Create an event about the Job."""
+        subject = {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+        body = {
+            "metadata": {"generateName": f"{subject['name']}."},
+            "involvedObject": {"apiVersion": "batch/v1", "namespace": self.name} | subject,
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": now(),
+            "lastTimestamp": now(),
+            "source": {"component": "job-controller"},
+        }
+        self.api.post(f"/api/v1/namespaces/{self.name}/events", body)
+
     def pods_of(self, job: Json) -> list[Json]:
         selector = f"batch.kubernetes.io/controller-uid%3D{job['metadata']['uid']}"
         return self.api.items(f"{self.pods}?labelSelector={selector}")

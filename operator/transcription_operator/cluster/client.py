@@ -10,6 +10,7 @@ from typing import Any
 from transcription_api import names
 
 from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json, UnreachableError
+from transcription_operator.models.job_events import JobEvent, view_job_event
 from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
 
 RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
@@ -17,6 +18,8 @@ JOBS = "/apis/batch/v1"
 CORE = "/api/v1"
 # Objects in one page of a list.
 PAGE_SIZE = 500
+# Events of one Job that are read. The Job controller may create 25 at once, then one every 5 minutes (client-go's defaults).
+EVENTS_LIMIT = 100
 
 
 class KubernetesClient:
@@ -55,6 +58,12 @@ class KubernetesClient:
         body = await self._connection.request("GET", _collection(CORE, job.namespace, "pods"), query=query)
         pods = [view_pod(item) for item in body["items"]]
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.started or "~", pod.name)))
+
+    async def list_job_events(self, job: JobView) -> tuple[JobEvent, ...]:
+        """The events whose subject is the Job, at most EVENTS_LIMIT: its controller makes fewer in an hour, their lifetime."""
+        query = {"fieldSelector": f"involvedObject.uid={job.uid}", "limit": str(EVENTS_LIMIT)}
+        body = await self._connection.request("GET", _collection(CORE, job.namespace, "events"), query=query)
+        return tuple(view_job_event(item) for item in body["items"])
 
     async def create_job(self, manifest: Json) -> JobView:
         """Create a Job. Raises ApiError with status 409 if the name is taken."""

@@ -5,9 +5,11 @@ import dataclasses
 from transcription_api.status import Status
 
 from transcription_operator.cluster import KubernetesClient
+from transcription_operator.controller.job_events import JobEventReader
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import JobView, Key, Resource
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
+from transcription_operator.reconcile.pod_refusals import pod_refusal
 from transcription_operator.reconcile.pods import running_pod
 from transcription_operator.reconcile.status_transitions import is_finished
 from transcription_operator.reconcile.stored_status import parse_status
@@ -21,6 +23,7 @@ class Observer:
     client: KubernetesClient
     cache: InformerCache
     poller: ProgressPoller
+    job_events: JobEventReader
 
     async def observe(
         self, key: Key, earlier: ObservedState | None = None, rejection: JobRejection | None = None
@@ -51,12 +54,15 @@ class Observer:
 
     async def _with_pods(self, observed: ObservedState) -> ObservedState:
         job = observed.job
-        if job is None or job.deleting or not job.has_pods:
+        if job is None or job.deleting:
             return observed
-        pods = await self.client.list_pods(job)
+        if not job.awaits_pod:
+            self.job_events.forget(job)
+        pods = await self.client.list_pods(job) if job.has_pods else ()
+        refusal = pod_refusal(job, pods, await self.job_events.read(job)) if job.awaits_pod else None
         pod = running_pod(pods)
         progress = self.poller.latest(observed.resource.key, pod) if pod is not None and job.outcome is None else None
-        return dataclasses.replace(observed, pods=pods, progress=progress)
+        return dataclasses.replace(observed, pods=pods, pod_refusal=refusal, progress=progress)
 
 
 def _status_of(resource: Resource, earlier: ObservedState | None) -> Status:

@@ -81,6 +81,12 @@ class JobView:
         return bool(self.active or self.terminating or self.failed or self.succeeded or self.outcome)
 
     @property
+    def awaits_pod(self) -> bool:
+        """Whether the Job controller is to create a pod, and none is there yet."""
+        busy = self.active or self.terminating or self.succeeded or self.outcome is not None
+        return not busy and self.started is not None and not self.suspended and not self.resuming
+
+    @property
     def resuming(self) -> bool:
         """Whether the spec no longer suspends the Job but the Job controller has not resumed it yet."""
         return not self.suspended and self.suspended_since is not None

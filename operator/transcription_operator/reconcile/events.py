@@ -22,6 +22,7 @@ WARNING_REASONS = (
     reasons.IMAGE_PULL_FAILED.name,
     reasons.CONTAINER_NOT_STARTED.name,
     reasons.JOB_NOT_CREATED.name,
+    reasons.POD_NOT_CREATED.name,
     reasons.NODE_LOST.name,
     reasons.JOB_NOT_UPDATED.name,
 )

@@ -123,6 +123,8 @@ def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, 
     termination = last_termination(observed.pods)
     if termination is not None and current_pod(observed.pods) is None and _is_last_attempt(termination, spec, job):
         return status  # the Job is about to become Complete or Failed
+    if observed.pod_refusal is not None:
+        return transitions.mark_pending(status, reasons.POD_NOT_CREATED, observed.pod_refusal, now)
     waiting = explain_waiting(job, observed.pods)
     if termination is not None and termination.failure is not None:
         failure = termination.failure

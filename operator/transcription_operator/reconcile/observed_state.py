@@ -41,6 +41,7 @@ class ObservedState:
     job: JobView | None = None
     jobs: tuple[JobView, ...] = ()  # all Jobs of the resource that the cache holds, by ordinal
     pods: tuple[PodView, ...] = ()  # the newest Job's, oldest first
+    pod_refusal: str | None = None  # the words of the apiserver, which refuses the newest Job's pods
     progress: ObservedProgress | None = None
     silent_since: str | None = None  # since when the running worker has not answered polls, if that is long ago
     rejection: JobRejection | None = None

@@ -10,7 +10,7 @@ from transcription_api import reasons
 from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure
 
-from transcription_operator.models.objects import JobView, PodView
+from transcription_operator.models.objects import JobView
 from transcription_operator.models.times import earliest, format_time, is_time, latest, parse_time, seconds_between
 from transcription_operator.reconcile.conditions import find_condition
 from transcription_operator.reconcile.observed_state import ObservedState
@@ -61,11 +61,12 @@ def pending_deadline_failure(observed: ObservedState, spec: Spec, job: JobView, 
     limit = spec.pending_deadline_seconds
     if since is None or limit is None or seconds_between(since, now) < limit:
         return None
-    message = f"no worker started within {limit} s: {_why(current_pod(observed.pods))}"
+    message = f"no worker started within {limit} s: {_why(observed)}"
     return make_failure(reasons.PENDING_DEADLINE_EXCEEDED, message)
 
 
-def _why(pod: PodView | None) -> str:
+def _why(observed: ObservedState) -> str:
+    pod = current_pod(observed.pods)
     if pod is None:
-        return "the Job has no pod"
+        return observed.pod_refusal or "the Job has no pod"
     return pod.unschedulable or pod.waiting_message or pod.waiting_reason or f"pod {pod.name} has not started"

@@ -79,3 +79,31 @@ def test_a_policy_that_refuses_to_suspend_a_job_is_told(namespace: Namespace) ->
         status = namespace.until("held", refused, "a refused suspension")
     assert condition(status, "Suspended")["status"] == "False"
     assert "team label is missing" in condition(status, "Suspended")["message"]
+
+
+def test_a_pod_that_a_quota_refuses_is_told_until_there_is_room_for_it(namespace: Namespace) -> None:
+    quota = f"/api/v1/namespaces/{namespace.name}/resourcequotas"
+    namespace.api.post(quota, {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}})
+    # The quota controller writes the status, without which admission refuses everything.
+    namespace.api.patch(f"{quota}/few/status", {"status": {"hard": {"pods": "0"}, "used": {"pods": "0"}}})
+    namespace.create("crowded")
+    job = namespace.job("crowded")
+    namespace.write_job(job, active=0)
+    with pytest.raises(RefusedError) as refused:
+        namespace.add_pod(job)
+    namespace.add_job_event(job, "Warning", "FailedCreate", f"Error creating: {refused.value.message}")
+    status = namespace.until_running("crowded", "False", "PodNotCreated")
+    assert (
+        "is forbidden: exceeded quota: few, requested: pods=1, used: pods=0" in condition(status, "Running")["message"]
+    )
+    namespace.until("crowded", lambda _: ("Warning", "PodNotCreated") in namespace.events("crowded"), "its event")
+    namespace.api.delete(f"{quota}/few")
+    until(lambda: _adds_pod(namespace, job), "room for the pod", PATIENCE)
+    namespace.until_running("crowded", "False", "WaitingForPod")
+
+
+def _adds_pod(namespace: Namespace, job: dict[str, Any]) -> bool:
+    try:
+        return bool(namespace.add_pod(job))
+    except RefusedError:
+        return False
