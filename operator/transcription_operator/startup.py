@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from transcription_api import names
 
@@ -64,12 +66,14 @@ async def run_operator(config: Config) -> None:
 
 
 async def _run_parts(config: Config, connection: Connection, elector: LeaderElector) -> None:
-    metrics, queue, liveness = Metrics(), WorkQueue[Key](), WatchLiveness()
+    # A replica that does not lead queues nothing: it would collect the keys of all that ever existed.
+    metrics, queue, liveness = Metrics(), WorkQueue[Key](accepting=False), WatchLiveness()
     metrics.queue_depth.set_function(lambda: len(queue))
     metrics.leading.set_function(lambda: float(elector.leading))
     cache, client = InformerCache(metrics.resource_changed), KubernetesClient(connection)
     informer = Informer(config, cache, queue, liveness)
-    resync = Resync(config, client, cache, queue, informer)
+    resync = Resync(config, client, cache, informer)
+    metrics.namespaces_unavailable.set_function(lambda: len(resync.unavailable))
     poller = ProgressPoller(config.progress_seconds, queue.add, client.now)
     recorder = EventRecorder(client, lambda: not queue.idle)
     observer, applier = Observer(client, cache, poller, JobEventReader(client)), Applier(client, cache, recorder)
@@ -80,17 +84,22 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
         return [f"the watch of {watch} is dead" for watch in liveness.dead_watches()]
 
     def check_ready() -> list[str]:
-        return check_live() if resync.synced.is_set() else ["the first list has not ended"]
+        return check_live() if resync.synced.is_set() else ["the first list has not ended", *check_namespaces()]
 
-    server = await serve_health(config.http_port, check_live, check_ready, metrics.registry)
+    def check_namespaces() -> list[str]:
+        return [f"{name} cannot be listed: {problem}" for name, problem in resync.unavailable.items()]
+
+    server = await serve_health(config.http_port, check_live, check_ready, check_namespaces, metrics.registry)
     try:
-        await _wait_for_crd(client, config)
+        await _wait_for_crd(client)
         async with asyncio.TaskGroup() as group:
             leading = asyncio.Event()
             # All tasks are created before Kopf starts: when it ends, Kopf waits for every task that is younger than itself.
             tasks = [group.create_task(part) for part in (resync.run(), poller.run(), recorder.run())]
             tasks += [group.create_task(controller.run_worker(leading)) for _ in range(config.queue_workers)]
-            tasks += [group.create_task(_lead(config, elector, resync, leading))]
+            tasks += [
+                group.create_task(_lead(config, elector, resync, partial(_start_reconciles, queue, cache, leading)))
+            ]
             await asyncio.sleep(0)
             await run_watches(config, informer)
             for task in tasks:
@@ -99,26 +108,32 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
         await server.cleanup()
 
 
-async def _lead(config: Config, elector: LeaderElector, resync: Resync, leading: asyncio.Event) -> None:
+def _start_reconciles(queue: WorkQueue[Key], cache: InformerCache, leading: asyncio.Event) -> None:
+    """Reconcile everything once, and then what changes."""
+    queue.accept(cache.known_keys())
+    leading.set()
+
+
+async def _lead(config: Config, elector: LeaderElector, resync: Resync, start: Callable[[], None]) -> None:
     """Let the workers run while this replica is the leader and its cache is complete."""
     await resync.synced.wait()
     await elector.acquire()
     logger.info("became the leader as %s", config.pod_name)
-    leading.set()
+    start()
     await elector.renew()
     raise LeaseLostError(f"the lease {config.lease_name} is lost")
 
 
-async def _wait_for_crd(client: KubernetesClient, config: Config) -> None:
+async def _wait_for_crd(client: KubernetesClient) -> None:
     """Wait until the apiserver serves TranscriptionJobs: Helm may start the operator before the CRD is established."""
-    namespace = config.namespaces[0] if config.namespaces else None
     while True:
         try:
-            async for _ in client.list_resources(namespace):
+            if await client.serves_resources():
                 return
+            logger.warning("waiting for the CRD of %s", names.PLURAL)
         except (ApiError, UnreachableError) as error:
             logger.warning("waiting for the CRD of %s: %s", names.PLURAL, error)
-            await asyncio.sleep(CRD_RETRY_SECONDS)
+        await asyncio.sleep(CRD_RETRY_SECONDS)
 
 
 async def _release_lease(elector: LeaderElector) -> None:

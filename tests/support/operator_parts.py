@@ -36,7 +36,7 @@ class Parts:
         self.cache = InformerCache(self.metrics.resource_changed)
         self.liveness = WatchLiveness()
         self.informer = Informer(settings, self.cache, self.queue, self.liveness)
-        self.resync = Resync(settings, self.client, self.cache, self.queue, self.informer)
+        self.resync = Resync(settings, self.client, self.cache, self.informer)
         poller = ProgressPoller(1.0, self.queue.add, self.client.now)
         observer = Observer(self.client, self.cache, poller, JobEventReader(self.client))
         applier = Applier(self.client, self.cache, EventRecorder(self.client, lambda: False))

@@ -7,9 +7,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,13 +19,18 @@ from tests.support.helm import Helm
 
 # The account's token and name at the apiserver.
 ACCOUNT = "operator"
+# Those of an account that has no rights before a test grants some.
+NAMESPACED = "namespaced-operator"
 READY_SECONDS = 60
 
 
 class Operator:
-    """One process of the operator. `options` are settings without their prefix, such as lease_name."""
+    """One process of the operator. `options` are settings without their prefix, such as lease_name.
 
-    def __init__(self, plane: ControlPlane, log: Path, **options: object) -> None:
+    `account` is one of the control plane's tokens.
+    """
+
+    def __init__(self, plane: ControlPlane, log: Path, account: str = ACCOUNT, **options: Any) -> None:
         [self.port] = free_ports(1)
         self.log = log
         settings = {
@@ -36,7 +42,7 @@ class Operator:
             "progress_seconds": 1,
         } | options
         self._environment = os.environ | {f"TRANSCRIPTION_{name.upper()}": str(item) for name, item in settings.items()}
-        self._environment["KUBECONFIG"] = str(plane.kubeconfig_for(ACCOUNT))
+        self._environment["KUBECONFIG"] = str(plane.kubeconfig_for(account))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -113,7 +119,7 @@ class Operator:
 
 
 @contextmanager
-def running_operator(plane: ControlPlane, log: Path, **options: object) -> Iterator[Operator]:
+def running_operator(plane: ControlPlane, log: Path, **options: Any) -> Iterator[Operator]:
     """Run an operator for the block. It is ready on entry and stopped on exit."""
     operator = Operator(plane, log, **options)
     operator.start()
@@ -123,11 +129,13 @@ def running_operator(plane: ControlPlane, log: Path, **options: object) -> Itera
         operator.stop()
 
 
-def grant_rights(plane: ControlPlane) -> None:
-    """Give the test's account the chart's ClusterRole and its Role for the lease."""
-    rendered = Helm().template("-s", "templates/rbac.yaml", namespace="default")
+def grant_rights(plane: ControlPlane, account: str = ACCOUNT, namespaces: Sequence[str] = ()) -> None:
+    """Give an account what the chart gives it: a ClusterRole, or a Role in each namespace, and a Role for the lease."""
+    watched = ("--set", f"namespaces={{{','.join(namespaces)}}}") if namespaces else ()
+    rendered = Helm().template("-s", "templates/rbac.yaml", *watched, namespace="default")
     documents = [item for item in yaml.safe_load_all(rendered) if item]
     for item in documents:
         if item["kind"].endswith("Binding"):
-            item["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ACCOUNT}]
+            item["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": account}]
+            item["metadata"]["name"] += f"-{account}"
     plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(documents))

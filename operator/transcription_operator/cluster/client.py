@@ -42,11 +42,16 @@ class KubernetesClient:
         body = await self._request_or_none("GET", _job_path(namespace, name))
         return None if body is None else view_job(body)
 
-    def list_resources(self, namespace: str | None) -> AsyncIterator[tuple[list[Resource], int]]:
-        """All TranscriptionJobs of a namespace, or of the cluster if it is None: pages, each with the list's resourceVersion."""
+    async def serves_resources(self) -> bool:
+        """Whether the apiserver knows TranscriptionJobs, so that their CRD is established. Needs no rights on them."""
+        body = await self._request_or_none("GET", RESOURCES)
+        return body is not None and any(item.get("name") == names.PLURAL for item in body.get("resources") or ())
+
+    def list_resources(self, namespace: str | None) -> AsyncIterator[list[Resource]]:
+        """All TranscriptionJobs of a namespace, or of the cluster if it is None, in pages."""
         return _view_pages(self._pages(_collection(RESOURCES, namespace, names.PLURAL), {}), view_resource)
 
-    def list_jobs(self, namespace: str | None) -> AsyncIterator[tuple[list[JobView], int]]:
+    def list_jobs(self, namespace: str | None) -> AsyncIterator[list[JobView]]:
         """The Jobs that the operator created, in the same form as `list_resources`."""
         return _view_pages(
             self._pages(_collection(JOBS, namespace, "jobs"), {"labelSelector": names.LABEL_UID}), view_job
@@ -150,17 +155,17 @@ class KubernetesClient:
                 if not (token and error.expired):
                     raise
                 body = await self._connection.request("GET", path, query=query)
-            if not isinstance(body.get("items"), list) or "resourceVersion" not in body.get("metadata", {}):
-                raise UnreachableError(f"GET {path}: {body['kind']} without items or resourceVersion")
+            if not isinstance(body.get("items"), list):
+                raise UnreachableError(f"GET {path}: got {body['kind']} without items, expected a list")
             yield body
-            token = body["metadata"].get("continue") or ""
+            token = body.get("metadata", {}).get("continue") or ""
             if not token:
                 return
 
 
-async def _view_pages(pages: AsyncIterator[Json], view: Any) -> AsyncIterator[tuple[list[Any], int]]:
+async def _view_pages(pages: AsyncIterator[Json], view: Any) -> AsyncIterator[list[Any]]:
     async for page in pages:
-        yield [view(item) for item in page["items"]], int(page["metadata"]["resourceVersion"])
+        yield [view(item) for item in page["items"]]
 
 
 def _delete_options(preconditions: Json) -> Json:

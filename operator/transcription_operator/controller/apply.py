@@ -75,7 +75,7 @@ class Applier:
         if refused is not None:
             return refused
         try:
-            self.cache.put_job(await self.client.suspend_job(job, suspend))
+            self.cache.put_job(await self.client.suspend_job(job, suspend), job)
         except ApiError as error:
             if error.not_found:
                 self.cache.remove_job(job)
@@ -116,7 +116,7 @@ class Applier:
 
     async def _write(self, resource: Resource, status: Json, events: tuple[Event, ...]) -> None:
         written = await self.client.write_status(resource, status)
-        self.cache.put_resource(written)
+        self.cache.put_resource(written, resource)
         for event in events:
             self.recorder.record(written, event)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transcription_operator.cluster import ApiError, KubernetesClient, NotLeadingError, UnreachableError
-from transcription_operator.controller.reconciler import Reconciler
+from transcription_operator.controller.reconciler import Reconciler, UnsettledError
 from transcription_operator.models.objects import Key
 from transcription_operator.observability.logs import log_context
 from transcription_operator.observability.metrics import Metrics, ReconcileError
@@ -60,24 +60,38 @@ class Controller:
         except UnreachableError as error:
             logger.warning("%s; requeued after %.1f s", error, self.queue.add_rate_limited(key))
             return ReconcileError.UNREACHABLE
+        except UnsettledError as error:
+            logger.warning("%s; requeued after %.1f s", error, self.queue.add_rate_limited(key))
+            return ReconcileError.CONFLICT
         except Exception:
             logger.exception("reconcile failed; requeued after %.1f s", self.queue.add_rate_limited(key))
             return ReconcileError.DEFECT
         return None
 
     async def _handle_api_error(self, key: Key, error: ApiError) -> ReconcileError:
-        """On a conflict or an object that does not exist the cache is out of date: refresh it and reconcile at once."""
-        if error.conflict or error.not_found:
-            await self._handle_errors(key, self._refresh(key))
-            self.queue.add(key)
-            return ReconcileError.CONFLICT
-        logger.warning("%s; requeued after %.1f s", error, self.queue.add_rate_limited(key))
-        return ReconcileError.API
+        """On a conflict or an object that does not exist the cache is out of date: refresh it before the next try."""
+        seconds = self.queue.add_rate_limited(key, error.retry_after or 0.0)
+        if not (error.conflict or error.not_found):
+            logger.warning("%s; requeued after %.1f s", error, seconds)
+            return ReconcileError.API
+        logger.info("%s; the objects are read again, requeued after %.1f s", error, seconds)
+        try:
+            await self._refresh(key)
+        except (ApiError, UnreachableError) as failure:
+            logger.warning("the objects were not read again: %s", failure)
+        return ReconcileError.CONFLICT
 
     async def _refresh(self, key: Key) -> None:
+        """Read the resource and its Jobs from the apiserver."""
         cached = self.cache.resource(key)
         current = await self.client.get_resource(key)
         if cached is not None and (current is None or current.uid != cached.uid):
             self.cache.remove_resource(cached)
         if current is not None:
-            self.cache.put_resource(current)
+            self.cache.put_resource(current, cached)
+        for job in self.cache.jobs(cached.uid) if cached is not None else ():
+            found = await self.client.get_job(job.namespace, job.name)
+            if found is None or found.uid != job.uid:
+                self.cache.remove_job(job)
+            if found is not None:
+                self.cache.put_job(found, job)

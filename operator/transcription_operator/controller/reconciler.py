@@ -19,6 +19,10 @@ from transcription_operator.work_queue import WorkQueue
 MAX_ROUNDS = 3
 
 
+class UnsettledError(Exception):
+    """A Job did not stay as it was written in MAX_ROUNDS rounds: somebody else changes it back."""
+
+
 @dataclass(frozen=True)
 class Reconciler:
     """Level-triggered: `reconcile` looks at the whole resource, not at the event that queued its key."""
@@ -37,6 +41,7 @@ class Reconciler:
             ApiError: the apiserver refused a request.
             UnreachableError: the apiserver did not respond.
             NotLeadingError: this replica is not the leader, so that nothing was written.
+            UnsettledError: somebody else changes the Job back.
         """
         observed = await self.observer.observe(key)
         for _ in range(MAX_ROUNDS):
@@ -48,7 +53,7 @@ class Reconciler:
                 await self._finish(key, observed, plan)
                 return
             observed = await self._apply_job(key, observed, plan)
-        self.queue.add(key)
+        raise UnsettledError(f"the Job was created or suspended {MAX_ROUNDS} times, and somebody changed it back")
 
     async def _apply_job(self, key: Key, observed: ObservedState, plan: Plan) -> ObservedState | None:
         """Create or suspend the Job, and observe the resource again."""

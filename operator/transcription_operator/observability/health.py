@@ -13,8 +13,12 @@ logger = logging.getLogger(__name__)
 Check = Callable[[], list[str]]
 
 
-async def serve_health(port: int, live: Check, ready: Check, registry: CollectorRegistry) -> web.AppRunner:
+async def serve_health(
+    port: int, live: Check, ready: Check, degraded: Check, registry: CollectorRegistry
+) -> web.AppRunner:
     """Start the server; it listens when this returns. The caller ends it with cleanup().
+
+    /readyz also tells what `degraded` returns, without failing for it.
 
     Raises:
         OSError: the port is taken.
@@ -25,7 +29,7 @@ async def serve_health(port: int, live: Check, ready: Check, registry: Collector
 
     app = web.Application()
     app.router.add_get("/healthz", _probe(live))
-    app.router.add_get("/readyz", _probe(ready))
+    app.router.add_get("/readyz", _probe(ready, degraded))
     app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -33,11 +37,12 @@ async def serve_health(port: int, live: Check, ready: Check, registry: Collector
     return runner
 
 
-def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _probe(check: Check, degraded: Check = list) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def respond(request: web.Request) -> web.StreamResponse:
         problems = check()
         if problems:
             logger.error("%s failed: %s", request.path, "; ".join(problems))
-        return web.Response(text="\n".join(problems) or "ok", status=503 if problems else 200)
+        text = "\n".join(problems or ("ok", *degraded()))
+        return web.Response(text=text, status=503 if problems else 200)
 
     return respond

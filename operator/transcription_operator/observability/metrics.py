@@ -41,6 +41,9 @@ class Metrics:
         self.leading = Gauge(
             "transcription_leading", "1 on the replica that is the leader, 0 on the others", registry=self.registry
         )
+        self.namespaces_unavailable = Gauge(
+            "transcription_namespaces_unavailable", "Watched namespaces that cannot be listed", registry=self.registry
+        )
         self._jobs = Gauge(
             "transcription_jobs", "Resources by phase and reason", ["phase", "reason"], registry=self.registry
         )

@@ -43,17 +43,32 @@ class Informer:
         elif self._cache.put_job(job):
             self._queue_owner(job)
 
-    def on_listed_resource(self, resource: Resource) -> None:
-        """Take a resource from a full list. It is always queued, so that every list reconciles every resource."""
-        if self._cache.put_resource(resource):
+    def on_listed_resource(self, resource: Resource, before: Resource | None) -> None:
+        """Take a resource from a full list. It is always queued, so that every list reconciles every resource.
+
+        `before` is the resource with this uid that was known when the list was begun.
+        """
+        self._cache.listed(resource.uid)
+        if self._cache.put_resource(resource, before):
             self._liveness.expect_event(self._watch(RESOURCES, resource.key.namespace), resource.uid)
         self._queue.add(resource.key)
 
-    def on_listed_job(self, job: JobView) -> None:
+    def on_listed_job(self, job: JobView, before: JobView | None) -> None:
         """Take a Job from a full list. Its owner is queued if the list shows something that no watch has shown."""
-        if self._cache.put_job(job):
+        self._cache.listed(job.uid)
+        if self._cache.put_job(job, before):
             self._liveness.expect_event(self._watch(JOBS, job.namespace), job.uid)
             self._queue_owner(job)
+
+    def on_unlisted_resource(self, resource: Resource) -> None:
+        """Take a resource that was known when a full list was begun and that the list does not show: it was deleted."""
+        self._cache.remove_resource(resource)
+        self._queue.add(resource.key)
+
+    def on_unlisted_job(self, job: JobView) -> None:
+        """Take a Job that was known when a full list was begun and that the list does not show."""
+        self._cache.remove_job(job)
+        self._queue_owner(job)
 
     def _queue_owner(self, job: JobView) -> None:
         key = self._cache.owner_key(job.owner_uid)

@@ -1,14 +1,13 @@
 """The newest known resources and Jobs, from watches, lists and responses to the operator's own writes.
 
-An object is replaced only by a newer version of itself, whatever the order in which versions arrive.
+An object is replaced only by a newer version of itself, whatever the order in which versions arrive. There is one exception:
+versions go back when etcd is restored from a backup. So what the apiserver answers to a request replaces what was known when
+the request was sent.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable
 
 from transcription_operator.models.objects import JobView, Key, Resource
-
-T = TypeVar("T", Resource, JobView)
 
 
 class InformerCache:
@@ -18,7 +17,9 @@ class InformerCache:
         self._resources: dict[Key, Resource] = {}
         self._keys: dict[str, Key] = {}  # by the resource's uid
         self._jobs: dict[str, dict[str, JobView]] = {}  # by the owner's uid, then by the Job's
-        self._deleted: set[str] = set()  # uids of objects that were deleted since the last full list began
+        # Uids of objects that were deleted since the last list began, and in the time between that list and the one before.
+        self._deleted: set[str] = set()
+        self._deleted_before: set[str] = set()
         self._on_change = on_change
         self._on_removal: Callable[[str], None] = lambda _uid: None
 
@@ -29,6 +30,20 @@ class InformerCache:
         """Call this with the uid of each object that is removed, whoever found out that it is gone."""
         self._on_removal = callback
 
+    def known_keys(self) -> Iterable[Key]:
+        """The keys of all known resources."""
+        return tuple(self._resources)
+
+    def resources_in(self, namespace: str | None) -> dict[str, Resource]:
+        """The known resources of a namespace by uid, or of all namespaces if it is None."""
+        known = self._resources.values()
+        return {item.uid: item for item in known if namespace in (None, item.key.namespace)}
+
+    def jobs_in(self, namespace: str | None) -> dict[str, JobView]:
+        """The known Jobs of a namespace by uid, or of all namespaces if it is None."""
+        known = (job for owned in self._jobs.values() for job in owned.values())
+        return {job.uid: job for job in known if namespace in (None, job.namespace)}
+
     def resource(self, key: Key) -> Resource | None:
         """The resource, or None if it is not known."""
         return self._resources.get(key)
@@ -37,10 +52,13 @@ class InformerCache:
         """The Jobs of the resource with this uid, by ordinal."""
         return tuple(sorted(self._jobs.get(uid, {}).values(), key=lambda job: job.ordinal))
 
-    def put_resource(self, resource: Resource) -> bool:
-        """Store a resource. Returns False if this version or a newer one is known already."""
+    def put_resource(self, resource: Resource, before: Resource | None = None) -> bool:
+        """Store a resource. Returns False if this version or a newer one is known already.
+
+        `before` is what was known when the request was sent that returned the resource, if a request did.
+        """
         old = self._resources.get(resource.key)
-        if resource.uid in self._deleted or (old is not None and old.version >= resource.version):
+        if self._is_deleted(resource.uid) or _is_known(old, resource, before):
             return False
         if old is not None and old.uid != resource.uid:
             self._keys.pop(old.uid, None)
@@ -59,13 +77,12 @@ class InformerCache:
             self._keys.pop(resource.uid, None)
             self._on_change(old, None)
 
-    def put_job(self, job: JobView) -> bool:
-        """Store a Job. Returns False if this version or a newer one is known already, or if it has no owner."""
-        if job.owner_uid is None or job.uid in self._deleted:
+    def put_job(self, job: JobView, before: JobView | None = None) -> bool:
+        """Store a Job. Returns False if it has no owner, or if this version or a newer one is known; see `put_resource`."""
+        if job.owner_uid is None or self._is_deleted(job.uid):
             return False
         jobs = self._jobs.setdefault(job.owner_uid, {})
-        old = jobs.get(job.uid)
-        if old is not None and old.version >= job.version:
+        if _is_known(jobs.get(job.uid), job, before):
             return False
         jobs[job.uid] = job
         return True
@@ -84,27 +101,19 @@ class InformerCache:
         return self._keys.get(uid or "")
 
     def begin_list(self) -> None:
-        """Remember deletions from now on, so that a list that began earlier does not bring the objects back."""
-        self._deleted.clear()
+        """Remember deletions from now on, and those since the list before, so that no late answer brings the objects back."""
+        self._deleted_before, self._deleted = self._deleted, set()
 
-    def prune_resources(self, listed: Iterable[str], version: int) -> list[Key]:
-        """Remove the resources that are missing from a full list, and return their keys.
+    def listed(self, uid: str) -> None:
+        """A list that began after the last `begin_list` shows this object: if it was deleted before, it has been restored."""
+        self._deleted_before.discard(uid)
 
-        `listed` holds the list's uids, `version` its resourceVersion: an object that is newer than the list stays.
-        """
-        unlisted = list(_unlisted(self._resources.values(), set(listed), version))
-        for resource in unlisted:
-            self.remove_resource(resource)
-        return [resource.key for resource in unlisted]
-
-    def prune_jobs(self, listed: Iterable[str], version: int) -> list[Key]:
-        """Remove the Jobs that are missing from a full list, and return their owners' keys; see `prune_resources`."""
-        jobs = [job for owned in self._jobs.values() for job in owned.values()]
-        unlisted = list(_unlisted(jobs, set(listed), version))
-        for job in unlisted:
-            self.remove_job(job)
-        return [key for job in unlisted if (key := self.owner_key(job.owner_uid)) is not None]
+    def _is_deleted(self, uid: str) -> bool:
+        return uid in self._deleted or uid in self._deleted_before
 
 
-def _unlisted(items: Iterable[T], listed: set[str], version: int) -> Iterator[T]:
-    return (item for item in items if item.uid not in listed and item.version <= version)
+def _is_known(old: Resource | JobView | None, new: Resource | JobView, before: Resource | JobView | None) -> bool:
+    if old is None or old.version < new.version:
+        return False
+    unchanged = before is not None and (before.uid, before.version) == (old.uid, old.version)
+    return not unchanged or old.version == new.version

@@ -1,14 +1,17 @@
-"""List everything every few minutes: this repairs what the watches have missed, and shows whether they are alive."""
+"""List everything every few minutes: this repairs what the watches have missed, and shows whether they are alive.
+
+Each namespace is listed on its own: one that does not exist, or where the operator has no rights, does not stop the others.
+"""
 
 import asyncio
 import logging
+import time
+from collections.abc import Sequence
 
 from transcription_operator.cluster import ApiError, KubernetesClient, UnreachableError
 from transcription_operator.config import Config
-from transcription_operator.models.objects import Key
-from transcription_operator.watch.informer import Informer
+from transcription_operator.watch.informer import ALL_NAMESPACES, Informer
 from transcription_operator.watch.informer_cache import InformerCache
-from transcription_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -17,77 +20,88 @@ RETRY_SECONDS = 5.0
 
 
 class Resync:
-    """`synced` is set after the first full list: from then on the cache is complete."""
+    """`synced` is set once each namespace has been listed or refused, and one has been listed at least.
 
-    def __init__(
-        self,
-        config: Config,
-        client: KubernetesClient,
-        cache: InformerCache,
-        queue: WorkQueue[Key],
-        informer: Informer,
-    ) -> None:
+    `unavailable` has the error of each namespace that was refused, by its name.
+    """
+
+    def __init__(self, config: Config, client: KubernetesClient, cache: InformerCache, informer: Informer) -> None:
         self._seconds = config.resync_seconds
         self._namespaces: tuple[str | None, ...] = config.namespaces or (None,)
         self._client = client
         self._cache = cache
-        self._queue = queue
         self._informer = informer
         self.synced = asyncio.Event()
+        self.unavailable: dict[str, str] = {}
 
     async def run(self) -> None:
-        """List everything again and again, until cancelled."""
+        """List everything again and again, until cancelled, and what failed more often."""
         while True:
-            try:
-                await self.list_all()
-                self.synced.set()
-                await asyncio.sleep(self._seconds)
-            except (ApiError, UnreachableError) as error:
-                logger.warning("resync failed; retrying in %.0f s: %s", RETRY_SECONDS, error)
+            failed = await self.list_all()
+            ends = time.monotonic() + self._seconds
+            while failed and time.monotonic() < ends:
                 await asyncio.sleep(RETRY_SECONDS)
+                failed = await self._list_namespaces(failed)
+            await asyncio.sleep(ends - time.monotonic())
 
-    async def list_all(self) -> None:
-        """List everything once.
+    async def list_all(self) -> Sequence[str | None]:
+        """List everything once, and return the namespaces for which that failed."""
+        return await self._list_namespaces(self._namespaces)
+
+    async def _list_namespaces(self, namespaces: Sequence[str | None]) -> Sequence[str | None]:
+        self._cache.begin_list()
+        failed: list[str | None] = []
+        for number, namespace in enumerate(namespaces):
+            try:
+                await self._list(namespace)
+                self._note(namespace, None)
+            except ApiError as error:
+                self._note(namespace, str(error))
+                failed.append(namespace)
+            except UnreachableError as error:
+                logger.warning("resync failed; retrying in %.0f s: %s", RETRY_SECONDS, error)
+                return [*failed, *namespaces[number:]]
+            except Exception:
+                logger.exception("resync failed in %s", namespace or ALL_NAMESPACES)
+                failed.append(namespace)
+        if len(failed) < len(self._namespaces):
+            self.synced.set()
+        return failed
+
+    def _note(self, namespace: str | None, problem: str | None) -> None:
+        """Remember whether the namespace could be listed, and log it if that has changed."""
+        name = namespace or ALL_NAMESPACES
+        if problem == self.unavailable.get(name):
+            return
+        if problem is None:
+            del self.unavailable[name]
+            logger.info("%s can be listed again", name)
+        else:
+            self.unavailable[name] = problem
+            logger.warning("%s cannot be listed; retrying every %.0f s: %s", name, RETRY_SECONDS, problem)
+
+    async def _list(self, namespace: str | None) -> None:
+        """List one namespace, and take what it no longer has for deleted.
 
         The Jobs come first: otherwise a resource that is listed before its Job would seem to have none.
-
-        Raises:
-            ApiError: the apiserver refused a list.
-            UnreachableError: the apiserver did not respond.
         """
-        self._cache.begin_list()
-        jobs, jobs_version = await self._list_jobs()
-        resources, version = await self._list_resources()
-        missed = [*self._cache.prune_jobs(jobs, jobs_version), *self._cache.prune_resources(resources, version)]
-        for key in missed:
-            self._queue.add(key)
+        jobs, resources = self._cache.jobs_in(namespace), self._cache.resources_in(namespace)
+        listed: set[str] = set()
+        async for job_page in self._client.list_jobs(namespace):
+            for job in job_page:
+                listed.add(job.uid)
+                self._informer.on_listed_job(job, jobs.get(job.uid))
+        async for page in self._client.list_resources(namespace):
+            for resource in page:
+                listed.add(resource.uid)
+                self._informer.on_listed_resource(resource, resources.get(resource.uid))
+        missed_jobs = [job for uid, job in jobs.items() if uid not in listed]
+        missed_resources = [resource for uid, resource in resources.items() if uid not in listed]
+        for job in missed_jobs:
+            self._informer.on_unlisted_job(job)
+        for resource in missed_resources:
+            self._informer.on_unlisted_resource(resource)
+        found, missed = len(listed), len(missed_jobs) + len(missed_resources)
         logger.info(
-            "listed %d TranscriptionJobs and %d Jobs; the watches missed %d deletions",
-            len(resources),
-            len(jobs),
-            len(missed),
+            "listed %d objects in %s; the watches missed %d deletions", found, namespace or ALL_NAMESPACES, missed
         )
-
-    async def _list_jobs(self) -> tuple[set[str], int]:
-        """The uids of all Jobs, and the lowest resourceVersion among the lists."""
-        uids: set[str] = set()
-        versions: list[int] = []
-        for namespace in self._namespaces:
-            async for jobs, version in self._client.list_jobs(namespace):
-                versions.append(version)
-                for job in jobs:
-                    uids.add(job.uid)
-                    self._informer.on_listed_job(job)
-        return uids, min(versions)
-
-    async def _list_resources(self) -> tuple[set[str], int]:
-        """The uids of all resources, and the lowest resourceVersion among the lists."""
-        uids: set[str] = set()
-        versions: list[int] = []
-        for namespace in self._namespaces:
-            async for resources, version in self._client.list_resources(namespace):
-                versions.append(version)
-                for resource in resources:
-                    uids.add(resource.uid)
-                    self._informer.on_listed_resource(resource)
-        return uids, min(versions)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.controlplane import ControlPlane, control_plane
-from tests.support.operator_process import ACCOUNT, Operator, grant_rights, running_operator
+from tests.support.operator_process import ACCOUNT, NAMESPACED, Operator, grant_rights, running_operator
 from tests.support.simulated_cluster import Namespace
 
 _numbers = itertools.count(1)
@@ -14,7 +14,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with control_plane(tmp_path_factory.mktemp("plane"), {ACCOUNT: ACCOUNT}) as started:
+    with control_plane(tmp_path_factory.mktemp("plane"), {ACCOUNT: ACCOUNT, NAMESPACED: NAMESPACED}) as started:
         grant_rights(started)
         yield started
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transcription_api import exit_codes, reasons
@@ -18,7 +19,7 @@ from tests.support.simulated_cluster import Namespace, good_report, until
 COUNT = 8
 KILLS = 12
 # The settings of the operators, of which each test starts its own.
-SETTINGS: dict[str, object] = {"resync_seconds": 20}
+SETTINGS: dict[str, Any] = {"resync_seconds": 20}
 
 
 @pytest.fixture(scope="module")

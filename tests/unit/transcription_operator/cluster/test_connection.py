@@ -61,7 +61,7 @@ async def test_a_list_whose_token_has_expired_is_begun_again(
         )
 
     apiserver.faults.append(expire)
-    seen = [job.name async for jobs, _ in KubernetesClient(connection).list_jobs("team-a") for job in jobs]
+    seen = [job.name async for jobs in KubernetesClient(connection).list_jobs("team-a") for job in jobs]
     assert seen == ["one", "one", "two"]
 
 

@@ -22,11 +22,11 @@ class Lists:
         self.resources: list[Resource] = [resource(SPEC)]
         self.jobs: list[JobView] = [job()]
 
-    async def list_resources(self, _namespace: str | None) -> AsyncIterator[tuple[list[Resource], int]]:
-        yield self.resources, 20
+    async def list_resources(self, _namespace: str | None) -> AsyncIterator[list[Resource]]:
+        yield self.resources
 
-    async def list_jobs(self, _namespace: str | None) -> AsyncIterator[tuple[list[JobView], int]]:
-        yield self.jobs, 20
+    async def list_jobs(self, _namespace: str | None) -> AsyncIterator[list[JobView]]:
+        yield self.jobs
 
 
 class Watches:
@@ -39,7 +39,7 @@ class Watches:
         self.cache = InformerCache()
         queue: WorkQueue[Key] = WorkQueue()
         self.informer = Informer(config(), self.cache, queue, self.liveness)
-        self.resync = Resync(config(), cast(Any, self.lists), self.cache, queue, self.informer)
+        self.resync = Resync(config(), cast(Any, self.lists), self.cache, self.informer)
 
     def dead_after_the_grace(self) -> list[str]:
         self.now += GRACE_SECONDS + 1
