@@ -265,6 +265,11 @@ STATUS_REJECTED = Reason(
 SUSPENDED_BY_SPEC = Reason("SuspendedBySpec", False, "Set spec.suspend to false.")  # Suspended=True
 WAITING_FOR_QUEUE = Reason("WaitingForQueue", False, "Kueue has not admitted the Job yet.")  # Suspended=True
 RESUMED = Reason("Resumed", False, "")  # Suspended=False
+REPEATEDLY_DISRUPTED = Reason(
+    "RepeatedlyDisrupted",
+    False,
+    "Each pod begins anew: use nodes that are not preempted or drained, or a priority class, or cut the audio into shorter files.",
+)  # event
 LOW_QUALITY = Reason(
     "LowQuality",
     False,

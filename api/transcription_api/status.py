@@ -93,6 +93,17 @@ class ProgressStatus:
 
 
 @dataclass(frozen=True)
+class DisruptionCounts:
+    """Worker pods that ended for their node's sake. Kubernetes does not count them as failed."""
+
+    # Drained, preempted or on a lost node. These are no attempts.
+    disrupted: int = field(default=0, metadata=SMALL_COUNT)
+    # By the kubelet, for using more than was requested. Each is an attempt.
+    evicted: int = field(default=0, metadata=SMALL_COUNT)
+    last_pod_created: str | None = field(default=None, metadata=TIME)  # creation of the newest pod that is counted
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a resource failed, and what to do. `exit_code` is the worker's, where a worker ran."""
 
@@ -112,6 +123,7 @@ class Status:
     job_ref: JobRef | None = None
     # Worker pods that failed before, plus one.
     attempt: int | None = field(default=None, metadata=SMALL_COUNT)
+    disruptions: DisruptionCounts | None = None
     queued_time: str | None = field(default=None, metadata=TIME)  # the first Job was created
     start_time: str | None = field(default=None, metadata=TIME)  # the first worker started
     completion_time: str | None = field(default=None, metadata=TIME)

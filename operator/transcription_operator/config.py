@@ -44,6 +44,7 @@ class Config:
     queue_workers: int = 16  # resources reconciled at the same time
     resync_seconds: float = 300.0  # between two full lists
     progress_seconds: float = 10.0  # between two polls of a worker's progress
+    sidecar_grace_seconds: float = 30.0  # from a worker's end until its pod is ended although another container goes on
     log_format: str = "json"
     log_level: str = "INFO"
     node_cache_path: str | None = None  # folder on the nodes for spec.model.cache.type: Node; None: such a spec fails
@@ -156,6 +157,7 @@ PARSERS: Mapping[str, Parser] = {
     "queue_workers": _integer(1, 256),
     "resync_seconds": _number(1),
     "progress_seconds": _number(0.1),
+    "sidecar_grace_seconds": _number(0),
     "log_format": _one_of(LOG_FORMATS),
     "log_level": _one_of(LOG_LEVELS),
     "node_cache_path": _folder,

@@ -40,6 +40,7 @@ class Operator:
             "pod_name": f"operator-{self.port}",
             "lease_seconds": 3,
             "progress_seconds": 1,
+            "sidecar_grace_seconds": 1,
         } | options
         self._environment = os.environ | {f"TRANSCRIPTION_{name.upper()}": str(item) for name, item in settings.items()}
         self._environment["KUBECONFIG"] = str(plane.kubeconfig_for(account))

@@ -190,11 +190,10 @@ class Namespace:
         report: Report | None = None,
         reason: str | None = None,
         sidecar: str | None = None,
-        finished: str | None = None,
     ) -> None:
         """Let the worker's container end; the report becomes its termination message. A sidecar of that name goes on."""
         began = self._started(pod)
-        ended = {"exitCode": exit_code, "startedAt": began, "finishedAt": finished or now()}
+        ended = {"exitCode": exit_code, "startedAt": began, "finishedAt": now()}
         ended["reason"] = reason or ("Completed" if exit_code == 0 else "Error")
         if report is not None:
             ended["message"] = encode_report(report).decode()

@@ -58,7 +58,9 @@ class Observer:
             return observed
         if not job.awaits_pod:
             self.job_events.forget(job)
-        pods = await self.client.list_pods(job) if job.has_pods else ()
+        # A Job counts no pod that was disrupted; but where a worker once ran, such a pod may be left.
+        may_have_pods = job.has_pods or observed.status.start_time is not None
+        pods = await self.client.list_pods(job) if may_have_pods else ()
         refusal = pod_refusal(job, pods, await self.job_events.read(job)) if job.awaits_pod else None
         pod = running_pod(pods)
         progress = self.poller.latest(observed.resource.key, pod) if pod is not None and job.outcome is None else None

@@ -21,6 +21,7 @@ from transcription_operator.models.times import format_time, is_time, seconds_be
 from transcription_operator.reconcile import status_transitions as transitions
 from transcription_operator.reconcile.admission_policy import find_policy_violation
 from transcription_operator.reconcile.conditions import is_true, with_observed_generation
+from transcription_operator.reconcile.disruptions import conclude_evicted_job, count_disruptions, with_evictions
 from transcription_operator.reconcile.events import events_between
 from transcription_operator.reconcile.job_status import update_from_job
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
@@ -61,12 +62,12 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
         return _reject_spec(observed, violation, now)
     accepted = _accept_spec(observed, spec)
     if observed.rejection is not None:
-        return _report_rejection(observed, accepted, spec, observed.rejection, now)
+        return _report_rejection(observed, accepted, spec, config, observed.rejection, now)
     if spec.suspend:
-        return _suspend(observed, accepted, spec, now)
+        return _suspend(observed, accepted, spec, config, now)
     if observed.job is None:
         return _create_job(observed, accepted, spec, config, now)
-    return _follow_job(observed, accepted, spec, observed.job, now)
+    return _follow_job(observed, accepted, spec, config, observed.job, now)
 
 
 # One reconcile decides two or three times: as many specs as queue workers can have at hand.
@@ -110,29 +111,31 @@ def _clean_up(observed: ObservedState, spec: Spec, now: datetime) -> Plan:
 
 
 def _report_rejection(
-    observed: ObservedState, status: Status, spec: Spec, rejection: JobRejection, now: datetime
+    observed: ObservedState, status: Status, spec: Spec, config: Config, rejection: JobRejection, now: datetime
 ) -> Plan:
     """Fail the resource, or say what the apiserver refuses and try again later."""
     if spec.suspend and observed.job is not None:
-        return _follow_job(observed, status, spec, observed.job, now)  # it could not be suspended, and runs on
+        return _follow_job(observed, status, spec, config, observed.job, now)  # it could not be suspended, and runs on
     status, retry_after = report_rejection(status, spec, rejection, now)
     return _with_status(observed, status, Plan(requeue_after_seconds=retry_after))
 
 
-def _suspend(observed: ObservedState, status: Status, spec: Spec, now: datetime) -> Plan:
+def _suspend(observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime) -> Plan:
     """Suspend the Job; with a queue delete it instead, since the queue would start a Job that only we have suspended."""
     job = observed.job
     if job is not None and job.outcome is not None:
-        return _follow_job(observed, status, spec, job, now)
+        return _follow_job(observed, status, spec, config, job, now)
     message = "spec.suspend is true"
     status = transitions.mark_suspended(status, reasons.SUSPENDED_BY_SPEC, message, format_time(now))
     if job is None:
         return _with_status(observed, status, Plan())
     if spec.queue_name is not None:
-        return _with_status(observed, _refer_to(status, job), Plan(delete_jobs=() if job.deleting else (job,)))
+        return _with_status(
+            observed, _refer_to(status, with_evictions(job, status)), Plan(delete_jobs=() if job.deleting else (job,))
+        )
     if not job.suspended and not job.deleting:
         return Plan(suspend_job=(job, True))
-    return _with_status(observed, _refer_to(status, job), Plan())
+    return _with_status(observed, _refer_to(status, with_evictions(job, status)), Plan())
 
 
 def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime) -> Plan:
@@ -146,18 +149,23 @@ def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Con
     return Plan(create_job=render_job(observed.resource, spec, last + 1, config))
 
 
-def _follow_job(observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
+def _follow_job(
+    observed: ObservedState, status: Status, spec: Spec, config: Config, job: JobView, now: datetime
+) -> Plan:
     """Update the status from a Job that exists."""
     if job.deleting and job.outcome is None:
         message = f"Job {job.name} is being deleted"
         status = transitions.mark_pending(status, reasons.JOB_LOST, message, format_time(now))
         return _with_status(observed, status, Plan(requeue_after_seconds=DELETION_REQUEUE_SECONDS))
-    status = _refer_to(status, job)
+    status = count_disruptions(status, observed.pods)
+    status = _refer_to(status, with_evictions(job, status))
     if job.suspended and job.outcome is None:
         return _resume(observed, status, spec, job, now)
     resumed = None if job.resuming else job.started
     status = transitions.mark_resumed(status, resumed or format_time(now))
-    concluded = conclude_job(spec, job, observed.pods, now)
+    grace = config.sidecar_grace_seconds
+    concluded = conclude_job(spec, with_evictions(job, status), observed.pods, grace, now)
+    concluded = conclude_evicted_job(spec, concluded, status, format_time(now))
     failure = pending_deadline_failure(observed, spec, concluded, now)
     if failure is not None:
         failed = transitions.mark_failed(status, failure, format_time(now))
@@ -165,10 +173,10 @@ def _follow_job(observed: ObservedState, status: Status, spec: Spec, job: JobVie
     status, poll_pod = update_from_job(_refer_to(status, concluded), spec, concluded, observed, format_time(now))
     status = with_refused_suspension(status, observed.rejection, now)
     status = transitions.with_finished_time(status, format_time(now))
-    plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, spec, concluded, now))
+    plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, spec, concluded, grace, now))
     if concluded.outcome is not None and job.outcome is None:
         plan = dataclasses.replace(plan, delete_jobs=(job,))
-    elif (outlived := outlived_pod(job, observed.pods, now)) is not None:
+    elif (outlived := outlived_pod(job, observed.pods, grace, now)) is not None:
         plan = dataclasses.replace(plan, delete_pods=(outlived,))
     return _with_status(observed, status, plan)
 
@@ -187,13 +195,13 @@ def _refer_to(status: Status, job: JobView) -> Status:
     return transitions.with_job(status, JobRef(job.name, job.uid, job.ordinal), job.created, attempt_number(job))
 
 
-def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, now: datetime) -> float | None:
+def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, grace: float, now: datetime) -> float | None:
     """Seconds until the pods are looked at again although no watch has shown a change."""
     if job.outcome is not None:
         return None
     since = awaited_since(observed, job, now)
     if since is None:
-        graces = (grace_left(pod, now) for pod in observed.pods if pod.outlived)
+        graces = (grace_left(pod, grace, now) for pod in observed.pods if pod.outlived)
         return min((left for left in graces if left > 0), default=MAX_REQUEUE_SECONDS)
     waited = seconds_between(since, now)
     seconds = growing_delay(waited)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.report import GOOD
-from transcription_api.status import Condition, ConditionType, Status
+from transcription_api.status import Condition, ConditionType, DisruptionCounts, Status
 
 from transcription_operator.reconcile.conditions import find_condition
+from transcription_operator.reconcile.disruptions import MANY_DISRUPTIONS
 
 # Conditions that cause an event when they become True, and the type of that event.
 MILESTONES = (
@@ -42,6 +43,7 @@ def events_between(previous: Status, status: Status) -> tuple[Event, ...]:
     return (
         *_job_events(previous, status),
         *_waiting_events(previous, status),
+        *_disruption_events(previous, status),
         *_quality_events(previous, status),
         *_milestone_events(previous, status),
     )
@@ -66,6 +68,14 @@ def _waiting_events(previous: Status, status: Status) -> list[Event]:
         if old is None or old.reason != new.reason:
             events.append(Event("Warning", new.reason, new.message))
     return events
+
+
+def _disruption_events(previous: Status, status: Status) -> list[Event]:
+    before, after = previous.disruptions or DisruptionCounts(), status.disruptions or DisruptionCounts()
+    if before.disrupted // MANY_DISRUPTIONS >= after.disrupted // MANY_DISRUPTIONS:
+        return []
+    message = f"{after.disrupted} worker pods were disrupted, and each began anew"
+    return [Event("Warning", reasons.REPEATEDLY_DISRUPTED.name, message)]
 
 
 def _quality_events(previous: Status, status: Status) -> list[Event]:

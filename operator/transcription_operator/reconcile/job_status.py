@@ -9,6 +9,7 @@ from transcription_api.status import ConditionType, Failure, Status
 from transcription_operator.models.objects import JobView, PodView
 from transcription_operator.reconcile import status_transitions as transitions
 from transcription_operator.reconcile.conditions import find_condition
+from transcription_operator.reconcile.disruptions import tell_disruptions
 from transcription_operator.reconcile.observed_state import ObservedState
 from transcription_operator.reconcile.pods import (
     BACK_OFF,
@@ -16,13 +17,14 @@ from transcription_operator.reconcile.pods import (
     current_pod,
     explain_waiting,
     first_start,
+    is_terminated,
     last_termination,
     lost_pod,
     proven_termination,
     running_pod,
 )
 from transcription_operator.reconcile.results import missing_results
-from transcription_operator.reconcile.termination import Termination, make_failure
+from transcription_operator.reconcile.termination import Termination, is_evicted_for_its_use, make_failure
 
 
 def update_from_job(
@@ -89,7 +91,9 @@ def _final_failure(spec: Spec, job: JobView, termination: Termination | None) ->
 def _running(status: Status, spec: Spec, job: JobView, pod: PodView, observed: ObservedState) -> Status:
     attempts = f"attempt {attempt_number(job)} of {job.ordinal + spec.retries}"
     at = pod.started or job.created
-    status = transitions.mark_running(status, "; ".join((f"pod {pod.name}, {attempts}", *_doubts(pod, observed))), at)
+    status = transitions.mark_running(
+        status, "; ".join((f"pod {pod.name}, {attempts}", *_doubts(pod, observed), *tell_disruptions(status))), at
+    )
     if observed.silent_since is not None:
         return dataclasses.replace(status, progress=None)
     if observed.progress is not None:
@@ -126,17 +130,24 @@ def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, 
     if observed.pod_refusal is not None:
         return transitions.mark_pending(status, reasons.POD_NOT_CREATED, observed.pod_refusal, now)
     waiting = explain_waiting(job, observed.pods)
+    message = "; ".join((waiting.message, *tell_disruptions(status)))
     if termination is not None and termination.failure is not None:
-        failure = termination.failure
-        counted = 0 if any(pod.outlived for pod in observed.pods) else 1  # the Job counts a pod once it has ended
-        failed = f"attempt {max(attempt_number(job) - counted, 1)} failed with {failure.reason}: {failure.message}"
-        message = f"{failed}; {waiting.message}"
+        message = f"{_tell_last_pod(job, observed.pods, termination.failure)}; {message}"
         return transitions.mark_pending(status, reasons.RETRYING, message, termination.finished or now)
     if BACK_OFF in waiting.message and _has_reason(status, waiting.reason.name):
         return status  # this message does not say why the pull failed; the one in the status does
     # A pod that ran and is gone left no time of its end, so that the wait for the next one begins now.
     ran = find_condition(status.conditions, ConditionType.RUNNING) is not None
-    return transitions.mark_pending(status, waiting.reason, waiting.message, now if ran else job.created)
+    return transitions.mark_pending(status, waiting.reason, message, now if ran else job.created)
+
+
+def _tell_last_pod(job: JobView, pods: tuple[PodView, ...], failure: Failure) -> str:
+    """How the last pod failed. A disrupted one that is no attempt has the number of the attempt that it began."""
+    last = next(pod for pod in reversed(pods) if is_terminated(pod))
+    if last.disrupted is not None and not is_evicted_for_its_use(last):
+        return f"attempt {attempt_number(job)} is begun again after {failure.reason}: {failure.message}"
+    counted = 0 if last.outlived else 1  # the Job counts a pod once it has ended
+    return f"attempt {max(attempt_number(job) - counted, 1)} failed with {failure.reason}: {failure.message}"
 
 
 def _is_last_attempt(termination: Termination, spec: Spec, job: JobView) -> bool:

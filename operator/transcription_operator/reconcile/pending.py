@@ -48,7 +48,14 @@ def _since_last_pod(observed: ObservedState, job: JobView, started: str, now: da
         times.append(earliest(running.last_transition_time, at) if running.status == "False" else at)
     if termination is not None and termination.finished is not None:
         times.append(termination.finished)
-    return format_time(parse_time(latest(*times)) + timedelta(seconds=_back_off_seconds(job.failed)))
+    return format_time(
+        parse_time(latest(*times)) + timedelta(seconds=_back_off_seconds(job.failed + _disrupted(observed)))
+    )
+
+
+def _disrupted(observed: ObservedState) -> int:
+    """The disrupted pods, after which the Job controller waits as it does after failed ones."""
+    return observed.status.disruptions.disrupted if observed.status.disruptions is not None else 0
 
 
 def _back_off_seconds(failed: int) -> int:

@@ -15,6 +15,11 @@ from transcription_operator.reconcile.conditions import truncate_message
 OOM_KILLED = "OOMKilled"
 # The kubelet's reason for a pod that it evicted because the node or the pod ran short of a resource.
 EVICTED = "Evicted"
+# In the kubelet's message for each container, or pod, that used more of the resource than it had requested.
+OVERUSE = "has larger consumption of"
+# In the kubelet's messages for a node or a pod whose disk was full. Its numbers leave out volumes, and so the worker's scratch
+# space: that it names no overuse proves nothing.
+DISK_WORDS = ("ephemeral", "disk", "storage", "emptydir")
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ def explain_termination(pod: PodView) -> Termination:
     code = pod.terminated.exit_code if pod.terminated is not None else None
     finished = pod.terminated.finished if pod.terminated is not None else None
     permanent = code in exit_codes.PERMANENT and pod.disrupted is None
-    if report is not None and report.reason is not None:
+    interrupted = report is not None and report.reason == reasons.INTERRUPTED.name and pod.disrupted is not None
+    if report is not None and report.reason is not None and not interrupted:
         return Termination(report, _reported_failure(report, code), permanent, finished)
     reason, message = _kubelet_explanation(pod)
     return Termination(report, make_failure(reason, message, code), permanent, finished)
@@ -47,6 +53,16 @@ def explain_termination(pod: PodView) -> Termination:
 def _is_success(pod: PodView, report: Report | None) -> bool:
     """Whether a worker that ended with exit code 0 succeeded. A report proves it, whatever became of its pod after that."""
     return pod.phase != "Failed" or (report is not None and report.reason is None)
+
+
+def is_evicted_for_its_use(pod: PodView) -> bool:
+    """Whether the kubelet evicted the pod for a shortage on the node of what it had used more of than it had requested."""
+    message = pod.message or ""
+    return pod.reason == EVICTED and pod.disrupted is not None and (OVERUSE in message or _names_disk(message))
+
+
+def _names_disk(message: str) -> bool:
+    return any(word in message.lower() for word in DISK_WORDS)
 
 
 # One reconcile asks two or three times; as many as queue workers can have at hand.
@@ -74,9 +90,9 @@ def _kubelet_explanation(pod: PodView) -> tuple[Reason, str]:
     message = (pod.message or "").strip()
     if pod.terminated is not None and pod.terminated.reason == OOM_KILLED:
         return reasons.OUT_OF_MEMORY, f"pod {pod.name} was killed: its memory limit was reached"
-    if pod.reason == EVICTED and ("ephemeral" in message or "disk" in message.lower() or "storage" in message):
+    if pod.reason == EVICTED and _names_disk(message):
         return reasons.NO_SPACE_LEFT, f"pod {pod.name} was evicted: {message}"
-    if pod.reason == EVICTED and "memory" in message:
+    if pod.reason == EVICTED and "memory" in message and (pod.disrupted is None or OVERUSE in message):
         return reasons.OUT_OF_MEMORY, f"pod {pod.name} was evicted: {message}"
     if pod.disrupted is not None:
         return reasons.INTERRUPTED, f"pod {pod.name} was disrupted: {pod.disrupted}"

@@ -14,17 +14,17 @@ from transcription_operator.models.times import seconds_between
 from transcription_operator.reconcile.pods import has_whole_result
 from transcription_operator.reconcile.termination import explain_termination
 
-# Seconds from the worker's end that other containers of its pod have to end by themselves.
-SIDECAR_GRACE_SECONDS = 30.0
 
+def conclude_job(spec: Spec, job: JobView, pods: tuple[PodView, ...], grace: float, now: datetime) -> JobView:
+    """The Job with the outcome that its workers' ends lead to, or unchanged if its own outcome is right or still to come.
 
-def conclude_job(spec: Spec, job: JobView, pods: tuple[PodView, ...], now: datetime) -> JobView:
-    """The Job with the outcome that its workers' ends lead to, or unchanged if its own outcome is right or still to come."""
+    `grace` is the time in seconds that the other containers of a pod have to end after the worker.
+    """
     whole = next((pod for pod in pods if has_whole_result(spec, pod)), None)
-    if whole is not None and job.outcome != "Complete" and (job.outcome == "Failed" or _is_due(whole, now)):
+    if whole is not None and job.outcome != "Complete" and (job.outcome == "Failed" or _is_due(whole, grace, now)):
         return _concluded(job, "Complete", whole)
     pod = pods[-1] if pods and job.outcome is None else None
-    if pod is None or not pod.outlived or grace_left(pod, now) > 0:
+    if pod is None or not pod.outlived or grace_left(pod, grace, now) > 0:
         return job
     termination = explain_termination(pod)
     if termination.failure is None:
@@ -36,23 +36,23 @@ def conclude_job(spec: Spec, job: JobView, pods: tuple[PodView, ...], now: datet
     return job
 
 
-def outlived_pod(job: JobView, pods: tuple[PodView, ...], now: datetime) -> PodView | None:
+def outlived_pod(job: JobView, pods: tuple[PodView, ...], grace: float, now: datetime) -> PodView | None:
     """The pod that must be deleted so that the Job counts its worker's failure and makes the next pod, or None."""
     pod = pods[-1] if pods and job.outcome is None else None
-    if pod is None or not pod.outlived or pod.deletion_time is not None or grace_left(pod, now) > 0:
+    if pod is None or not pod.outlived or pod.deletion_time is not None or grace_left(pod, grace, now) > 0:
         return None
     return pod
 
 
-def grace_left(pod: PodView, now: datetime) -> float:
-    """The seconds that a pod without its worker still has to end by itself; 0 or less once they have passed."""
+def grace_left(pod: PodView, grace: float, now: datetime) -> float:
+    """The seconds that a pod still has to end by itself after its worker, of `grace` seconds; 0 or less once they have passed."""
     finished = pod.terminated.finished if pod.terminated is not None else None
-    return SIDECAR_GRACE_SECONDS - seconds_between(finished, now) if finished is not None else 0.0
+    return grace - seconds_between(finished, now) if finished is not None else 0.0
 
 
-def _is_due(pod: PodView, now: datetime) -> bool:
+def _is_due(pod: PodView, grace: float, now: datetime) -> bool:
     """Whether the Job will not complete by this pod: it failed for another container, or has had its time to end."""
-    return pod.phase == "Failed" or (pod.outlived and grace_left(pod, now) <= 0)
+    return pod.phase == "Failed" or (pod.outlived and grace_left(pod, grace, now) <= 0)
 
 
 def _concluded(job: JobView, outcome: str, pod: PodView) -> JobView:

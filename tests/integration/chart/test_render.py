@@ -111,7 +111,7 @@ def test_every_value_reaches_the_operator(helm: Helm) -> None:
     assert config.namespaces == ("team-a", "team-b")
     assert config.queue_workers == 32
     assert config.resync_seconds == 600
-    assert config.progress_seconds == 2.5
+    assert (config.progress_seconds, config.sidecar_grace_seconds) == (2.5, 45)
     assert (config.log_format, config.log_level) == ("text", "DEBUG")
     assert config.node_cache_path == "/var/cache/whisper"
     assert config.allowed_endpoints == ("*.storage.svc", "s3.eu-west-1.amazonaws.com")

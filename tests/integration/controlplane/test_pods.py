@@ -6,11 +6,10 @@ import pytest
 from transcription_api import exit_codes, reasons
 from transcription_api.report import failure
 
+from tests.support.api_client import Json
 from tests.support.simulated_cluster import Namespace, condition, good_report, until
 
 pytestmark = pytest.mark.usefixtures("operator")
-# The time at which a worker ended that a sidecar has outlived for long.
-LONG_AGO = "2026-01-01T10:00:00Z"
 
 
 def test_a_drain_that_takes_longer_than_the_pending_deadline_fails_nothing(namespace: Namespace) -> None:
@@ -29,7 +28,7 @@ def test_a_drain_that_takes_longer_than_the_pending_deadline_fails_nothing(names
 
 def test_a_sidecar_that_never_ends_neither_hides_the_result_nor_keeps_the_gpu(namespace: Namespace) -> None:
     namespace.create("meshed")
-    job = namespace.attempt("meshed", exit_codes.OK, good_report(), sidecar="istio-proxy", finished=LONG_AGO)
+    job = namespace.attempt("meshed", exit_codes.OK, good_report(), sidecar="istio-proxy")
     namespace.write_job(job, ready=0)
     status = namespace.until_phase("meshed", "Complete")
     assert "istio-proxy" in condition(status, "Complete")["message"]
@@ -39,10 +38,35 @@ def test_a_sidecar_that_never_ends_neither_hides_the_result_nor_keeps_the_gpu(na
 def test_a_worker_that_failed_beside_a_sidecar_that_never_ends_is_tried_again(namespace: Namespace) -> None:
     namespace.create("stuck")
     report = failure(reasons.ENDPOINT_UNREACHABLE, "refused")
-    job = namespace.attempt("stuck", exit_codes.UNREACHABLE, report, sidecar="istio-proxy", finished=LONG_AGO)
+    job = namespace.attempt("stuck", exit_codes.UNREACHABLE, report, sidecar="istio-proxy")
     namespace.write_job(job, ready=0)
     until(lambda: namespace.pods_of(job) == [], "the pod to go", 20)
     namespace.write_job(job, active=0, failed=1)
     namespace.until("stuck", lambda status: status["attempt"] == 2, "attempt 2")
     namespace.complete(namespace.attempt("stuck", exit_codes.OK, good_report()))
     namespace.until_phase("stuck", "Complete")
+
+
+def test_a_worker_that_uses_up_the_memory_of_node_after_node_fails_after_its_retries(namespace: Namespace) -> None:
+    """The Job's policy ignores these pods, so that the Job itself would make one after another for ever."""
+    namespace.create("greedy", retries=1)
+    job = namespace.job("greedy")
+    evict_one(namespace, "greedy", job)
+    namespace.until("greedy", lambda status: status.get("attempt") == 2, "one eviction")
+    time.sleep(1)  # creation times are in whole seconds, and the next pod must be newer
+    evict_one(namespace, "greedy", job)
+    status = namespace.until_phase("greedy", "Failed")
+    assert (status["failure"]["reason"], status["attempt"]) == ("OutOfMemory", 2)
+    until(lambda: namespace.jobs_of("greedy") == [], "the Job to go", 20)
+
+
+def evict_one(namespace: Namespace, name: str, job: Json) -> None:
+    """Let a pod of the Job run and be evicted like one that has used up the memory of its node."""
+    words = "The node was low on resource: memory. Container worker was using 9Gi, request is 2Gi, "
+    words += "has larger consumption of memory. "
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": words}
+    pod = namespace.add_pod(job)
+    namespace.run_pod(job, pod)
+    namespace.until_running(name, "True", "WorkerRunning")
+    namespace.write_pod(pod, phase="Failed", reason="Evicted", message=words, containerStatuses=[], conditions=[target])
+    namespace.write_job(job, active=0, ready=0)
