@@ -47,13 +47,13 @@ async def hangs(_writer: asyncio.StreamWriter) -> None:
 
 
 class ProgressPod:
-    """A pod whose program answers each request in the same way. `requests` counts them."""
+    """A pod whose program answers each request by `answer`. `requests` counts them."""
 
     def __init__(self, answer: Answer) -> None:
         number = next(_numbers)
         self.requests = 0
         self.address = f"127.0.{number // 250}.{number % 250 + 1}"
-        self._answer = answer
+        self.answer = answer
         self._serving: set[asyncio.Task[None]] = set()
 
     @property
@@ -67,7 +67,7 @@ class ProgressPod:
         self._serving.add(task)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await reader.readuntil(b"\r\n\r\n")
-            await self._answer(writer)
+            await self.answer(writer)
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()

@@ -63,8 +63,12 @@ class Observer:
         pods = await self.client.list_pods(job) if may_have_pods else ()
         refusal = pod_refusal(job, pods, await self.job_events.read(job)) if job.awaits_pod else None
         pod = running_pod(pods)
-        progress = self.poller.latest(observed.resource.key, pod) if pod is not None and job.outcome is None else None
-        return dataclasses.replace(observed, pods=pods, pod_refusal=refusal, progress=progress)
+        observed = dataclasses.replace(observed, pods=pods, pod_refusal=refusal)
+        if pod is None or job.outcome is not None:
+            return observed
+        key = observed.resource.key
+        silent_since = self.poller.silent_since(key, pod)
+        return dataclasses.replace(observed, progress=self.poller.latest(key, pod), silent_since=silent_since)
 
 
 def _status_of(resource: Resource, earlier: ObservedState | None) -> Status:

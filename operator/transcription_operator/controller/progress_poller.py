@@ -28,17 +28,23 @@ CONNECTIONS = 64
 # A pod that gives no progress is polled half as often after each poll, down to this part of the usual rate, so that pods
 # that never answer do not take the connections from those that do.
 SLOWEST = 16
+# Times the usual seconds between two polls without an answer, after which a worker is called silent.
+SILENT_POLLS = 3
 
 
 @dataclass
 class _Target:
     pod_uid: str
     url: str
+    answered: datetime  # by the apiserver's clock; before the first answer: when the polls began
+    silent: bool = False
     slowdown: int = 1  # times the usual seconds between two polls
 
 
 class ProgressPoller:
-    """Polls the pods that the reconciler has set, and calls `on_change` with the key when a pod's progress has changed.
+    """Polls the pods that the reconciler has set.
+
+    It calls `on_change` with the key when a pod's progress has changed, or when a pod falls silent or answers again.
 
     `now` returns the apiserver's time.
     """
@@ -62,13 +68,20 @@ class ProgressPoller:
         url = f"http://{host}:{names.PROGRESS_PORT}/progress"
         old = self._targets.get(key)
         if old is None or (old.pod_uid, old.url) != (pod.uid, url):
-            self._targets[key] = _Target(pod.uid, url)
+            self._targets[key] = _Target(pod.uid, url, self._now())
             self._due.add_after(key, self._seconds)
 
     def latest(self, key: Key, pod: PodView) -> ObservedProgress | None:
         """The latest progress of this pod, or None if it has not answered yet."""
         uid, observed = self._latest.get(key, ("", None))
         return observed if uid == pod.uid else None
+
+    def silent_since(self, key: Key, pod: PodView) -> str | None:
+        """Since when the pod has not answered (RFC 3339, UTC), or None if it does or has had no time to."""
+        target = self._targets.get(key)
+        return (
+            format_time(target.answered) if target is not None and target.silent and target.pod_uid == pod.uid else None
+        )
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -91,13 +104,20 @@ class ProgressPoller:
         """Poll one pod, whatever it answers, and schedule its next poll."""
         try:
             self._take(key, target, await _get_progress(session, target.url))
-            target.slowdown = 1
+            target.answered, target.slowdown = self._now(), 1
         except Exception as error:  # noqa: BLE001 - an answer, which anybody may have written, ends no other poll
             # The error's own words may hold what the pod has sent.
             logger.debug("no progress from %s: %s", target.url, type(error).__name__)
             target.slowdown = min(2 * target.slowdown, SLOWEST)
         if self._targets.get(key) is target:
             self._due.add_after(key, self._seconds * target.slowdown)
+            self._tell_silence(key, target)
+
+    def _tell_silence(self, key: Key, target: _Target) -> None:
+        silent = (self._now() - target.answered).total_seconds() >= SILENT_POLLS * self._seconds
+        if silent != target.silent:
+            target.silent = silent
+            self._on_change(key)
 
     def _take(self, key: Key, target: _Target, progress: Progress) -> None:
         uid, old = self._latest.get(key, ("", None))

@@ -14,6 +14,7 @@ from transcription_api.report import Progress
 from transcription_operator.controller import progress_poller
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import Key
+from transcription_operator.models.times import format_time
 
 from tests.support.progress_pods import Answer, ProgressPod, hangs, http_response, progress_pods, says, sends
 
@@ -42,10 +43,14 @@ HOSTILE = {
 }
 
 
+def ignore(_key: Key) -> None:
+    """Do nothing about a change."""
+
+
 @contextlib.asynccontextmanager
-async def polling(pods: list[ProgressPod]) -> AsyncIterator[ProgressPoller]:
+async def polling(pods: list[ProgressPod], on_change: Callable[[Key], None] = ignore) -> AsyncIterator[ProgressPoller]:
     """Poll the pods until the block ends. Fails if the poller ends first."""
-    poller = ProgressPoller(SECONDS, lambda _key: None, lambda: datetime.now(UTC))
+    poller = ProgressPoller(SECONDS, on_change, lambda: datetime.now(UTC))
     for number, item in enumerate(pods):
         poller.set_pod(Key("team-a", str(number)), item.view)
     running = asyncio.create_task(poller.run())
@@ -136,3 +141,28 @@ async def test_a_pod_that_is_another_one_at_the_same_address_is_polled_anew() ->
         polled = item.requests
         poller.set_pod(Key("team-a", "0"), item.view)
         await until(lambda: item.requests > polled + 1)
+
+
+async def test_a_pod_that_falls_silent_is_told_once_and_since_when_and_again_when_it_answers() -> None:
+    told: list[Key] = []
+    key = Key("team-a", "0")
+    async with progress_pods(says(**GOOD)) as (item,), polling([item], told.append) as poller:
+        await until(lambda: poller.latest(key, item.view))
+        assert poller.silent_since(key, item.view) is None
+        answer, item.answer = item.answer, sends(b"")
+        await until(lambda: poller.silent_since(key, item.view))
+        polled = item.requests
+        await until(lambda: item.requests >= polled + 1)
+        assert told == [key, key]  # its progress, and its silence
+        item.answer = answer
+        await until(lambda: poller.silent_since(key, item.view) is None)
+        assert told == [key, key, key]
+
+
+async def test_a_pod_that_never_answered_is_silent_since_the_polls_began() -> None:
+    before = format_time(datetime.now(UTC))
+    async with progress_pods(sends(b"")) as (item,), polling([item]) as poller:
+        await until(lambda: poller.silent_since(Key("team-a", "0"), item.view))
+        since = poller.silent_since(Key("team-a", "0"), item.view)
+    assert since is not None
+    assert before <= since <= format_time(datetime.now(UTC))
