@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from transcription_api.codec import from_json, to_json
+from transcription_api.codec import from_json, to_json, unknown_fields
 from transcription_api.spec import Spec, parse_spec
 
 
@@ -27,6 +27,10 @@ class Task:
             codec.InvalidFieldError: A field of the spec does not fit.
         """
         return parse_spec(self.spec)
+
+    def unknown_fields(self) -> list[str]:
+        """Return the paths of the fields of the spec that this version does not know."""
+        return [*unknown_fields(Spec, self.spec, "spec")]
 
 
 def encode_task(task: Task) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from transcription_api import reasons
 from transcription_api.bounds import within_bounds
-from transcription_api.codec import InvalidFieldError
+from transcription_api.codec import InvalidFieldError, unknown_fields
 from transcription_api.spec import Spec, parse_spec
 from transcription_api.status import ConditionType, Failure, JobRef, Status
 
@@ -35,6 +35,8 @@ from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growin
 from transcription_operator.reconcile.termination import make_failure
 from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pod
 
+# Fields that the condition Accepted names.
+MAX_NAMED = 10
 # Jobs of one resource. A Job that somebody deletes is followed by another one, but not for ever.
 MAX_ORDINAL = 10
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
@@ -76,12 +78,20 @@ def _parse_spec(spec_json: bytes) -> Spec:
     return parse_spec(json.loads(spec_json))
 
 
+@functools.lru_cache(maxsize=64)
+def _acceptance(spec_json: bytes) -> str:
+    """The message of Accepted=True, which names the fields that a newer custom resource definition let pass."""
+    unknown = [*unknown_fields(Spec, json.loads(spec_json), "spec")]
+    if not unknown:
+        return "the spec is valid"
+    more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+    return f"the spec is valid; this version does not know {', '.join(unknown[:MAX_NAMED])}{more}"
+
+
 def _accept_spec(observed: ObservedState, spec: Spec) -> Status:
     status = transitions.with_model(observed.status, spec)
-    created = observed.resource.created
-    return transitions.with_condition(
-        status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, "the spec is valid", created
-    )
+    message, created = _acceptance(observed.resource.spec_json), observed.resource.created
+    return transitions.with_condition(status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, message, created)
 
 
 def _reject_spec(observed: ObservedState, failure: Failure, now: datetime) -> Plan:

@@ -53,6 +53,15 @@ def test_a_missing_key_is_named(container: WorkerContainer, prefix: str) -> None
     assert_refused(container.run(container.spec("no/such.wav", prefix)), "NoSuchKey", "'no/such.wav'", "'audio'")
 
 
+def test_a_field_of_a_newer_version_is_told_in_the_log_and_stops_nothing(
+    container: WorkerContainer, prefix: str
+) -> None:
+    newer = container.spec("no/such.wav", prefix, speakers={"max": 2}, decoding={"draftModel": "tiny"})
+    ended = container.run(newer)
+    assert_refused(ended, "NoSuchKey", "'no/such.wav'")
+    assert "WARNING this version does not know spec.decoding.draftModel, spec.speakers" in ended.log
+
+
 def test_a_missing_bucket_is_named(container: WorkerContainer, prefix: str) -> None:
     spec = container.spec(SPEECH_KEY, prefix)
     spec["source"]["s3"]["bucket"] = "nowhere"

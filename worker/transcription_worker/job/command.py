@@ -99,6 +99,10 @@ def _read_task() -> Task:
 
 
 def _parse_spec(task: Task) -> Spec:
+    """Fields of a newer version are named and left alone: the apiserver may have added them to a spec by default."""
+    unknown = task.unknown_fields()
+    if unknown:
+        log.warning("this version does not know %s, and does what the other fields say", ", ".join(unknown))
     try:
         return task.parsed()
     except ValueError as error:

@@ -1,0 +1,129 @@
+"""During an upgrade the definition, the operator and the worker are of different versions: nothing fails or is lost by it."""
+
+import json
+from typing import Any
+
+import pytest
+from transcription_api.codec import to_json
+from transcription_api.reasons import Reason
+from transcription_api.report import failure
+from transcription_api.status import Phase, Status
+from transcription_operator.reconcile.decide import decide
+from transcription_operator.reconcile.plan import Plan
+from transcription_operator.reconcile.stored_status import parse_status
+
+from tests.support.decisions import GOOD, NOW, condition, observe, settled
+from tests.support.kubernetes_objects import SPEC, config, ended_pod, job, observed_state, resource
+
+# The fields that a newer definition adds to every live resource by default.
+NEWER = {"speakers": {"max": 2}, "decoding": {"draftModel": "tiny"}}
+
+
+def task_of(plan: Plan) -> dict[str, Any]:
+    """Return the spec that the plan's Job gives to its worker."""
+    assert plan.create_job is not None
+    container = plan.create_job["spec"]["template"]["spec"]["containers"][0]
+    text = next(item["value"] for item in container["env"] if item["name"] == "TRANSCRIPTION_TASK")
+    spec: dict[str, Any] = json.loads(text)["spec"]
+    return spec
+
+
+def complete() -> dict[str, Any]:
+    """Return the stored status of a resource that is complete."""
+    status, _ = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
+    stored: dict[str, Any] = to_json(status)
+    return stored
+
+
+def read(stored: dict[str, Any]) -> Status:
+    return parse_status(json.dumps(stored).encode())
+
+
+def test_a_field_that_a_newer_definition_adds_to_live_resources_fails_none_of_them() -> None:
+    task = task_of(decide(observe(NEWER), config(), NOW))
+    assert {name: task[name] for name in NEWER} == NEWER
+    status, _ = settled(observe(NEWER, job=job(active=1)))
+    accepted = condition(status, "Accepted")
+    assert (status.phase, accepted.status, accepted.reason) == (Phase.PENDING, "True", "SpecValid")
+    assert accepted.message == ("the spec is valid; this version does not know spec.speakers, spec.decoding.draftModel")
+
+
+def test_a_spec_without_such_fields_is_accepted_in_the_same_words_as_before() -> None:
+    status, _ = settled(observe(job=job(active=1)))
+    assert condition(status, "Accepted").message == "the spec is valid"
+
+
+def test_of_many_unknown_fields_some_are_named_and_the_others_counted() -> None:
+    status, _ = settled(observe({f"field{number}": 1 for number in range(500)}, job=job(active=1)))
+    assert condition(status, "Accepted").message.endswith("spec.field9 and 490 more")
+
+
+def test_a_field_of_another_type_is_still_an_invalid_spec() -> None:
+    status, _ = settled(observe(NEWER | {"retries": "three"}))
+    assert status.failure is not None
+    assert status.failure.reason == "InvalidSpec"
+
+
+def test_a_newer_field_in_a_condition_drops_no_condition() -> None:
+    stored = complete()
+    stored["conditions"][0]["severity"] = "Info"
+    assert read(stored) == read(complete())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("phase", "Archived"),
+        ("engine", {"name": "batched"}),
+        ("device", [{"kind": "cuda"}]),
+        ("device", {"name": "no kind"}),
+        ("quality", "good"),
+        ("language", ["pt", "en"]),
+        ("audioSeconds", "100 s"),
+        ("startTime", 17),
+        ("startTime", "yesterday"),
+        ("attempt", 1.5),
+        ("jobRef", "interview-x-1"),
+        ("progress", {"percent": 10}),
+        ("failure", {"reason": "NoSuchKey"}),
+    ],
+)
+def test_a_part_of_the_status_that_cannot_be_read_costs_that_part_alone(field: str, value: Any) -> None:
+    stored = complete()
+    stored.pop(field, None)
+    assert read(stored | {field: value}) == read(stored)
+
+
+@pytest.mark.parametrize(
+    "item", [7, {}, {"type": "Complete"}, {"type": "Mood", "status": "True", "reason": 5}], ids=str
+)
+def test_a_condition_that_cannot_be_read_drops_no_other(item: Any) -> None:
+    stored = complete()
+    assert read(stored | {"conditions": [item, *stored["conditions"]]}) == read(stored)
+
+
+@pytest.mark.parametrize("status", [None, [], "Complete", 7])
+def test_a_status_that_is_no_object_counts_as_none(status: Any) -> None:
+    assert parse_status(json.dumps(status).encode()) == Status()
+
+
+def test_a_resource_that_a_newer_operator_completed_is_left_as_it_is() -> None:
+    stored = complete() | {"phase": "Archived", "speakers": 2}
+    stored["conditions"][1]["severity"] = "Info"
+    stored["quality"] = {"verdict": "superb", "lipSync": 3}
+    assert decide(observed_state(resource(SPEC, stored)), config(), NOW) == Plan()
+
+
+def test_a_condition_of_a_type_that_only_a_newer_operator_knows_is_kept() -> None:
+    newer = {**complete()["conditions"][0], "type": "Translated", "reason": "InGerman"}
+    status = read({"conditions": [newer]})
+    assert [(item.type, item.reason) for item in status.conditions] == [("Translated", "InGerman")]
+
+
+def test_a_reason_that_only_a_newer_worker_knows_is_shown_with_its_message() -> None:
+    said = failure(Reason("SpeakersUncertain", True, ""), "two or three voices")
+    failed = job(ended="Failed", reason="PodFailurePolicy", failed=1)
+    status, _ = settled(observe(job=failed, pods=(ended_pod(said, 72),)))
+    assert status.failure is not None
+    assert (status.failure.reason, condition(status, "Failed").reason) == ("SpeakersUncertain", "SpeakersUncertain")
+    assert "two or three voices" in status.failure.message
