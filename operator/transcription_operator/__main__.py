@@ -29,6 +29,8 @@ def main() -> int:
     except* LeaseLostError as lost:
         logger.error("%s", lost.exceptions[0])  # noqa: TRY400 - a traceback would look like a defect
         status = 1
+    except* asyncio.CancelledError:
+        logger.info("stopped before the watches began")
     return status
 
 

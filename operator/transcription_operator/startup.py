@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -51,7 +52,9 @@ async def run_operator(config: Config) -> None:
 
     Raises:
         LeaseLostError: another replica may lead, so that the process must end with an error.
+        CancelledError: SIGTERM came before the watches began.
     """
+    _cancel_on_sigterm()
     # Requests for the lease are always sent: a replica cannot become the leader otherwise.
     lease_connection = await connect(2, lambda: True)
     lock = LeaseLock(lease_connection, config.lease_namespace, config.lease_name)
@@ -63,6 +66,16 @@ async def run_operator(config: Config) -> None:
         await _release_lease(elector)
         await connection.close()
         await lease_connection.close()
+
+
+def _cancel_on_sigterm() -> None:
+    """Cancel the current task on SIGTERM, until Kopf sets its own handler when the watches begin.
+
+    The kernel ignores SIGTERM for the first process of a container that handles it in no way, so that a pod that waits for
+    the apiserver would take its whole grace period to end.
+    """
+    if (task := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 async def _run_parts(config: Config, connection: Connection, elector: LeaderElector) -> None:
