@@ -5,7 +5,17 @@ from typing import Any
 from transcription_api import exit_codes, names
 from transcription_api.report import Report, encode_report
 from transcription_operator.config import Config, parse_config, variable
-from transcription_operator.models.objects import JobView, PodView, Resource, view_job, view_pod, view_resource
+from transcription_operator.models.objects import (
+    JobView,
+    Key,
+    Owner,
+    PodView,
+    Resource,
+    view_job,
+    view_pod,
+    view_resource,
+)
+from transcription_operator.models.ownership import job_name
 from transcription_operator.reconcile.observed_state import ObservedState
 from transcription_operator.reconcile.stored_status import parse_status
 
@@ -16,6 +26,21 @@ SPEC: dict[str, Any] = {
 CREATED = "2026-01-01T10:00:00Z"
 STARTED = "2026-01-01T10:01:00Z"
 FINISHED = "2026-01-01T10:05:00Z"
+
+
+# The TranscriptionJob that `resource` makes, as the owner of its Jobs.
+OWNER = Owner(Key("team-a", "interview"), "uid-1")
+
+
+def owned_job_meta(owner: Owner, ordinal: int = 1) -> dict[str, Any]:
+    """Return the metadata that the operator gives to a Job."""
+    reference = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": owner.key.name, "uid": owner.uid}
+    return {
+        "namespace": owner.key.namespace,
+        "name": job_name(owner, ordinal),
+        "labels": {names.LABEL_UID: owner.uid, names.LABEL_ORDINAL: str(ordinal)},
+        "ownerReferences": [{**reference, "controller": True, "blockOwnerDeletion": True}],
+    }
 
 
 def config(**settings: str) -> Config:
@@ -37,15 +62,8 @@ def observed_state(resource: Resource, **observed: Any) -> ObservedState:
 
 def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: bool = False, **status: Any) -> JobView:
     """Return Job number `ordinal` of `resource`; `ended` is Complete or Failed."""
-    meta = {
-        "name": f"interview-x-{ordinal}",
-        "namespace": "team-a",
-        "uid": f"job-{ordinal}",
-        "resourceVersion": "8",
-        "creationTimestamp": CREATED,
-        "labels": {names.LABEL_ORDINAL: str(ordinal)},
-        "ownerReferences": [{"uid": "uid-1", "controller": True}],
-    }
+    known = {"uid": f"job-{ordinal}", "resourceVersion": "8", "creationTimestamp": CREATED}
+    meta = owned_job_meta(OWNER, ordinal) | known
     if ended:
         end = {"type": ended, "status": "True", "reason": reason, "message": reason, "lastTransitionTime": FINISHED}
         status = {**status, "conditions": [end]}

@@ -12,6 +12,7 @@ from transcription_api import names
 from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json, UnreachableError
 from transcription_operator.models.job_events import JobEvent, view_job_event
 from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
+from transcription_operator.models.ownership import is_pod_of
 
 RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
 JOBS = "/apis/batch/v1"
@@ -58,10 +59,11 @@ class KubernetesClient:
         )
 
     async def list_pods(self, job: JobView) -> tuple[PodView, ...]:
-        """The pods of a Job, oldest first."""
+        """The pods of a Job, oldest first. A pod that only has the Job's labels is none."""
         query = {"labelSelector": f"batch.kubernetes.io/controller-uid={job.uid}"}
-        body = await self._connection.request("GET", _collection(CORE, job.namespace, "pods"), query=query)
-        pods = [view_pod(item) for item in body["items"]]
+        pages = self._pages(_collection(CORE, job.namespace, "pods"), query)
+        items = [item async for page in pages for item in page["items"]]
+        pods = [view_pod(item) for item in items if is_pod_of(item["metadata"], job.namespace, job.name, job.uid)]
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.started or "~", pod.name)))
 
     async def list_job_events(self, job: JobView) -> tuple[JobEvent, ...]:

@@ -57,7 +57,7 @@ class Applier:
         job = await self.client.get_job(resource.key.namespace, name)
         if job is None:
             return JobRejection(reasons.JOB_NOT_CREATED, f"Job {name} vanished while it was looked at")
-        if job.owner_uid != resource.uid:
+        if job.owner != resource.owner:
             return JobRejection(reasons.JOB_NAME_TAKEN, f"Job {name} exists and its owner is not this resource")
         logger.info("adopted Job %s", name)
         self.cache.put_job(job)

@@ -89,7 +89,7 @@ class Controller:
             self.cache.remove_resource(cached)
         if current is not None:
             self.cache.put_resource(current, cached)
-        for job in self.cache.jobs(cached.uid) if cached is not None else ():
+        for job in self.cache.jobs(cached) if cached is not None else ():
             found = await self.client.get_job(job.namespace, job.name)
             if found is None or found.uid != job.uid:
                 self.cache.remove_job(job)

@@ -36,7 +36,7 @@ class Observer:
         if resource is None:
             return None
         status = _status_of(resource, earlier)
-        jobs = self.cache.jobs(resource.uid)
+        jobs = _plausible(self.cache.jobs(resource), status)
         observed = ObservedState(resource, status, jobs[-1] if jobs else None, jobs, rejection=rejection)
         if resource.deleting or is_finished(status):
             return observed
@@ -47,7 +47,7 @@ class Observer:
     async def _get_job(self, name: str, resource: Resource) -> JobView | None:
         """Read the Job that the status names and no watch has shown: it is new, or somebody has deleted it."""
         job = await self.client.get_job(resource.key.namespace, name)
-        if job is None or job.owner_uid != resource.uid:
+        if job is None or job.owner != resource.owner:
             return None
         self.cache.put_job(job)
         return job
@@ -69,6 +69,13 @@ class Observer:
         key = observed.resource.key
         silent_since = self.poller.silent_since(key, pod)
         return dataclasses.replace(observed, progress=self.poller.latest(key, pod), silent_since=silent_since)
+
+
+def _plausible(jobs: tuple[JobView, ...], status: Status) -> tuple[JobView, ...]:
+    """The Jobs that the operator can have created: each time one more than the last that the status names."""
+    if status.job_ref is None:
+        return jobs
+    return tuple(job for job in jobs if job.ordinal <= status.job_ref.ordinal + 1)
 
 
 def _status_of(resource: Resource, earlier: ObservedState | None) -> Status:

@@ -3,7 +3,6 @@
 The Job is created once and never applied again, since a queue such as Kueue may change it.
 """
 
-import hashlib
 from typing import Any
 
 from transcription_api import exit_codes, names
@@ -12,20 +11,9 @@ from transcription_api.spec import Spec
 from transcription_operator.config import Config
 from transcription_operator.manifests.pod import render_pod_spec
 from transcription_operator.models.objects import Resource
+from transcription_operator.models.ownership import job_name
 
 Manifest = dict[str, Any]
-
-# Characters. The name must be a DNS label, since the pods' names and their label job-name are made from it.
-JOB_NAME_LIMIT = 63
-# Characters of the resource's name that are kept: the rest is "-", 8 of the digest, "-" and up to 4 digits of the ordinal.
-NAME_KEPT = JOB_NAME_LIMIT - 14
-
-
-def job_name(resource: Resource, ordinal: int) -> str:
-    """The name of a resource's Job: always the same for the same resource and ordinal, and different for any other."""
-    digest = hashlib.sha256(resource.uid.encode()).hexdigest()[:8]
-    kept = resource.key.name.replace(".", "-")[:NAME_KEPT].strip("-")
-    return f"{kept}-{digest}-{ordinal}"
 
 
 def render_job(resource: Resource, spec: Spec, ordinal: int, config: Config) -> Manifest:
@@ -38,7 +26,7 @@ def render_job(resource: Resource, spec: Spec, ordinal: int, config: Config) -> 
         "kind": "Job",
         "metadata": {
             "namespace": resource.key.namespace,
-            "name": job_name(resource, ordinal),
+            "name": job_name(resource.owner, ordinal),
             "labels": labels | queue,
             "annotations": annotations,
             "ownerReferences": [_owner(resource)],

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from transcription_api import names
 from transcription_api.status import ConditionType
@@ -14,16 +14,24 @@ from transcription_operator.models.containers import (
     running_sidecars,
     unfinished_init_container,
 )
+from transcription_operator.models.ownership import Key, Owner, job_ordinal, job_owner
 from transcription_operator.models.times import server_time
 
+# The views that the other modules work with are imported from here, with what they are made of.
+__all__ = [
+    "Body",
+    "JobView",
+    "Key",
+    "Owner",
+    "PodView",
+    "Resource",
+    "TerminatedState",
+    "view_job",
+    "view_pod",
+    "view_resource",
+]
+
 Body = Mapping[str, Any]
-
-
-class Key(NamedTuple):
-    """Namespace and name of a TranscriptionJob: an item of the work queue."""
-
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class Resource:
         """The spec as the apiserver stores it, parsed on each call."""
         return json.loads(self.spec_json)  # type: ignore[no-any-return]
 
+    @property
+    def owner(self) -> Owner:
+        """The resource as the owner of its Jobs."""
+        return Owner(self.key, self.uid)
+
 
 @dataclass(frozen=True, slots=True)
 class JobView:
@@ -55,7 +68,7 @@ class JobView:
     name: str
     uid: str
     version: int
-    owner_uid: str | None  # of the owner reference with controller: true
+    owner: Owner | None  # None if it is not a Job of ours; see `models.ownership`
     ordinal: int
     created: str
     deleting: bool
@@ -165,8 +178,8 @@ def view_job(body: Body) -> JobView:
         name=meta["name"],
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
-        owner_uid=next((ref["uid"] for ref in meta.get("ownerReferences") or () if ref.get("controller")), None),
-        ordinal=_ordinal(meta),
+        owner=job_owner(meta),
+        ordinal=job_ordinal(meta),
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         suspended=bool(body.get("spec", {}).get("suspend")),
@@ -263,11 +276,6 @@ def _finished_condition(status: Body) -> Body:
 def _reason(status: Body) -> str:
     failure = status.get("failure") or {}
     return failure.get("reason") or _condition(status, ConditionType.RUNNING.value).get("reason") or ""
-
-
-def _ordinal(meta: Body) -> int:
-    text = (meta.get("labels") or {}).get(names.LABEL_ORDINAL, "")
-    return int(text) if text.isdecimal() else 1
 
 
 def _compact(value: object) -> bytes:

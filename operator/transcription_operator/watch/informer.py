@@ -71,7 +71,7 @@ class Informer:
         self._queue_owner(job)
 
     def _queue_owner(self, job: JobView) -> None:
-        key = self._cache.owner_key(job.owner_uid)
+        key = self._cache.owner_key(job)
         if key is not None:
             self._queue.add(key)
 

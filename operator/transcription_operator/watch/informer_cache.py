@@ -7,7 +7,7 @@ the request was sent.
 
 from collections.abc import Callable, Iterable
 
-from transcription_operator.models.objects import JobView, Key, Resource
+from transcription_operator.models.objects import JobView, Key, Owner, Resource
 
 
 class InformerCache:
@@ -15,8 +15,7 @@ class InformerCache:
 
     def __init__(self, on_change: Callable[[Resource | None, Resource | None], None] = lambda _old, _new: None) -> None:
         self._resources: dict[Key, Resource] = {}
-        self._keys: dict[str, Key] = {}  # by the resource's uid
-        self._jobs: dict[str, dict[str, JobView]] = {}  # by the owner's uid, then by the Job's
+        self._jobs: dict[Owner, dict[str, JobView]] = {}  # by the owner, then by the Job's uid
         # Uids of objects that were deleted since the last list began, and in the time between that list and the one before.
         self._deleted: set[str] = set()
         self._deleted_before: set[str] = set()
@@ -48,9 +47,9 @@ class InformerCache:
         """The resource, or None if it is not known."""
         return self._resources.get(key)
 
-    def jobs(self, uid: str) -> tuple[JobView, ...]:
-        """The Jobs of the resource with this uid, by ordinal."""
-        return tuple(sorted(self._jobs.get(uid, {}).values(), key=lambda job: job.ordinal))
+    def jobs(self, resource: Resource) -> tuple[JobView, ...]:
+        """The Jobs of the resource, by ordinal."""
+        return tuple(sorted(self._jobs.get(resource.owner, {}).values(), key=lambda job: job.ordinal))
 
     def put_resource(self, resource: Resource, before: Resource | None = None) -> bool:
         """Store a resource. Returns False if this version or a newer one is known already.
@@ -60,10 +59,7 @@ class InformerCache:
         old = self._resources.get(resource.key)
         if self._is_deleted(resource.uid) or _is_known(old, resource, before):
             return False
-        if old is not None and old.uid != resource.uid:
-            self._keys.pop(old.uid, None)
         self._resources[resource.key] = resource
-        self._keys[resource.uid] = resource.key
         self._on_change(old, resource)
         return True
 
@@ -74,14 +70,13 @@ class InformerCache:
         old = self._resources.get(resource.key)
         if old is not None and old.uid == resource.uid:
             del self._resources[resource.key]
-            self._keys.pop(resource.uid, None)
             self._on_change(old, None)
 
     def put_job(self, job: JobView, before: JobView | None = None) -> bool:
-        """Store a Job. Returns False if it has no owner, or if this version or a newer one is known; see `put_resource`."""
-        if job.owner_uid is None or self._is_deleted(job.uid):
+        """Store a Job. Returns False if it is not ours, or if this version or a newer one is known; see `put_resource`."""
+        if job.owner is None or self._is_deleted(job.uid):
             return False
-        jobs = self._jobs.setdefault(job.owner_uid, {})
+        jobs = self._jobs.setdefault(job.owner, {})
         if _is_known(jobs.get(job.uid), job, before):
             return False
         jobs[job.uid] = job
@@ -91,14 +86,17 @@ class InformerCache:
         """Remove a Job that was deleted."""
         self._deleted.add(job.uid)
         self._on_removal(job.uid)
-        jobs = self._jobs.get(job.owner_uid or "", {})
+        if job.owner is None:
+            return
+        jobs = self._jobs.get(job.owner, {})
         jobs.pop(job.uid, None)
         if not jobs:
-            self._jobs.pop(job.owner_uid or "", None)
+            self._jobs.pop(job.owner, None)
 
-    def owner_key(self, uid: str | None) -> Key | None:
-        """The key of the resource with this uid, which a Job names as its owner. None if it is not known."""
-        return self._keys.get(uid or "")
+    def owner_key(self, job: JobView) -> Key | None:
+        """The key of the resource to which the Job belongs. None if it is not known, or if it is another of its name."""
+        resource = self._resources.get(job.owner.key) if job.owner is not None else None
+        return resource.key if resource is not None and resource.owner == job.owner else None
 
     def begin_list(self) -> None:
         """Remember deletions from now on, and those since the list before, so that no late answer brings the objects back."""

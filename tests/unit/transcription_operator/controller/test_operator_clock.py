@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from transcription_api import names
+from transcription_operator.models.objects import Key, Owner
 from transcription_operator.models.times import format_time, seconds_between
 
-from tests.support.kubernetes_objects import SPEC
+from tests.support.kubernetes_objects import SPEC, owned_job_meta
 from tests.support.operator_parts import Parts, until
 from tests.support.scripted_apiserver import ScriptedApiserver, connected, scripted_apiserver
 
@@ -85,9 +86,8 @@ async def test_an_operator_whose_clock_is_wrong_gives_a_pod_its_whole_time_to_st
     created = now - timedelta(seconds=60)
     for limit, phase in ((90, "Pending"), (30, "Failed")):
         put(apiserver, created, {"pendingDeadlineSeconds": limit}, {})
-        job = {"name": f"interview-x-{limit}", "namespace": "team-a", "creationTimestamp": format_time(created)}
-        job["labels"] = {names.LABEL_UID: "uid-of-interview", names.LABEL_ORDINAL: "1"}  # type: ignore[assignment]
-        job["ownerReferences"] = [{"uid": "uid-of-interview", "controller": True}]  # type: ignore[assignment]
+        meta = owned_job_meta(Owner(Key("team-a", "interview"), "uid-of-interview"))
+        job = meta | {"creationTimestamp": format_time(created)}
         path = f"/apis/batch/v1/namespaces/team-a/jobs/{job['name']}"
         apiserver.put(path, {"kind": "Job", "metadata": job, "spec": {}, "status": {"startTime": format_time(created)}})
         await reconcile_once(apiserver)

@@ -35,7 +35,7 @@ def refusal(status: int, reason: str, message: str, *causes: dict[str, str]) -> 
 
 def invalid(field: str, words: str) -> Refusal:
     """Return the response of the apiserver's own validation."""
-    message = f'Job.batch "interview-x-1" is invalid: {field}: {words}'
+    message = f'Job.batch "interview-4a49acf8-1" is invalid: {field}: {words}'
     return refusal(422, "Invalid", message, {"reason": "FieldValueInvalid", "message": words, "field": field})
 
 
@@ -227,7 +227,7 @@ async def test_a_suspension_that_a_policy_refuses_is_told_while_the_worker_runs_
     assert ("JobNotUpdated", suspended.message) in operator.events()
     for _ in range(3):  # as the worker's progress does
         assert await operator.reconcile() == status
-    assert [one for one in operator.apiserver.requests if one.startswith("PATCH")] == ["PATCH interview-x-1"]
+    assert [one for one in operator.apiserver.requests if one.startswith("PATCH")] == ["PATCH interview-4a49acf8-1"]
 
 
 async def test_a_resumption_that_a_policy_refuses_is_told_and_tried_again() -> None:

@@ -8,10 +8,11 @@ import pytest
 from aiohttp import web
 from transcription_api import names
 from transcription_operator.cluster import Connection
-from transcription_operator.models.objects import Key
+from transcription_operator.models.objects import Key, Owner
+from transcription_operator.models.ownership import job_name
 from transcription_operator.work_queue import WorkQueue
 
-from tests.support.kubernetes_objects import SPEC
+from tests.support.kubernetes_objects import SPEC, owned_job_meta
 from tests.support.operator_parts import Parts, until
 from tests.support.scripted_apiserver import (
     Fault,
@@ -24,7 +25,8 @@ from tests.support.scripted_apiserver import (
 
 KEY = Key("team-a", "interview")
 RESOURCE = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/team-a/{names.PLURAL}/interview"
-JOBS = "/apis/batch/v1/namespaces/team-a/jobs"
+OWNER = Owner(KEY, "uid-of-interview")
+JOB = f"/apis/batch/v1/namespaces/team-a/jobs/{job_name(OWNER, 1)}"
 # Seconds that a test watches, and the most reconciles in it: after 0.1, 0.3 and 0.7 s, and one more.
 WATCHED = 1.0
 MOST = 6
@@ -88,14 +90,14 @@ async def test_a_full_list_tells_of_a_restore_of_etcd(apiserver: ScriptedApiserv
     early = dict(apiserver.objects[RESOURCE])
     version = apiserver.version
     put_resource(apiserver, language="pt")
-    apiserver.put(f"{JOBS}/lost", owned_job("lost"))
+    apiserver.put(JOB, owned_job())
     await parts.resync.list_all()
     apiserver.restore({RESOURCE: early}, version)
     await parts.resync.list_all()
     known = parts.cache.resource(KEY)
     assert known is not None
     assert "language" not in known.spec
-    assert parts.cache.jobs("uid-of-interview") == ()  # it was created after the backup
+    assert parts.cache.jobs(known) == ()  # it was created after the backup
 
 
 async def test_a_resource_that_a_restore_brings_back_is_reconciled(
@@ -124,11 +126,9 @@ async def test_a_late_event_of_a_deleted_resource_does_not_bring_it_back_after_t
     assert parts.cache.resource(KEY) is None
 
 
-def owned_job(name: str, uid: str | None = None) -> Json:
-    owner = {"uid": "uid-of-interview", "controller": True}
-    labels = {names.LABEL_UID: "uid-of-interview", names.LABEL_ORDINAL: "1"}
-    meta = {"name": name, "namespace": "team-a", "labels": labels, "ownerReferences": [owner]}
-    return {"kind": "Job", "metadata": meta | ({"uid": uid} if uid else {}), "spec": {}, "status": {}}
+def owned_job(uid: str | None = None) -> Json:
+    meta = owned_job_meta(OWNER) | ({"uid": uid} if uid else {})
+    return {"kind": "Job", "metadata": meta, "spec": {}, "status": {}}
 
 
 async def test_a_job_whose_deletion_no_watch_has_shown_is_looked_for_after_a_conflict(
@@ -136,20 +136,22 @@ async def test_a_job_whose_deletion_no_watch_has_shown_is_looked_for_after_a_con
 ) -> None:
     """Somebody has made another one of the same name, which belongs to the resource too."""
     parts = Parts(connection)
-    apiserver.put(f"{JOBS}/interview-1", owned_job("interview-1", "first"))
+    apiserver.put(JOB, owned_job("first"))
     put_resource(apiserver, suspend=True)
     await parts.resync.list_all()
-    apiserver.remove(f"{JOBS}/interview-1")
-    apiserver.put(f"{JOBS}/interview-1", owned_job("interview-1", "second"))
+    apiserver.remove(JOB)
+    apiserver.put(JOB, owned_job("second"))
     async with parts.working():
-        await until(lambda: apiserver.objects[f"{JOBS}/interview-1"]["spec"].get("suspend"), 5)
-    assert [job.uid for job in parts.cache.jobs("uid-of-interview")] == ["second"]
+        await until(lambda: apiserver.objects[JOB]["spec"].get("suspend"), 5)
+    known = parts.cache.resource(KEY)
+    assert known is not None
+    assert [job.uid for job in parts.cache.jobs(known)] == ["second"]
 
 
 async def test_a_job_that_somebody_resumes_again_and_again_is_suspended_less_and_less_often(
     apiserver: ScriptedApiserver, connection: Connection
 ) -> None:
-    apiserver.put(f"{JOBS}/interview-1", owned_job("interview-1"))
+    apiserver.put(JOB, owned_job())
     put_resource(apiserver, suspend=True)
 
     def resume(request: web.Request) -> web.Response | None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from transcription_api import exit_codes
 from transcription_api.spec import parse_spec
-from transcription_operator.manifests.job import JOB_NAME_LIMIT, job_name, render_job
+from transcription_operator.manifests.job import render_job
+from transcription_operator.models.ownership import JOB_NAME_LIMIT, job_name
 
 from tests.support.kubernetes_objects import config, resource
 
@@ -49,11 +50,11 @@ def test_permanent_exit_codes_fail_the_job_and_disruptions_come_before_them() ->
 
 @pytest.mark.parametrize("name", ["a", "a.b.c", "x" * 253, "x" * 40 + "." + "y" * 40])
 def test_a_jobs_name_is_a_dns_label_whatever_the_resources_name(name: str) -> None:
-    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", job_name(resource({}, name=name), 9999))
-    assert len(job_name(resource({}, name=name), 9999)) <= JOB_NAME_LIMIT
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", job_name(resource({}, name=name).owner, 9999))
+    assert len(job_name(resource({}, name=name).owner, 9999)) <= JOB_NAME_LIMIT
 
 
 def test_resources_whose_names_are_cut_alike_get_jobs_of_different_names() -> None:
     one, other = (resource({}, name="x" * 100 + end, uid=end) for end in "ab")
-    assert job_name(one, 1) != job_name(other, 1)
-    assert job_name(one, 1) != job_name(one, 2)
+    assert job_name(one.owner, 1) != job_name(other.owner, 1)
+    assert job_name(one.owner, 1) != job_name(one.owner, 2)

@@ -15,8 +15,10 @@ from transcription_operator.reconcile.pod_refusals import pod_refusal
 from tests.support.decisions import NOW, condition, observe, settled
 from tests.support.kubernetes_objects import CREATED, ended_pod, job, pod
 
-WORDS = 'pods "interview-x-1" is forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2'
-REFUSED = "Error creating: " + WORDS.replace("interview-x-1", "interview-x-1-8fk2w")
+WORDS = (
+    'pods "interview-4a49acf8-1" is forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2'
+)
+REFUSED = "Error creating: " + WORDS.replace("interview-4a49acf8-1", "interview-4a49acf8-1-8fk2w")
 
 
 def event(message: str = REFUSED, reason: str = "FailedCreate", minute: int = 2) -> JobEvent:
@@ -25,7 +27,7 @@ def event(message: str = REFUSED, reason: str = "FailedCreate", minute: int = 2)
 
 
 def created(minute: int) -> JobEvent:
-    return event("Created pod: interview-x-1-77777", "SuccessfulCreate", minute)
+    return event("Created pod: interview-4a49acf8-1-77777", "SuccessfulCreate", minute)
 
 
 def observe_job(found: JobView, *events: JobEvent, pods: tuple[PodView, ...] = (), **spec: Any) -> ObservedState:
@@ -45,9 +47,9 @@ def test_a_refused_pod_is_told_in_the_words_of_the_apiserver_with_a_warning() ->
     assert plan.requeue_after_seconds
 
 
-@pytest.mark.parametrize("name", ["interview-x-1-8fk2w", "interview-x-1-zzzzz", "interview-x-1-"])
+@pytest.mark.parametrize("name", ["interview-4a49acf8-1-8fk2w", "interview-4a49acf8-1-zzzzz", "interview-4a49acf8-1-"])
 def test_each_try_says_the_same_although_each_pod_has_another_name(name: str) -> None:
-    refused = event("(combined from similar events): Error creating: " + WORDS.replace("interview-x-1", name))
+    refused = event("(combined from similar events): Error creating: " + WORDS.replace("interview-4a49acf8-1", name))
     assert reason_and_message(job(), refused) == ("PodNotCreated", WORDS)
 
 

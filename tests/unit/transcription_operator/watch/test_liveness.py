@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
-from transcription_api import names
-from transcription_operator.models.objects import JobView, Key, Resource
+from transcription_operator.models.objects import JobView, Key, Owner, Resource
 from transcription_operator.watch.informer import Informer
 from transcription_operator.watch.informer_cache import InformerCache
 from transcription_operator.watch.liveness import GRACE_SECONDS, WatchLiveness
 from transcription_operator.watch.resync import Resync
 from transcription_operator.work_queue import WorkQueue
 
-from tests.support.kubernetes_objects import CREATED, SPEC, config, job, resource
+from tests.support.kubernetes_objects import CREATED, SPEC, config, job, owned_job_meta, resource
 
 
 class Lists:
@@ -57,9 +56,8 @@ def resource_body(uid: str = "uid-1") -> dict[str, Any]:
 
 
 def job_body(uid: str = "job-1") -> dict[str, Any]:
-    meta = {"name": uid, "namespace": "team-a", "uid": uid, "resourceVersion": "8", "creationTimestamp": CREATED}
-    owner = {"uid": "uid-1", "controller": True}
-    return {"metadata": {**meta, "labels": {names.LABEL_ORDINAL: "1"}, "ownerReferences": [owner]}}
+    meta = owned_job_meta(Owner(Key("team-a", "uid-1"), "uid-1"))
+    return {"metadata": {**meta, "uid": uid, "resourceVersion": "8", "creationTimestamp": CREATED}}
 
 
 async def test_a_watch_that_never_shows_what_a_list_has_shown_is_dead(watches: Watches) -> None:
