@@ -13,6 +13,7 @@ from tests.support.speech import speak, write_wav
 from tests.support.stack import s3
 from tests.support.stack.kube import apply, get, kubectl, list_items, until
 from tests.support.stack.release import ensure_namespace
+from tests.support.transcript_score import word_error_rate
 
 # The seconds until a test gives up: ten times what anything here takes on two idle cores.
 PATIENCE = 900
@@ -142,6 +143,22 @@ class JobNamespace:
         found = get("transcriptionjob", name, self.name)
         uid = (found or {}).get("metadata", {}).get("uid", "none")
         return list_items("pods", self.name, f"transcription.dev/uid={uid}")
+
+    def assert_transcribed(self, name: str, recording: str = "english", stem: str | None = None) -> None:
+        """Wait for the end, and assert that it is Complete and the txt has the words of the recording.
+
+        `stem` is the name of the audio object without its extension, if it is not the recording's.
+        """
+        status = self.ended(name)
+        assert status["phase"] == "Complete", status
+        text = self.text(f"{self.name}/{name}/{stem or recording}.txt")
+        assert word_error_rate(spoken(recording)[1], text) <= 0.05
+
+    def first_job(self, name: str) -> str:
+        """Wait until the resource has a Job, and return its name."""
+        jobs = until(lambda: self.jobs(name), PATIENCE, f"a Job of {name}")
+        found: str = jobs[0]["metadata"]["name"]
+        return found
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
         """Return the batch/v1 Jobs of a TranscriptionJob, by its uid."""

@@ -46,7 +46,7 @@ def delete_pod(draw: random.Random) -> None:
 
 def force_delete_pod(draw: random.Random) -> None:
     """Remove a worker pod from the API server while its container may go on."""
-    _kubectl_on_pod(some_worker_pod(draw)["metadata"], "delete", "pod", "--grace-period=0", "--force")
+    _kubectl_on_pod(some_worker_pod(draw)["metadata"], "delete", "pod", "--grace-period=0", "--force", "--wait=false")
 
 
 def evict_pod(draw: random.Random) -> None:
