@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Mapping
 
 from transcription_api import names
+from transcription_api.log_lines import one_line
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -60,7 +61,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": one_line(record.getMessage()),
         }
         return json.dumps(fields | _subject | _error(record), ensure_ascii=False)
 
@@ -71,7 +72,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         about = f" [{_subject['namespace']}/{_subject['name']} {_subject['uid']}]" if _subject else ""
         error = "".join(f"\n{text}" for text in _error(record).values())
-        return f"{_time(record)} {record.levelname:<7} {record.getMessage()}{about}{error}"
+        return f"{_time(record)} {record.levelname:<7} {one_line(record.getMessage())}{about}{error}"
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 COMPONENT = "transcription-operator"
 # Events that may wait. When one more is recorded, the oldest is dropped and a log line says so.
 MAX_WAITING = 10_000
+# Bytes. The limit of an event's note, which is the message's name in events.k8s.io; core/v1 itself has none.
+MESSAGE_BYTES = 1024
 # Seconds between two checks of whether the work queue is empty, and the longest time that an event waits for that.
 YIELD_SECONDS = 0.05
 LONGEST_YIELD_SECONDS = 2.0
@@ -61,16 +63,18 @@ class EventRecorder:
         except (ApiError, UnreachableError, NotLeadingError) as error:
             name = event["involvedObject"]["name"]
             logger.warning("event %s of TranscriptionJob %s was not created: %s", event["reason"], name, error)
+        except Exception:
+            logger.exception("event %s was not created", event["reason"])
 
 
 def render_event(resource: Resource, event: Event, now: str) -> dict[str, Any]:
     """A core/v1 Event, as kubectl describe shows it. Its name is derived from its content, so that it exists only once."""
     content = f"{resource.uid}/{event.reason}/{event.message}"
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"namespace": resource.key.namespace, "name": f"{resource.key.name[:230]}.{digest}"},
+        "metadata": {"namespace": resource.key.namespace, "name": f"{resource.key.name[:230].rstrip('-.')}.{digest}"},
         "involvedObject": {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
@@ -81,7 +85,7 @@ def render_event(resource: Resource, event: Event, now: str) -> dict[str, Any]:
         },
         "type": event.type,
         "reason": event.reason,
-        "message": event.message,
+        "message": _cut(event.message),
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
         "reportingInstance": COMPONENT,
@@ -89,3 +93,10 @@ def render_event(resource: Resource, event: Event, now: str) -> dict[str, Any]:
         "lastTimestamp": now,
         "count": 1,
     }
+
+
+def _cut(message: str) -> str:
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= MESSAGE_BYTES:
+        return message
+    return encoded[: MESSAGE_BYTES - len("…".encode())].decode(errors="ignore") + "…"

@@ -152,7 +152,8 @@ class PodView:
 
 def view_resource(body: Body) -> Resource:
     """Take what is needed of a TranscriptionJob. Raises KeyError or ValueError if no apiserver can have stored it."""
-    meta, status = body["metadata"], body.get("status") or {}
+    meta, status = body["metadata"], body.get("status")
+    status = status if isinstance(status, dict) else {}
     return Resource(
         key=Key(meta["namespace"], meta["name"]),
         uid=meta["uid"],
@@ -160,7 +161,7 @@ def view_resource(body: Body) -> Resource:
         generation=meta.get("generation", 1),
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
-        phase=status.get("phase") or "",
+        phase=_text(status.get("phase")),
         reason=_reason(status),
         spec_json=_compact(body.get("spec") or {}),
         status_json=_compact(status),
@@ -274,8 +275,18 @@ def _finished_condition(status: Body) -> Body:
 
 
 def _reason(status: Body) -> str:
-    failure = status.get("failure") or {}
-    return failure.get("reason") or _condition(status, ConditionType.RUNNING.value).get("reason") or ""
+    """A newer version may store other types under these names."""
+    failure, conditions = status.get("failure"), status.get("conditions")
+    if isinstance(failure, dict) and _text(failure.get("reason")):
+        return _text(failure["reason"])
+    running = ConditionType.RUNNING.value
+    items = conditions if isinstance(conditions, list) else ()
+    found = (item for item in items if isinstance(item, dict) and item.get("type") == running)
+    return _text(next(found, {}).get("reason"))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _compact(value: object) -> bytes:

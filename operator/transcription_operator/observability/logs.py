@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from transcription_api.log_lines import one_line
+
 from transcription_operator.models.objects import Key, Resource
 
 _resource: ContextVar[dict[str, str]] = ContextVar("resource")
@@ -32,7 +34,7 @@ class JsonFormatter(logging.Formatter):
             "time": _format_time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": one_line(record.getMessage()),
             **_resource.get({}),
         }
         if record.exc_info:
@@ -50,6 +52,11 @@ class TextFormatter(logging.Formatter):
         named = _resource.get({})
         record.resource = f"[{named['namespace']}/{named['name']}] " if named else ""
         return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the base class
+        """Format the line without a traceback."""
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
 
 
 def _format_time(record: logging.LogRecord) -> str:

@@ -1,8 +1,10 @@
 """Prometheus metrics. Names start with transcription_; times are in seconds. docs/observability.md describes each one."""
 
 import enum
+from collections.abc import Container
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from transcription_api import reasons
 from transcription_api.status import Phase, Status
 
 from transcription_operator.models.objects import Resource
@@ -14,6 +16,11 @@ RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 # Seconds, from one to half a day: queues for GPUs are long.
 QUEUE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200)
 RUN_BUCKETS = (5, 15, 60, 300, 900, 3600, 10_800, 43_200)
+
+
+PHASES = tuple(phase.value for phase in Phase)
+# The value of a label for a phase or reason that this version does not know.
+OTHER = "Other"
 
 
 class ReconcileError(enum.Enum):
@@ -60,9 +67,9 @@ class Metrics:
     def resource_changed(self, old: Resource | None, new: Resource | None) -> None:
         """Move a resource from one phase and reason to another. None stands for a resource that does not exist."""
         if old is not None:
-            self._jobs.labels(old.phase, old.reason).dec()
+            self._jobs.labels(*_state(old)).dec()
         if new is not None:
-            self._jobs.labels(new.phase, new.reason).inc()
+            self._jobs.labels(*_state(new)).inc()
 
     def status_written(self, previous: Status, status: Status) -> None:
         """Count what a status that was just written shows for the first time."""
@@ -79,6 +86,15 @@ class Metrics:
         self, name: str, text: str, buckets: tuple[float, ...], labels: list[str] | None = None
     ) -> Histogram:
         return Histogram(f"transcription_{name}", text, labels or [], buckets=buckets, registry=self.registry)
+
+
+def _state(resource: Resource) -> tuple[str, str]:
+    """The values of the labels phase and reason. A worker may invent reasons, and each would become a series for good."""
+    return _known(resource.phase, PHASES), _known(resource.reason, reasons.BY_NAME)
+
+
+def _known(value: str, values: Container[str]) -> str:
+    return value if not value or value in values else OTHER
 
 
 def _between(start: str, end: str) -> float:

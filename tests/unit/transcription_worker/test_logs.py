@@ -49,6 +49,14 @@ def test_a_text_line_holds_the_resource() -> None:
 
 
 @pytest.mark.parametrize("formatter", [logs.JsonFormatter(), logs.TextFormatter()])
+def test_a_name_with_a_line_end_makes_no_line_of_its_own(formatter: logging.Formatter) -> None:
+    record = logging.LogRecord("a", logging.INFO, "a.py", 1, "key %s", ("a\n2026 ERROR forged\x1b[2J",), None)
+    line = formatter.format(record)
+    assert len(line.splitlines()) == 1
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("formatter", [logs.JsonFormatter(), logs.TextFormatter()])
 def test_a_traceback_shows_where_and_what_kind_but_not_the_words(formatter: logging.Formatter) -> None:
     line = formatter.format(record_of(failing("what the patient said")))
     assert "KeyError" in line

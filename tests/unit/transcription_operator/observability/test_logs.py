@@ -53,3 +53,24 @@ def test_a_line_of_text_names_the_resource_only_while_it_is_reconciled(capsys: p
     inside, outside = capsys.readouterr().err.splitlines()
     assert inside.endswith("[team-a/interview] created Job x")
     assert outside.endswith("INFO    listed")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("said", ["a\n2026-01-01 ERROR forged", "a\r\nb", "a\u2028b", "\x1b[2Ja", "a\ud800"])
+def test_what_others_say_makes_no_line_of_its_own_and_drives_no_terminal(
+    log_format: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(log_format, "INFO")
+    logging.getLogger("transcription_operator").warning("refused: %s", said)
+    shown = capsys.readouterr().err
+    assert len(shown.splitlines()) == 1
+    assert "\x1b" not in shown
+    assert "refused: " in shown
+
+
+def test_a_message_without_end_is_cut_and_its_length_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("text", "INFO")
+    logging.getLogger("transcription_operator").warning("x" * 1_000_000)
+    shown = capsys.readouterr().err
+    assert len(shown) < 5000
+    assert shown.endswith("… (1000000 characters)\n")

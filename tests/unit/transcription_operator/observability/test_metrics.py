@@ -63,3 +63,16 @@ def test_an_end_is_counted_once_with_its_times_and_its_audio(metrics: Metrics) -
 def test_a_failure_and_a_result_that_was_reused_add_no_audio(metrics: Metrics, status: Status) -> None:
     metrics.status_written(PENDING, status)
     assert value(metrics, "audio_seconds_total") == 0
+
+
+def test_reasons_that_workers_invent_and_phases_of_newer_versions_make_one_series_together(metrics: Metrics) -> None:
+    for number in range(100):
+        failed = ended(Phase.FAILED, failure=Failure(f"Invented{number}", "", ""))
+        metrics.resource_changed(None, stored(failed))
+    archived = resource(SPEC, {**to_json(FAILED), "phase": "Archived"})
+    metrics.resource_changed(None, archived)
+    assert value(metrics, "jobs", phase="Failed", reason="Other") == 100
+    assert value(metrics, "jobs", phase="Other", reason="NoSuchKey") == 1
+    assert value(metrics, "jobs", phase="Failed", reason="Invented1") is None
+    metrics.resource_changed(archived, None)
+    assert value(metrics, "jobs", phase="Other", reason="NoSuchKey") == 0

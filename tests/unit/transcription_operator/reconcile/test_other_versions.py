@@ -127,3 +127,22 @@ def test_a_reason_that_only_a_newer_worker_knows_is_shown_with_its_message() -> 
     assert status.failure is not None
     assert (status.failure.reason, condition(status, "Failed").reason) == ("SpeakersUncertain", "SpeakersUncertain")
     assert "two or three voices" in status.failure.message
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "Complete",
+        {"phase": {"name": "Complete"}},
+        {"failure": "NoSuchKey"},
+        {"failure": {"reason": ["NoSuchKey"]}},
+        {"conditions": {"Running": "True"}},
+        {"conditions": ["Running", 7]},
+        {"conditions": [{"type": "Running", "reason": 7}]},
+    ],
+    ids=str,
+)
+def test_a_resource_whose_status_has_other_types_is_listed_and_watched_like_any_other(stored: Any) -> None:
+    """One that could not be viewed would keep a whole namespace from being listed."""
+    known = resource(SPEC, stored)
+    assert (known.key.name, known.phase, known.reason) == ("interview", "", "")

@@ -1,0 +1,14 @@
+"""Texts of others in the log: what a tenant, a worker or the apiserver said makes neither a line of its own nor an endless one."""
+
+import re
+
+# Characters of one message. The longest of ours names a few fields.
+MESSAGE_LIMIT = 4096
+# Control characters, line ends of Unicode, and surrogates without their other half.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def one_line(text: str) -> str:
+    """Return the text with escapes in place of what would end the line or drive a terminal, cut to MESSAGE_LIMIT."""
+    cut = text if len(text) <= MESSAGE_LIMIT else f"{text[:MESSAGE_LIMIT]}… ({len(text)} characters)"
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], cut)
