@@ -205,7 +205,10 @@ class Spec:
         minimum=1,
         maximum=MAX_SECONDS,
         int64=True,
-        help="How long all tries together may run, in seconds. Without it as long as they take.",
+        help=(
+            "How long all tries together may take, in seconds, waiting for a node included; time in a queue or suspended is "
+            "not. Without it as long as they take."
+        ),
     )
     pending_deadline_seconds: int | None = option(
         None,

@@ -104,6 +104,16 @@ class DisruptionCounts:
 
 
 @dataclass(frozen=True)
+class ActiveTime:
+    """The time that counts for spec.activeDeadlineSeconds."""
+
+    # Of earlier Jobs, and before the newest one was suspended.
+    seconds: float = field(default=0.0, metadata=SECONDS)
+    since: str | None = field(default=None, metadata=TIME)  # since when the newest Job has been active
+    until: str | None = field(default=None, metadata=TIME)  # until when one was, while none is
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a resource failed, and what to do. `exit_code` is the worker's, where a worker ran."""
 
@@ -124,6 +134,7 @@ class Status:
     # Worker pods that failed before, plus one.
     attempt: int | None = field(default=None, metadata=SMALL_COUNT)
     disruptions: DisruptionCounts | None = None
+    active_time: ActiveTime | None = None  # with spec.activeDeadlineSeconds, until the end
     queued_time: str | None = field(default=None, metadata=TIME)  # the first Job was created
     start_time: str | None = field(default=None, metadata=TIME)  # the first worker started
     completion_time: str | None = field(default=None, metadata=TIME)

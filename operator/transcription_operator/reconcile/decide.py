@@ -19,6 +19,7 @@ from transcription_operator.manifests.job import render_job
 from transcription_operator.models.objects import JobView
 from transcription_operator.models.times import format_time, is_time, seconds_between
 from transcription_operator.reconcile import status_transitions as transitions
+from transcription_operator.reconcile.active_deadline import explain_deadline, is_over, seconds_left, with_active_time
 from transcription_operator.reconcile.admission_policy import find_policy_violation
 from transcription_operator.reconcile.conditions import is_true, with_observed_generation
 from transcription_operator.reconcile.disruptions import conclude_evicted_job, count_disruptions, with_evictions
@@ -28,7 +29,7 @@ from transcription_operator.reconcile.observed_state import JobRejection, Observ
 from transcription_operator.reconcile.observed_times import to_server_time
 from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
 from transcription_operator.reconcile.plan import Plan
-from transcription_operator.reconcile.pods import attempt_number
+from transcription_operator.reconcile.pods import attempt_number, last_termination
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
@@ -62,7 +63,7 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
     violation = find_policy_violation(spec, config)
     if violation is not None:
         return _reject_spec(observed, violation, now)
-    accepted = _accept_spec(observed, spec)
+    accepted = with_active_time(_accept_spec(observed, spec), spec, observed.job, now)
     if observed.rejection is not None:
         return _report_rejection(observed, accepted, spec, config, observed.rejection, now)
     if spec.suspend:
@@ -156,6 +157,12 @@ def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Con
         message = f"Job number {last} was deleted from outside, as were others before it"
         failure = make_failure(reasons.JOBS_KEEP_VANISHING, message)
         return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
+    left = seconds_left(status, spec, now)
+    if left is not None and left <= 0:
+        failure = explain_deadline(status, spec, None, None)
+        return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
+    if left is not None:
+        spec = dataclasses.replace(spec, active_deadline_seconds=max(1, int(left)))
     return Plan(create_job=render_job(observed.resource, spec, last + 1, config))
 
 
@@ -176,19 +183,28 @@ def _follow_job(
     grace = config.sidecar_grace_seconds
     concluded = conclude_job(spec, with_evictions(job, status), observed.pods, grace, now)
     concluded = conclude_evicted_job(spec, concluded, status, format_time(now))
-    failure = pending_deadline_failure(observed, spec, concluded, now)
+    failure = _deadline_failure(observed, status, spec, concluded, now)
     if failure is not None:
         failed = transitions.mark_failed(status, failure, format_time(now))
         return _with_status(observed, failed, Plan(delete_jobs=(job,)))
     status, poll_pod = update_from_job(_refer_to(status, concluded), spec, concluded, observed, format_time(now))
     status = with_refused_suspension(status, observed.rejection, now)
     status = transitions.with_finished_time(status, format_time(now))
-    plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, spec, concluded, grace, now))
+    plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, status, spec, concluded, grace, now))
     if concluded.outcome is not None and job.outcome is None:
         plan = dataclasses.replace(plan, delete_jobs=(job,))
     elif (outlived := outlived_pod(job, observed.pods, grace, now)) is not None:
         plan = dataclasses.replace(plan, delete_pods=(outlived,))
     return _with_status(observed, status, plan)
+
+
+def _deadline_failure(
+    observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime
+) -> Failure | None:
+    """The failure of a Job that goes on after one of the spec's deadlines, else None."""
+    if job.outcome is None and is_over(status, spec, now):
+        return explain_deadline(status, spec, job, last_termination(observed.pods))
+    return pending_deadline_failure(observed, spec, job, now)
 
 
 def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
@@ -205,19 +221,21 @@ def _refer_to(status: Status, job: JobView) -> Status:
     return transitions.with_job(status, JobRef(job.name, job.uid, job.ordinal), job.created, attempt_number(job))
 
 
-def _requeue_after(observed: ObservedState, spec: Spec, job: JobView, grace: float, now: datetime) -> float | None:
+def _requeue_after(
+    observed: ObservedState, status: Status, spec: Spec, job: JobView, grace: float, now: datetime
+) -> float | None:
     """Seconds until the pods are looked at again although no watch has shown a change."""
     if job.outcome is not None:
         return None
+    due = [grace_left(pod, grace, now) for pod in observed.pods if pod.outlived]
     since = awaited_since(observed, job, now)
-    if since is None:
-        graces = (grace_left(pod, grace, now) for pod in observed.pods if pod.outlived)
-        return min((left for left in graces if left > 0), default=MAX_REQUEUE_SECONDS)
-    waited = seconds_between(since, now)
-    seconds = growing_delay(waited)
-    if spec.pending_deadline_seconds is not None:
-        seconds = min(seconds, max(spec.pending_deadline_seconds - waited, 0.1))
-    return seconds
+    waited = seconds_between(since, now) if since is not None else 0.0
+    if since is not None and spec.pending_deadline_seconds is not None:
+        due.append(max(spec.pending_deadline_seconds - waited, 0.1))
+    if (left := seconds_left(status, spec, now)) is not None:
+        due.append(left)
+    regular = MAX_REQUEUE_SECONDS if since is None else growing_delay(waited)
+    return min([regular, *(seconds for seconds in due if seconds > 0)])
 
 
 def _with_status(observed: ObservedState, status: Status, plan: Plan) -> Plan:

@@ -8,6 +8,7 @@ from transcription_api.status import ConditionType, Failure, Status
 
 from transcription_operator.models.objects import JobView, PodView
 from transcription_operator.reconcile import status_transitions as transitions
+from transcription_operator.reconcile.active_deadline import explain_deadline
 from transcription_operator.reconcile.conditions import find_condition
 from transcription_operator.reconcile.disruptions import tell_disruptions
 from transcription_operator.reconcile.observed_state import ObservedState
@@ -71,13 +72,12 @@ def _failed(status: Status, spec: Spec, job: JobView, termination: Termination |
     if report is not None and report.reason == reasons.QUALITY_REJECTED.name:
         # The only failure that comes after the results and the report were written.
         status = transitions.with_report_key(status, spec)
-    return transitions.mark_failed(status, _final_failure(spec, job, termination), at)
+    return transitions.mark_failed(status, _final_failure(status, spec, job, termination), at)
 
 
-def _final_failure(spec: Spec, job: JobView, termination: Termination | None) -> Failure:
+def _final_failure(status: Status, spec: Spec, job: JobView, termination: Termination | None) -> Failure:
     if job.outcome_reason == "DeadlineExceeded":
-        message = f"the Job ran longer than activeDeadlineSeconds: {spec.active_deadline_seconds}"
-        return make_failure(reasons.DEADLINE_EXCEEDED, message)
+        return explain_deadline(status, spec, job, termination)
     if termination is None or termination.failure is None:
         why = f"{job.outcome_reason}: {job.outcome_message}"
         return make_failure(reasons.WORKER_FAILED, f"Job {job.name} failed and no failed pod is left to ask; {why}")

@@ -72,7 +72,7 @@ def mark_complete(status: Status, message: str, at: str) -> Status:
 
 
 def _finish(status: Status, phase: Phase, at: str) -> Status:
-    status = dataclasses.replace(status, phase=phase, completion_time=at, progress=None)
+    status = dataclasses.replace(status, phase=phase, completion_time=at, progress=None, active_time=None)
     status = with_condition(status, ConditionType.RUNNING, False, reasons.FINISHED, "no worker runs any more", at)
     return mark_resumed(status, at)
 

@@ -1,5 +1,6 @@
 """A resource goes through its life with a real apiserver and operator; the test acts as Job controller and kubelet."""
 
+import time
 from hashlib import sha256
 
 import pytest
@@ -161,6 +162,16 @@ def test_a_deadline_of_the_job_is_named(namespace: Namespace) -> None:
     namespace.attempt("slow", exit_codes.INTERRUPTED, failure(reasons.INTERRUPTED, "SIGTERM"))
     namespace.fail(job, "DeadlineExceeded")
     assert namespace.until_phase("slow", "Failed")["failure"]["reason"] == "DeadlineExceeded"
+
+
+def test_the_job_after_a_deleted_one_gets_the_rest_of_the_deadline(namespace: Namespace) -> None:
+    namespace.create("rest", activeDeadlineSeconds=60)
+    first = namespace.job("rest")
+    namespace.write_job(first)
+    namespace.until("rest", lambda status: status.get("activeTime"), "the count of active time")
+    time.sleep(1.1)
+    namespace.api.delete(f"{namespace.jobs}/{first['metadata']['name']}")
+    assert namespace.job("rest", 2)["spec"]["activeDeadlineSeconds"] < 60
 
 
 def test_a_cpu_that_stood_in_for_a_gpu_is_degraded(namespace: Namespace) -> None:
