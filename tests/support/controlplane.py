@@ -95,9 +95,9 @@ class ControlPlane:
             raise RuntimeError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
         return done.stdout
 
-    def install_crd(self) -> None:
-        self.kubectl("apply", "--server-side", "-f", str(CRD))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+    def install_crd(self, crd: Path = CRD) -> None:
+        self.kubectl("apply", "--server-side", "-f", str(crd))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
 
     def audited(self) -> list[dict[str, Any]]:
         """Return the writes in the audit log so far, one entry for each answered request."""
@@ -206,12 +206,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def control_plane(folder: Path, tokens: dict[str, str] | None = None, audit: bool = True) -> Iterator[ControlPlane]:
+def control_plane(
+    folder: Path, tokens: dict[str, str] | None = None, audit: bool = True, crd: Path = CRD
+) -> Iterator[ControlPlane]:
     """Run a control plane with the CRD for the block. `tokens` maps tokens of further users to their names."""
     plane = ControlPlane(folder, tokens, audit)
     plane.start()
     try:
-        plane.install_crd()
+        plane.install_crd(crd)
         yield plane
     finally:
         plane.stop()

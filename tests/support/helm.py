@@ -23,6 +23,6 @@ class Helm:
         assert not check or done.returncode == 0, done.stderr
         return done
 
-    def template(self, *options: str, namespace: str = NAMESPACE) -> str:
+    def template(self, *options: str, namespace: str = NAMESPACE, chart: Path = CHART) -> str:
         """Return all manifests of the chart."""
-        return self("template", RELEASE, str(CHART), "--namespace", namespace, *options).stdout
+        return self("template", RELEASE, str(chart), "--namespace", namespace, *options).stdout

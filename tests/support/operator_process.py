@@ -16,6 +16,8 @@ import yaml
 
 from tests.support.controlplane import ControlPlane, free_ports
 from tests.support.helm import Helm
+from tests.support.last_release import Release
+from tests.support.repository import CHART
 
 # The account's token and name at the apiserver.
 ACCOUNT = "operator"
@@ -27,10 +29,17 @@ READY_SECONDS = 60
 class Operator:
     """One process of the operator. `options` are settings without their prefix, such as lease_name.
 
-    `account` is one of the control plane's tokens.
+    `account` is one of the control plane's tokens. With a release it runs the code of that in place of the present.
     """
 
-    def __init__(self, plane: ControlPlane, log: Path, account: str = ACCOUNT, **options: Any) -> None:
+    def __init__(
+        self,
+        plane: ControlPlane,
+        log: Path,
+        account: str = ACCOUNT,
+        release: Release | None = None,
+        **options: Any,
+    ) -> None:
         [self.port] = free_ports(1)
         self.log = log
         settings = {
@@ -43,6 +52,7 @@ class Operator:
             "sidecar_grace_seconds": 1,
         } | options
         self._environment = os.environ | {f"TRANSCRIPTION_{name.upper()}": str(item) for name, item in settings.items()}
+        self._environment |= release.environment if release else {}
         self._environment["KUBECONFIG"] = str(plane.kubeconfig_for(account))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -130,10 +140,12 @@ def running_operator(plane: ControlPlane, log: Path, **options: Any) -> Iterator
         operator.stop()
 
 
-def grant_rights(plane: ControlPlane, account: str = ACCOUNT, namespaces: Sequence[str] = ()) -> None:
+def grant_rights(
+    plane: ControlPlane, account: str = ACCOUNT, namespaces: Sequence[str] = (), chart: Path = CHART
+) -> None:
     """Give an account what the chart gives it: a ClusterRole, or a Role in each namespace, and a Role for the lease."""
     watched = ("--set", f"namespaces={{{','.join(namespaces)}}}") if namespaces else ()
-    rendered = Helm().template("-s", "templates/rbac.yaml", *watched, namespace="default")
+    rendered = Helm().template("-s", "templates/rbac.yaml", *watched, namespace="default", chart=chart)
     documents = [item for item in yaml.safe_load_all(rendered) if item]
     for item in documents:
         if item["kind"].endswith("Binding"):

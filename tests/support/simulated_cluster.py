@@ -187,16 +187,16 @@ class Namespace:
         self,
         pod: Json,
         exit_code: int,
-        report: Report | None = None,
+        report: Report | str | None = None,
         reason: str | None = None,
         sidecar: str | None = None,
     ) -> None:
-        """Let the worker's container end; the report becomes its termination message. A sidecar of that name goes on."""
+        """Let the worker's container end; the report, or a text as it is, is its termination message. A sidecar of that name goes on."""
         began = self._started(pod)
         ended = {"exitCode": exit_code, "startedAt": began, "finishedAt": now()}
         ended["reason"] = reason or ("Completed" if exit_code == 0 else "Error")
         if report is not None:
-            ended["message"] = encode_report(report).decode()
+            ended["message"] = report if isinstance(report, str) else encode_report(report).decode()
         phase = "Succeeded" if exit_code == 0 else "Failed"
         containers = [_container({"terminated": ended})]
         if sidecar is not None:
@@ -217,7 +217,7 @@ class Namespace:
     def write_pod(self, pod: Json, **status: Any) -> None:
         self.api.patch(f"{self.pods}/{pod['metadata']['name']}/status", {"status": status})
 
-    def attempt(self, name: str, exit_code: int, report: Report | None, ordinal: int = 1, **end: Any) -> Json:
+    def attempt(self, name: str, exit_code: int, report: Report | str | None, ordinal: int = 1, **end: Any) -> Json:
         """Let one pod start, run until the operator notices, and end; return the Job."""
         job = self.job(name, ordinal)
         pod = self.add_pod(job)

@@ -1,0 +1,1 @@
+"""What the project keeps of a release, for tests of upgrades."""
