@@ -1,11 +1,19 @@
 """Channels and quality get from the worker's report to the stored status and its events."""
 
+import contextlib
+import copy
+import time
+from collections.abc import Iterator
+
 import pytest
-from transcription_api import exit_codes, reasons
-from transcription_api.report import QualityCounts, WrittenObject, failure
+from transcription_api import exit_codes, names, reasons
+from transcription_api.report import DeviceUsed, QualityCounts, WrittenObject, failure
 from transcription_api.spec import Format
 
-from tests.support.simulated_cluster import Namespace, good_report
+from tests.support.api_client import RefusedError
+from tests.support.controlplane import ControlPlane
+from tests.support.operator_process import ACCOUNT
+from tests.support.simulated_cluster import PATIENCE, Namespace, condition, good_report, until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -69,3 +77,62 @@ def test_rejected_quality_fails_with_counts_and_keys(namespace: Namespace) -> No
     assert (status["failure"]["reason"], status["failure"]["exitCode"]) == ("QualityRejected", 71)
     assert (status["quality"]["verdict"], status["quality"]["textOverSilence"]) == ("bad", 7)
     assert [item["key"] for item in status["results"]] == ["interviews/01/01.json", "interviews/01/01.txt"]
+
+
+def test_a_report_with_impossible_values_completes_without_them_and_its_status_is_written_once(
+    plane: ControlPlane, namespace: Namespace
+) -> None:
+    namespace.create("odd")
+    device = DeviceUsed("cuda", "n" * 300, driver="d" * 70)
+    report = good_report(words=-1, segments=2**64, audio_seconds=float("nan"), engine="e" * 300, device=device)
+    namespace.complete(namespace.attempt("odd", exit_codes.OK, report))
+    status = namespace.until_phase("odd", "Complete")
+    assert {"words", "segments", "audioSeconds", "rtfx"} & set(status) == set()
+    assert (len(status["engine"]), len(status["device"]["name"])) == (256, 256)
+    assert (status["language"], len(status["results"])) == ("en", 2)
+    time.sleep(0.5)
+    writes = plane.writes_of(ACCOUNT, namespace.name).count(("update", "transcriptionjobs/status"))
+    assert writes <= 4
+
+
+def test_a_definition_that_is_stricter_than_the_operator_still_lets_the_outcome_through(
+    plane: ControlPlane, namespace: Namespace
+) -> None:
+    namespace.create("strict")
+    with stricter_engine(plane, namespace):
+        namespace.complete(namespace.attempt("strict", exit_codes.OK, good_report()))
+        status = namespace.until_phase("strict", "Complete")
+        degraded = condition(status, "Degraded")
+        assert (degraded["status"], degraded["reason"]) == ("True", "StatusRejected")
+        assert "status.engine: Too long" in degraded["message"]
+        assert "engine" not in status
+        assert (status["language"], len(status["results"])) == ("en", 2)
+        namespace.until("strict", lambda _: ("Warning", "StatusRejected") in namespace.events("strict"), "an event")
+
+
+@contextlib.contextmanager
+def stricter_engine(plane: ControlPlane, namespace: Namespace) -> Iterator[None]:
+    """Allow 4 characters in status.engine for the block."""
+    crd = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.PLURAL}.{names.GROUP}"
+    api = plane.api()
+    whole = api.get(crd)
+    assert whole is not None
+    strict = copy.deepcopy(whole["spec"]["versions"])
+    strict[0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["engine"]["maxLength"] = 4
+    api.patch(crd, {"spec": {"versions": strict}})
+    try:
+        namespace.create("probe", suspend=True)
+        until(lambda: refuses_engine(namespace), "the stricter definition", PATIENCE)
+        yield
+    finally:
+        api.patch(crd, {"spec": {"versions": whole["spec"]["versions"]}})
+        until(lambda: not refuses_engine(namespace), "the definition as it was", PATIENCE)
+        api.close()
+
+
+def refuses_engine(namespace: Namespace) -> bool:
+    try:
+        namespace.api.patch(f"{namespace.resources}/probe/status", {"status": {"engine": "batched"}})
+    except RefusedError as error:
+        return error.status == 422
+    return False

@@ -39,7 +39,7 @@ def test_two_messages_that_differ_only_in_what_is_cut_are_two_events() -> None:
 
 
 def test_the_name_of_an_event_is_valid_wherever_the_name_of_its_resource_is_cut() -> None:
-    name = rendered("m", "a" * 228 + ".b" * 10)["metadata"]["name"]
+    name = rendered("m", "a" * 229 + ".b" * 10)["metadata"]["name"]
     assert ".." not in name
     assert len(name) <= 253
 
