@@ -10,6 +10,11 @@ PLURAL = "transcriptionjobs"
 LABEL_UID = f"{GROUP}/uid"
 # Ordinal of the Job among those made for one resource, from 1: a deleted Job is followed by the next number.
 LABEL_ORDINAL = f"{GROUP}/ordinal"
+# What a Job takes over from those before it: the number of its first attempt, and how many Jobs were lost before it.
+ANNOTATION_FIRST_ATTEMPT = f"{GROUP}/first-attempt"
+ANNOTATION_LOST_JOBS = f"{GROUP}/lost-jobs"
+# On a Job that the operator has suspended, since spec.suspend is true: no other suspension is the operator's to end.
+ANNOTATION_SUSPENDED = f"{GROUP}/suspended-by-spec"
 # The owner's name, up to 253 characters, too long for a label: for people.
 ANNOTATION_NAME = f"{GROUP}/name"
 # Kueue's label: which LocalQueue admits the Job.

@@ -263,7 +263,9 @@ STATUS_REJECTED = Reason(
     "Use the custom resource definition of the operator's version; results and the report in the destination are whole.",
 )  # Degraded=True
 SUSPENDED_BY_SPEC = Reason("SuspendedBySpec", False, "Set spec.suspend to false.")  # Suspended=True
-WAITING_FOR_QUEUE = Reason("WaitingForQueue", False, "Kueue has not admitted the Job yet.")  # Suspended=True
+WAITING_FOR_QUEUE = Reason(
+    "WaitingForQueue", False, "Kueue has not admitted the Job yet, or whoever suspended it has not resumed it."
+)  # Suspended=True
 RESUMED = Reason("Resumed", False, "")  # Suspended=False
 REPEATEDLY_DISRUPTED = Reason(
     "RepeatedlyDisrupted",

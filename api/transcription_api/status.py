@@ -67,6 +67,8 @@ class JobRef:
     name: str = field(metadata=bounded(max_length=253))
     uid: str | None = field(default=None, metadata=bounded(max_length=64))
     ordinal: int = field(default=1, metadata=bounded(minimum=1, maximum=INT32))
+    # Jobs before it that were deleted from outside, or whose report was lost.
+    lost: int = field(default=0, metadata=SMALL_COUNT)
 
 
 @dataclass(frozen=True)

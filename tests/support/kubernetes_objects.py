@@ -60,10 +60,19 @@ def observed_state(resource: Resource, **observed: Any) -> ObservedState:
     return ObservedState(resource, parse_status(resource.status_json), **observed)
 
 
-def job(ordinal: int = 1, ended: str | None = None, reason: str = "", suspend: bool = False, **status: Any) -> JobView:
+def job(
+    ordinal: int = 1,
+    ended: str | None = None,
+    reason: str = "",
+    suspend: bool = False,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    **status: Any,
+) -> JobView:
     """Return Job number `ordinal` of `resource`; `ended` is Complete or Failed."""
     known = {"uid": f"job-{ordinal}", "resourceVersion": "8", "creationTimestamp": CREATED}
-    meta = owned_job_meta(OWNER, ordinal) | known
+    meta = owned_job_meta(OWNER, ordinal) | known | {"annotations": annotations or {}}
+    meta["labels"] |= labels or {}
     if ended:
         end = {"type": ended, "status": "True", "reason": reason, "message": reason, "lastTransitionTime": FINISHED}
         status = {**status, "conditions": [end]}

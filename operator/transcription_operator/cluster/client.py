@@ -78,8 +78,9 @@ class KubernetesClient:
         return view_job(await self._connection.request("POST", path, manifest))
 
     async def suspend_job(self, job: JobView, suspend: bool) -> JobView:
-        """Set spec.suspend and nothing else, since a queue may have changed other fields of the Job."""
-        body = {"metadata": {"uid": job.uid}, "spec": {"suspend": suspend}}
+        """Set spec.suspend, with the mark of who suspends, and nothing else: a queue may have changed other fields."""
+        mark = {names.ANNOTATION_SUSPENDED: "true" if suspend else None}
+        body = {"metadata": {"uid": job.uid, "annotations": mark}, "spec": {"suspend": suspend}}
         path = _job_path(job.namespace, job.name)
         return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
 

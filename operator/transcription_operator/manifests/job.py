@@ -3,6 +3,8 @@
 The Job is created once and never applied again, since a queue such as Kueue may change it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from transcription_api import exit_codes, names
@@ -16,8 +18,13 @@ from transcription_operator.models.ownership import job_name
 Manifest = dict[str, Any]
 
 
-def render_job(resource: Resource, spec: Spec, ordinal: int, config: Config) -> Manifest:
-    """The manifest of a resource's Job. `ordinal` counts the Jobs of the resource from 1."""
+def render_job(
+    resource: Resource, spec: Spec, ordinal: int, config: Config, counts: Mapping[str, int] = MappingProxyType({})
+) -> Manifest:
+    """The manifest of a resource's Job. `ordinal` counts the Jobs of the resource from 1.
+
+    `counts` are numbers that the Job takes over from those before it, by annotation.
+    """
     labels = _labels(resource, ordinal)
     queue = {names.LABEL_QUEUE: spec.queue_name} if spec.queue_name else {}
     annotations = {names.ANNOTATION_NAME: resource.key.name}
@@ -28,7 +35,7 @@ def render_job(resource: Resource, spec: Spec, ordinal: int, config: Config) -> 
             "namespace": resource.key.namespace,
             "name": job_name(resource.owner, ordinal),
             "labels": labels | queue,
-            "annotations": annotations,
+            "annotations": annotations | {name: str(count) for name, count in counts.items()},
             "ownerReferences": [_owner(resource)],
         },
         "spec": _job_spec(spec)
@@ -76,7 +83,7 @@ def _job_spec(spec: Spec) -> Manifest:
         "backoffLimit": spec.retries,
         # Replace a pod only after it has failed, so that two pods never write the same results.
         "podReplacementPolicy": "Failed",
-        "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION, _FAIL_ON_PERMANENT]},
+        "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION, _FAIL_ON_PERMANENT, _IGNORE_SIGTERM]},
     }
     if spec.queue_name:
         rendered["suspend"] = True  # the queue resumes it
@@ -85,9 +92,25 @@ def _job_spec(spec: Spec) -> Manifest:
     return rendered
 
 
-# Preemption, a drain or a lost node is not a failure of the worker. This rule comes first, so that the exit code of such a
-# pod does not fail the Job either.
-_IGNORE_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+# Preemption, a drain or a lost node is not a failure of the worker, nor is the end of a pod that never got a node. This rule
+# comes first, so that the exit code of such a pod does not fail the Job either.
+_IGNORE_DISRUPTION = {
+    "action": "Ignore",
+    "onPodConditions": [
+        {"type": "DisruptionTarget", "status": "True"},
+        {"type": "PodScheduled", "status": "False"},
+    ],
+}
+# A worker that was asked to stop did not fail either. The Job controller counts the pods that it deletes when a Job is
+# suspended, so that a queue that suspends Jobs again and again would use up their retries.
+_IGNORE_SIGTERM = {
+    "action": "Ignore",
+    "onExitCodes": {
+        "containerName": names.CONTAINER_NAME,
+        "operator": "In",
+        "values": [exit_codes.INTERRUPTED],
+    },
+}
 _FAIL_ON_PERMANENT = {
     "action": "FailJob",
     "onExitCodes": {

@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 Body = Mapping[str, Any]
+# Digits of a number that fits into the int32 of a status.
+MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,13 @@ class JobView:
     version: int
     owner: Owner | None  # None if it is not a Job of ours; see `models.ownership`
     ordinal: int
+    first_attempt: int  # the number of the attempt that its first pod is
+    lost: int  # Jobs before it that were deleted from outside, or whose report was lost
     created: str
     deleting: bool
     suspended: bool
+    suspended_by_spec: bool  # the operator has suspended it; somebody else may have resumed it since
+    queue: str | None  # the Kueue queue in its labels, which Kueue sets itself where a namespace has a default queue
     # status.startTime: when the Job was last resumed, by the Job controller's clock. Up to Kubernetes 1.35 it stays during
     # a pause.
     started: str | None
@@ -174,16 +180,23 @@ def view_job(body: Body) -> JobView:
     finished, suspension = _finished_condition(status), _condition(status, "Suspended")
     # Pods that have terminated and that the Job controller has not added to its counts yet.
     uncounted = status.get("uncountedTerminatedPods") or {}
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    ordinal = job_ordinal(meta)
     return JobView(
         namespace=meta["namespace"],
         name=meta["name"],
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         owner=job_owner(meta),
-        ordinal=job_ordinal(meta),
+        ordinal=ordinal,
+        # A Job of an earlier version has neither annotation: it counted each Job as lost, and as an attempt.
+        first_attempt=_number(annotations.get(names.ANNOTATION_FIRST_ATTEMPT), ordinal),
+        lost=_number(annotations.get(names.ANNOTATION_LOST_JOBS), max(ordinal - 1, 0)),
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         suspended=bool(body.get("spec", {}).get("suspend")),
+        suspended_by_spec=names.ANNOTATION_SUSPENDED in annotations,
+        queue=labels.get(names.LABEL_QUEUE),
         was_suspended=bool(suspension),
         started=status.get("startTime"),
         suspended_since=suspension.get("lastTransitionTime") if suspension.get("status") == "True" else None,
@@ -287,6 +300,11 @@ def _reason(status: Body) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _number(text: str | None, default: int) -> int:
+    """The number in an annotation, which anybody who may change Jobs may have written."""
+    return int(text) if text is not None and text.isdecimal() and len(text) <= MAX_DIGITS else default
 
 
 def _compact(value: object) -> bytes:

@@ -33,13 +33,13 @@ from transcription_operator.reconcile.pods import attempt_number, last_terminati
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
+from transcription_operator.reconcile.succession import MAX_LOST_JOBS, lost_before, next_counts, next_ordinal
+from transcription_operator.reconcile.suspension import explain_suspension, is_managed_by_others, is_suspended_by_us
 from transcription_operator.reconcile.termination import make_failure
 from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pod
 
 # Fields that the condition Accepted names.
 MAX_NAMED = 10
-# Jobs of one resource. A Job that somebody deletes is followed by another one, but not for ever.
-MAX_ORDINAL = 10
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
 # Seconds by which a stored time may be in the future, since the clocks of several apiservers differ a little.
@@ -132,7 +132,7 @@ def _report_rejection(
 
 
 def _suspend(observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime) -> Plan:
-    """Suspend the Job; with a queue delete it instead, since the queue would start a Job that only we have suspended."""
+    """Suspend the Job, or delete it where somebody else may resume a Job that only we have suspended."""
     job = observed.job
     if job is not None and job.outcome is not None:
         return _follow_job(observed, status, spec, config, job, now)
@@ -140,21 +140,22 @@ def _suspend(observed: ObservedState, status: Status, spec: Spec, config: Config
     status = transitions.mark_suspended(status, reasons.SUSPENDED_BY_SPEC, message, format_time(now))
     if job is None:
         return _with_status(observed, status, Plan())
-    if spec.queue_name is not None:
-        return _with_status(
-            observed, _refer_to(status, with_evictions(job, status)), Plan(delete_jobs=() if job.deleting else (job,))
-        )
-    if not job.suspended and not job.deleting:
+    referring = _refer_to(status, with_evictions(job, status))
+    if job.deleting:
+        return _with_status(observed, referring, Plan())
+    if is_managed_by_others(spec, job, observed.status):
+        return _with_status(observed, referring, Plan(delete_jobs=(job,)))
+    if not job.suspended:
         return Plan(suspend_job=(job, True))
-    return _with_status(observed, _refer_to(status, with_evictions(job, status)), Plan())
+    return _with_status(observed, referring, Plan())
 
 
 def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime) -> Plan:
     """Create the first Job, the one after a suspension, or the one after a Job that somebody deleted."""
-    last = status.job_ref.ordinal if status.job_ref is not None else 0
-    lost = last > 0 and not is_true(status.conditions, ConditionType.SUSPENDED, reasons.SUSPENDED_BY_SPEC)
-    if lost and last >= MAX_ORDINAL:
-        message = f"Job number {last} was deleted from outside, as were others before it"
+    job_ref = status.job_ref
+    lost = not is_true(status.conditions, ConditionType.SUSPENDED, reasons.SUSPENDED_BY_SPEC)
+    if job_ref is not None and lost and lost_before(job_ref, lost) >= MAX_LOST_JOBS:
+        message = f"Job number {job_ref.ordinal} was deleted from outside, as were others before it"
         failure = make_failure(reasons.JOBS_KEEP_VANISHING, message)
         return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
     left = seconds_left(status, spec, now)
@@ -163,7 +164,8 @@ def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Con
         return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
     if left is not None:
         spec = dataclasses.replace(spec, active_deadline_seconds=max(1, int(left)))
-    return Plan(create_job=render_job(observed.resource, spec, last + 1, config))
+    counts = next_counts(status, lost)
+    return Plan(create_job=render_job(observed.resource, spec, next_ordinal(status), config, counts))
 
 
 def _follow_job(
@@ -208,17 +210,18 @@ def _deadline_failure(
 
 
 def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime) -> Plan:
-    """Resume a suspended Job whose spec is not suspended. With a queue, wait: the queue resumes it."""
-    if spec.queue_name is None:
+    """Resume a Job that we have suspended. Any other suspension is ended by whoever made it, such as a queue."""
+    if is_suspended_by_us(spec, job, observed.status):
         return Plan(suspend_job=(job, False))
-    message = f"Job {job.name} waits in queue {spec.queue_name}"
     at = format_time(now) if status.start_time else job.created
+    message = explain_suspension(spec, job)
     suspended = transitions.mark_suspended(status, reasons.WAITING_FOR_QUEUE, message, at)
     return _with_status(observed, suspended, Plan())
 
 
 def _refer_to(status: Status, job: JobView) -> Status:
-    return transitions.with_job(status, JobRef(job.name, job.uid, job.ordinal), job.created, attempt_number(job))
+    job_ref = JobRef(job.name, job.uid, job.ordinal, job.lost)
+    return transitions.with_job(status, job_ref, job.created, attempt_number(job))
 
 
 def _requeue_after(

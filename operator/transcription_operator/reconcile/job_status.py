@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from transcription_api import reasons
+from transcription_api import exit_codes, reasons
 from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure, Status
 
@@ -89,7 +89,7 @@ def _final_failure(status: Status, spec: Spec, job: JobView, termination: Termin
 
 
 def _running(status: Status, spec: Spec, job: JobView, pod: PodView, observed: ObservedState) -> Status:
-    attempts = f"attempt {attempt_number(job)} of {job.ordinal + spec.retries}"
+    attempts = f"attempt {attempt_number(job)} of {job.first_attempt + spec.retries}"
     at = pod.started or job.created
     status = transitions.mark_running(
         status, "; ".join((f"pod {pod.name}, {attempts}", *_doubts(pod, observed), *tell_disruptions(status))), at
@@ -144,7 +144,8 @@ def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, 
 def _tell_last_pod(job: JobView, pods: tuple[PodView, ...], failure: Failure) -> str:
     """How the last pod failed. A disrupted one that is no attempt has the number of the attempt that it began."""
     last = next(pod for pod in reversed(pods) if is_terminated(pod))
-    if last.disrupted is not None and not is_evicted_for_its_use(last):
+    stopped = last.terminated is not None and last.terminated.exit_code == exit_codes.INTERRUPTED
+    if (stopped or last.disrupted is not None) and not is_evicted_for_its_use(last):
         return f"attempt {attempt_number(job)} is begun again after {failure.reason}: {failure.message}"
     counted = 0 if last.outlived else 1  # the Job counts a pod once it has ended
     return f"attempt {max(attempt_number(job) - counted, 1)} failed with {failure.reason}: {failure.message}"

@@ -43,9 +43,9 @@ class Waiting:
 
 
 def attempt_number(job: JobView) -> int:
-    """The number of the attempt, from 1: earlier Jobs and failed pods of this Job count. A failed Job's is its last."""
+    """The number of the attempt, from 1: pods that failed count, of this Job and of earlier ones. A failed Job's is its last."""
     failed = job.failed - 1 if job.outcome == "Failed" and job.failed else job.failed
-    return job.ordinal + failed
+    return job.first_attempt + failed
 
 
 def current_pod(pods: tuple[PodView, ...]) -> PodView | None:

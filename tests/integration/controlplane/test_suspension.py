@@ -25,12 +25,33 @@ def test_suspending_a_running_job_suspends_the_job_itself_and_resuming_goes_on_w
     namespace.change("paused", suspend=True)
     namespace.until_phase("paused", "Suspended")
     assert namespace.job("paused")["spec"]["suspend"] is True
+    assert names.ANNOTATION_SUSPENDED in namespace.job("paused")["metadata"]["annotations"]
     namespace.change("paused", suspend=False)
     status = namespace.until_running("paused", "False", "WaitingForPod")
     assert status["phase"] == "Pending"
     [same] = namespace.jobs_of("paused")
     assert same["metadata"]["uid"] == job["metadata"]["uid"]
     assert same["spec"]["suspend"] is False
+    assert names.ANNOTATION_SUSPENDED not in same["metadata"]["annotations"]
+
+
+def test_a_job_that_a_queue_evicts_although_none_is_named_is_left_to_it(namespace: Namespace) -> None:
+    namespace.create("evicted")
+    job = namespace.job("evicted")
+    namespace.until_running("evicted", "False", "WaitingForPod")
+    path = f"{namespace.jobs}/{job['metadata']['name']}"
+    namespace.api.patch(path, {"spec": {"suspend": True}})
+    namespace.until_running("evicted", "False", "WaitingForQueue")
+    assert namespace.job("evicted")["spec"]["suspend"] is True
+    namespace.api.patch(path, {"spec": {"suspend": False}})
+    status = namespace.until_running("evicted", "False", "WaitingForPod")
+    assert (status["jobRef"]["ordinal"], status["attempt"]) == (1, 1)
+    # Whoever suspends Jobs resumes them too, so that spec.suspend deletes one of theirs.
+    namespace.api.patch(path, {"spec": {"suspend": True}})
+    namespace.until_running("evicted", "False", "WaitingForQueue")
+    namespace.change("evicted", suspend=True)
+    namespace.until_phase("evicted", "Suspended")
+    namespace.until("evicted", lambda _: namespace.jobs_of("evicted") == [], "no Job")
 
 
 def test_a_job_with_a_queue_waits_for_it_and_runs_once_it_is_admitted(namespace: Namespace) -> None:

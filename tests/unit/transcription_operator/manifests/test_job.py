@@ -43,9 +43,18 @@ def test_every_worker_meets_the_restricted_standard_and_has_no_token(case: str) 
 
 
 def test_permanent_exit_codes_fail_the_job_and_disruptions_come_before_them() -> None:
-    first, second = rendered("smallest")["spec"]["podFailurePolicy"]["rules"]
+    first, second, _ = rendered("smallest")["spec"]["podFailurePolicy"]["rules"]
     assert (first["action"], first["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
     assert (second["action"], set(second["onExitCodes"]["values"])) == ("FailJob", set(exit_codes.PERMANENT))
+
+
+def test_pods_that_a_suspension_ends_use_up_no_retries() -> None:
+    rules = rendered("smallest")["spec"]["podFailurePolicy"]["rules"]
+    ignored = [rule for rule in rules if rule["action"] == "Ignore"]
+    codes = [rule["onExitCodes"]["values"] for rule in ignored if "onExitCodes" in rule]
+    assert codes == [[exit_codes.INTERRUPTED]]
+    conditions = [item for rule in ignored for item in rule.get("onPodConditions", ())]
+    assert {"type": "PodScheduled", "status": "False"} in conditions
 
 
 @pytest.mark.parametrize("name", ["a", "a.b.c", "x" * 253, "x" * 40 + "." + "y" * 40])

@@ -8,9 +8,10 @@ import pytest
 from transcription_api import exit_codes, reasons
 from transcription_api.report import DeviceUsed, Report, failure
 from transcription_api.status import Phase
-from transcription_operator.reconcile.decide import MAX_ORDINAL, decide
+from transcription_operator.reconcile.decide import decide
 from transcription_operator.reconcile.observed_state import JobRejection
 from transcription_operator.reconcile.plan import Plan
+from transcription_operator.reconcile.succession import MAX_LOST_JOBS
 
 from tests.support.decisions import GOOD, NOW, condition, observe, settled
 from tests.support.kubernetes_objects import (
@@ -129,7 +130,7 @@ def test_a_job_that_somebody_deleted_is_followed_by_the_next_number() -> None:
 
 
 def test_jobs_that_keep_vanishing_end_in_a_failure() -> None:
-    status, _ = settled(observe(job=job(MAX_ORDINAL, active=1), pods=(RUNNING_POD,)))
+    status, _ = settled(observe(job=job(MAX_LOST_JOBS, active=1), pods=(RUNNING_POD,)))
     status, _ = settled(observe(status=status))
     assert status.failure is not None
     assert status.failure.reason == "JobsKeepVanishing"
