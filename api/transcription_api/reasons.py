@@ -154,7 +154,7 @@ GPU_FAILED = _permanent(
 OUT_OF_MEMORY = _transient(
     "OutOfMemory",
     exit_codes.OUT_OF_MEMORY,
-    "Choose a smaller model, a GPU with more memory or larger spec.device.resources limits; do not share the GPU.",
+    "Choose a smaller model, a GPU with more memory or a higher spec.device.resources.limits.memory; do not share the GPU.",
 )
 
 # --- Reasons of the worker: the destination and the pod
@@ -172,7 +172,7 @@ DESTINATION_TAKEN = _permanent(
 NO_SPACE_LEFT = _transient(
     "NoSpaceLeft",
     exit_codes.NO_SPACE,
-    "The node's scratch space is full: raise spec.device.resources ephemeral-storage or use another node.",
+    "Raise spec.device.resources.limits.ephemeral-storage, or worker.sizeLimits of the chart, or use a node with more free disk.",
 )
 INTERRUPTED = _transient("Interrupted", exit_codes.INTERRUPTED, "The pod was asked to stop; it is retried.")
 INTERNAL_ERROR = _transient("InternalError", exit_codes.INTERNAL, "A defect: please report it with the worker's log.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transcription_api import names
-from transcription_api.codec import InvalidFieldError, from_json_strictly
+from transcription_api.codec import InvalidFieldError, from_json_strictly, to_json
 from transcription_api.s3 import DNS_SUBDOMAIN
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -28,6 +28,8 @@ CA_VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _QUANTITY = r"([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?"
 # An extended resource, as in k8s.io/kubernetes/pkg/apis/core/helper: a domain other than Kubernetes' own, and a name.
 _EXTENDED_RESOURCE = r"(?!requests\.)(?![^/]*kubernetes\.io/)[a-z0-9][-a-z0-9.]{0,243}/[A-Za-z0-9][-A-Za-z0-9_.]{0,62}"
+_LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_NAME = rf"([a-z0-9][-a-z0-9.]{{0,252}}/)?{_LABEL_VALUE}"
 _PROXY_URL = r"https?://[^/?#@\s]+/?"
 _VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
@@ -74,6 +76,18 @@ class CABundle:
         return f"{names.CA_BUNDLE_DIR}/{self.config_map_name}/{self.key}"
 
 
+@dataclass(frozen=True)
+class SizeLimits:
+    """The most that the pod's own volumes may hold, as quantities. Empty: as much as the node has."""
+
+    # The audio as it is in S3, and 115 MB for each hour and channel of it once it is decoded.
+    scratch: str = "20Gi"
+    # The checkpoint of spec.model.name or s3, at most 6.2 GB for large in float32, and faster-whisper's copy of it.
+    model_cache: str = "20Gi"
+    # Next to nothing: temporary files go to the scratch volume.
+    tmp: str = "1Gi"
+
+
 def _restricted() -> dict[str, Any]:
     """Return what the restricted Pod Security Standard asks for, and a group that may write to the volumes."""
     return {
@@ -93,6 +107,10 @@ class WorkerSettings:
     pod_security_context: dict[str, Any] = field(default_factory=_restricted)
     host_users: bool = True  # false: a user namespace of its own, where nodes support it
     resource_name: str = GPU_RESOURCE  # what spec.device.gpus counts
+    size_limits: SizeLimits = SizeLimits()
+    limit_memory: bool = (
+        True  # by the size of the model, where neither the settings nor the resource say anything of memory
+    )
     runtime_class_name: str = ""
     priority_class_name: str = ""
     node_selector: dict[str, Any] = field(default_factory=dict)
@@ -139,12 +157,26 @@ def _patterns(settings: WorkerSettings) -> Iterator[tuple[str, str, str, str]]:
         "the name of a ConfigMap, or nothing",
     )
     yield "worker.caBundle.key", settings.ca_bundle.key, "[-._a-zA-Z0-9]{1,253}", "a key of the ConfigMap"
+    quantity = "a quantity as in 20Gi, or nothing"
+    for key, limit in to_json(settings.size_limits).items():
+        yield f"worker.sizeLimits.{key}", limit, f"({_QUANTITY})?", quantity
     url = "a URL as in http://proxy.example.com:3128, without user name or password"
     yield "worker.proxy.httpProxy", settings.proxy.http_proxy, f"({_PROXY_URL})?", url
     yield "worker.proxy.httpsProxy", settings.proxy.https_proxy, f"({_PROXY_URL})?", url
+    yield from _scheduling_patterns(settings)
+
+
+def _scheduling_patterns(settings: WorkerSettings) -> Iterator[tuple[str, str, str, str]]:
     for key, value in settings.node_selector.items():
+        yield "worker.nodeSelector", key, _LABEL_NAME, "names of labels"
+        yield f"worker.nodeSelector.{key}", str(value), f"({_LABEL_VALUE})?", "the value of a label"
         if not isinstance(value, str):
             raise InvalidFieldError(f"worker.nodeSelector.{key}", value, "a string")
+    for index, toleration in enumerate(settings.tolerations):
+        path = f"worker.tolerations[{index}]"
+        yield f"{path}.operator", toleration.operator or "Equal", "Equal|Exists", "Equal or Exists"
+        effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+        yield f"{path}.effect", toleration.effect or effects[0], "|".join(effects), f"one of {', '.join(effects)}"
 
 
 def _check_extra_env(settings: WorkerSettings) -> None:

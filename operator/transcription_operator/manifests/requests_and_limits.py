@@ -1,9 +1,10 @@
 """The requests and limits of the worker's container."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from transcription_api.spec import DevicePolicy, Spec
+from transcription_api.spec import DEFAULT_MODEL, DevicePolicy, EngineKind, Spec
 
 from transcription_operator.config import Config
 from transcription_operator.worker_settings import GPU_RESOURCE
@@ -11,6 +12,16 @@ from transcription_operator.worker_settings import GPU_RESOURCE
 # Used unless the settings or the spec say otherwise. openai-whisper's models from tiny to small fit into them on a CPU; on a
 # GPU the host needs memory mainly while it loads the checkpoint.
 DEFAULT_REQUESTS = {"cpu": "1", "memory": "2Gi"}
+MEMORY = "memory"
+EPHEMERAL_STORAGE = "ephemeral-storage"
+
+# GB of the files that openai-whisper downloads, by the first word of the model's name; they hold float16.
+CHECKPOINT_GB = {"tiny": 0.08, "base": 0.15, "small": 0.48, "medium": 1.53, "large": 3.09, "turbo": 1.62}
+# The default limit of memory: four times the file, and a base. Three times is what the weights take at most, as in the file
+# and in float32 (docs/performance.md, Loading). What else is there does not grow with the audio, and batches grow only as far
+# as the limit leaves room. The fourth and the two numbers below were chosen generously, and not measured on a GPU.
+BASE_GIB = 4
+GIB_PER_FURTHER_GPU = 2
 
 
 def gpu_resource(spec: Spec, config: Config) -> str:
@@ -22,9 +33,12 @@ def render_resources(spec: Spec, config: Config) -> dict[str, dict[str, Any]]:
     """The spec's amounts take precedence over the settings', and those over the defaults. Only device.gpus sets the GPUs."""
     layers = (config.worker_resources, spec.device.resources)
     limits = _merged(layers, "limits")
+    stated = _merged(layers, "requests")
     # Kubernetes takes a limit without a request as the request too; a default request above that limit would be invalid.
     requests = {name: amount for name, amount in DEFAULT_REQUESTS.items() if name not in limits}
-    requests |= _merged(layers, "requests")
+    requests |= stated
+    if config.worker.limit_memory and MEMORY not in limits and MEMORY not in stated:
+        limits |= _memory_limit(spec)
     gpu = gpu_resource(spec, config)
     for amounts in (requests, limits):
         amounts.pop(GPU_RESOURCE, None)
@@ -32,6 +46,26 @@ def render_resources(spec: Spec, config: Config) -> dict[str, dict[str, Any]]:
     if spec.device.policy is not DevicePolicy.CPU:
         requests[gpu] = limits[gpu] = str(spec.device.gpus)
     return {name: amounts for name, amounts in (("requests", requests), ("limits", limits)) if amounts}
+
+
+def scratch_limit(spec: Spec, config: Config) -> str:
+    """The most that the scratch volume may hold: as much as the container may use of the node's disk, where that is given."""
+    limits = _merged((config.worker_resources, spec.device.resources), "limits")
+    return str(limits.get(EPHEMERAL_STORAGE, config.worker.size_limits.scratch))
+
+
+def _memory_limit(spec: Spec) -> dict[str, str]:
+    """The limit that follows from the model. A model without a known name counts as large.
+
+    Engines other than batched hold the whole recording in memory, whose length is not known: for them there is none.
+    """
+    if spec.engine is not EngineKind.BATCHED:
+        return {}
+    model = spec.model
+    name = "large" if model.s3 or model.volume else model.name or DEFAULT_MODEL
+    kind = "turbo" if name.endswith("turbo") else name.partition(".")[0].partition("-")[0]
+    further = GIB_PER_FURTHER_GPU * (spec.device.gpus - 1)
+    return {MEMORY: f"{BASE_GIB + math.ceil(4 * CHECKPOINT_GB[kind]) + further}Gi"}
 
 
 def _merged(layers: tuple[Mapping[str, Any], ...], part: str) -> dict[str, Any]:

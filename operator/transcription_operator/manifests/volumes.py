@@ -9,17 +9,17 @@ from transcription_api import names
 from transcription_api.spec import CacheKind, S3Endpoint, Spec
 
 from transcription_operator.config import Config
+from transcription_operator.manifests.requests_and_limits import scratch_limit
 
 Manifest = dict[str, Any]
-# A folder that is deleted with the pod.
-_EMPTY_DIR: Manifest = {"emptyDir": {}}
 
 
 def render_volumes(spec: Spec, config: Config) -> tuple[list[Manifest], list[Manifest]]:
     """The volumes and their mounts, in the same order."""
+    limits = config.worker.size_limits
     pairs = [
-        _volume("scratch", names.SCRATCH_DIR, _EMPTY_DIR),
-        _volume("tmp", "/tmp", _EMPTY_DIR),  # noqa: S108 - the /tmp of the pod alone
+        _volume("scratch", names.SCRATCH_DIR, _empty_dir(scratch_limit(spec, config))),
+        _volume("tmp", "/tmp", _empty_dir(limits.tmp)),  # noqa: S108 - the /tmp of the pod alone
         _volume("model-cache", names.MODEL_CACHE_DIR, _cache(spec, config)),
         *_model(spec),
         *_credentials("source", names.SOURCE_CREDENTIALS_DIR, spec.source.s3),
@@ -35,6 +35,11 @@ def _volume(name: str, path: str, source: Manifest, read_only: bool = False) -> 
     return {"name": name} | source, mount | ({"readOnly": True} if read_only else {})
 
 
+def _empty_dir(limit: str) -> Manifest:
+    """A folder that is deleted with the pod. The kubelet evicts a pod whose folder holds more than its limit."""
+    return {"emptyDir": {"sizeLimit": limit} if limit else {}}
+
+
 def _cache(spec: Spec, config: Config) -> Manifest:
     cache = spec.model.cache
     if cache.type is CacheKind.CLAIM:
@@ -42,7 +47,7 @@ def _cache(spec: Spec, config: Config) -> Manifest:
     if cache.type is CacheKind.NODE:
         # The folder must exist, since only root could write to one that the kubelet creates.
         return {"hostPath": {"path": config.node_cache_path, "type": "Directory"}}
-    return _EMPTY_DIR
+    return _empty_dir(config.worker.size_limits.model_cache)
 
 
 def _model(spec: Spec) -> list[tuple[Manifest, Manifest]]:

@@ -34,14 +34,14 @@ def environment(worker: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize("case", ["the administrator", "the resource"])
 def test_a_part_of_a_gpu_is_requested_under_its_own_name(case: str) -> None:
     worker, device = ({"resourceName": MIG}, {}) if case == "the administrator" else ({}, {"resourceName": MIG})
-    assert container(worker, gpus=1, **device)["resources"]["limits"] == {MIG: "1"}
+    assert container(worker, gpus=1, **device)["resources"]["limits"][MIG] == "1"
     assert container(worker, **device)["resources"]["requests"][MIG] == "1"
     assert "nvidia.com/gpu" not in container(worker, **device)["resources"]["requests"]
 
 
 def test_the_resources_own_name_goes_before_the_administrators() -> None:
     limits = container({"resourceName": MIG}, resourceName="nvidia.com/gpu.shared")["resources"]["limits"]
-    assert limits == {"nvidia.com/gpu.shared": "1"}
+    assert [name for name in limits if "/" in name] == ["nvidia.com/gpu.shared"]
 
 
 def test_the_taints_of_a_gpu_and_of_its_part_are_tolerated() -> None:
@@ -52,7 +52,7 @@ def test_the_taints_of_a_gpu_and_of_its_part_are_tolerated() -> None:
 def test_a_worker_on_the_cpu_requests_no_part_of_a_gpu_and_tolerates_no_taint_of_one() -> None:
     found = pod({"resourceName": MIG}, policy="CPU")
     assert "tolerations" not in found
-    assert "limits" not in found["containers"][0]["resources"]
+    assert MIG not in found["containers"][0]["resources"]["limits"]
 
 
 def test_the_platform_may_choose_the_user() -> None:
