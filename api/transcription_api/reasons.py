@@ -236,6 +236,11 @@ POD_NOT_CREATED = Reason(
     False,
     "Lift what the message names: a quota, a limit range, an admission policy, or a missing ServiceAccount or PriorityClass.",
 )  # Running=False: the Job exists, and the apiserver refuses its pods
+REPORT_LOST = Reason(
+    "ReportLost",
+    False,
+    "Keep pods of finished Jobs until the operator has read them; the next Job looks for the results.",
+)  # Running=False: a Job is complete, and its worker's report cannot be read
 UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wait.")  # Running=False
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed", False, "Check the chart's worker image and its pull secrets."

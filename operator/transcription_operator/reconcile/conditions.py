@@ -41,6 +41,12 @@ def is_true(conditions: Iterable[Condition], kind: ConditionType, reason: Reason
     return reason is None or found.reason == reason.name
 
 
+def find_reason(conditions: Iterable[Condition], kind: ConditionType) -> str | None:
+    """The reason of the condition of this type, or None if there is none."""
+    found = find_condition(conditions, kind)
+    return found.reason if found is not None else None
+
+
 def with_observed_generation(conditions: Conditions, generation: int) -> Conditions:
     """Set observedGeneration on every condition: kubectl wait ignores conditions of an older generation."""
     return tuple(dataclasses.replace(item, observed_generation=generation) for item in conditions)

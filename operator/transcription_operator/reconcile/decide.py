@@ -21,7 +21,7 @@ from transcription_operator.models.times import format_time, is_time, seconds_be
 from transcription_operator.reconcile import status_transitions as transitions
 from transcription_operator.reconcile.active_deadline import explain_deadline, is_over, seconds_left, with_active_time
 from transcription_operator.reconcile.admission_policy import find_policy_violation
-from transcription_operator.reconcile.conditions import is_true, with_observed_generation
+from transcription_operator.reconcile.conditions import find_reason, is_true, with_observed_generation
 from transcription_operator.reconcile.disruptions import conclude_evicted_job, count_disruptions, with_evictions
 from transcription_operator.reconcile.events import events_between
 from transcription_operator.reconcile.job_status import update_from_job
@@ -33,13 +33,22 @@ from transcription_operator.reconcile.pods import attempt_number, last_terminati
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
-from transcription_operator.reconcile.succession import MAX_LOST_JOBS, lost_before, next_counts, next_ordinal
+from transcription_operator.reconcile.succession import (
+    MAX_LOST_JOBS,
+    explain_lost_report,
+    lost_before,
+    may_look_again,
+    next_counts,
+    next_ordinal,
+)
 from transcription_operator.reconcile.suspension import explain_suspension, is_managed_by_others, is_suspended_by_us
 from transcription_operator.reconcile.termination import make_failure
 from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pod
 
 # Fields that the condition Accepted names.
 MAX_NAMED = 10
+# Seconds until a plan is made that rests on the status that was just stored: no watch event is news after our own write.
+STORED_REQUEUE_SECONDS = 0.1
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
 # Seconds by which a stored time may be in the future, since the clocks of several apiservers differ a little.
@@ -158,6 +167,13 @@ def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Con
         message = f"Job number {job_ref.ordinal} was deleted from outside, as were others before it"
         failure = make_failure(reasons.JOBS_KEEP_VANISHING, message)
         return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
+    return _create_next_job(observed, status, spec, config, now, lost)
+
+
+def _create_next_job(
+    observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime, lost: bool
+) -> Plan:
+    """Create the Job after the one that the status refers to, for what is left of spec.activeDeadlineSeconds."""
     left = seconds_left(status, spec, now)
     if left is not None and left <= 0:
         failure = explain_deadline(status, spec, None, None)
@@ -166,6 +182,22 @@ def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Con
         spec = dataclasses.replace(spec, active_deadline_seconds=max(1, int(left)))
     counts = next_counts(status, lost)
     return Plan(create_job=render_job(observed.resource, spec, next_ordinal(status), config, counts))
+
+
+def _find_results(
+    observed: ObservedState, status: Status, spec: Spec, config: Config, message: str, now: datetime
+) -> Plan:
+    """Say that a complete Job's report is lost. Once that is stored, create the Job that looks for its results."""
+    at = format_time(now)
+    if spec.suspend:
+        suspended = transitions.mark_suspended(status, reasons.SUSPENDED_BY_SPEC, "spec.suspend is true", at)
+        return _with_status(observed, suspended, Plan())
+    status = transitions.mark_resumed(status, at)
+    told = (reasons.REPORT_LOST.name, reasons.JOB_NOT_CREATED.name)
+    if find_reason(observed.status.conditions, ConditionType.RUNNING) in told:
+        return _create_next_job(observed, status, spec, config, now, lost=True)
+    status = transitions.mark_pending(status, reasons.REPORT_LOST, message, at)
+    return _with_status(observed, status, Plan(requeue_after_seconds=STORED_REQUEUE_SECONDS))
 
 
 def _follow_job(
@@ -178,6 +210,9 @@ def _follow_job(
         return _with_status(observed, status, Plan(requeue_after_seconds=DELETION_REQUEUE_SECONDS))
     status = count_disruptions(status, observed.pods)
     status = _refer_to(status, with_evictions(job, status))
+    lost = explain_lost_report(job, observed.pods)
+    if lost is not None and may_look_again(job, observed.jobs):
+        return _find_results(observed, status, spec, config, lost, now)
     if job.suspended and job.outcome is None:
         return _resume(observed, status, spec, job, now)
     resumed = None if job.resuming else job.started
@@ -220,8 +255,11 @@ def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, n
 
 
 def _refer_to(status: Status, job: JobView) -> Status:
-    job_ref = JobRef(job.name, job.uid, job.ordinal, job.lost)
-    return transitions.with_job(status, job_ref, job.created, attempt_number(job))
+    return transitions.with_job(status, _job_ref(job), job.created, attempt_number(job))
+
+
+def _job_ref(job: JobView) -> JobRef:
+    return JobRef(job.name, job.uid, job.ordinal, job.lost)
 
 
 def _requeue_after(

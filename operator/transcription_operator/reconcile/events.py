@@ -6,7 +6,7 @@ from transcription_api import reasons
 from transcription_api.report import GOOD
 from transcription_api.status import Condition, ConditionType, DisruptionCounts, Status
 
-from transcription_operator.reconcile.conditions import find_condition
+from transcription_operator.reconcile.conditions import find_condition, find_reason
 from transcription_operator.reconcile.disruptions import MANY_DISRUPTIONS
 
 # Conditions that cause an event when they become True, and the type of that event.
@@ -23,6 +23,7 @@ WARNING_REASONS = (
     reasons.IMAGE_PULL_FAILED.name,
     reasons.CONTAINER_NOT_STARTED.name,
     reasons.JOB_NOT_CREATED.name,
+    reasons.REPORT_LOST.name,
     reasons.POD_NOT_CREATED.name,
     reasons.NODE_LOST.name,
     reasons.JOB_NOT_UPDATED.name,
@@ -55,6 +56,8 @@ def _job_events(previous: Status, status: Status) -> list[Event]:
         return []
     created = Event("Normal", reasons.JOB_CREATED.name, f"created Job {after.name}")
     if before is None or _is_true(find_condition(previous.conditions, ConditionType.SUSPENDED)):
+        return [created]
+    if find_reason(previous.conditions, ConditionType.RUNNING) == reasons.REPORT_LOST.name:
         return [created]
     return [Event("Warning", reasons.JOB_LOST.name, f"Job {before.name} was deleted from outside"), created]
 

@@ -1,6 +1,7 @@
 """Update the status from a Job and its pods: waiting, running, retrying, complete or failed."""
 
 import dataclasses
+import re
 
 from transcription_api import exit_codes, reasons
 from transcription_api.spec import Spec
@@ -80,12 +81,19 @@ def _final_failure(status: Status, spec: Spec, job: JobView, termination: Termin
         return explain_deadline(status, spec, job, termination)
     if termination is None or termination.failure is None:
         why = f"{job.outcome_reason}: {job.outcome_message}"
-        return make_failure(reasons.WORKER_FAILED, f"Job {job.name} failed and no failed pod is left to ask; {why}")
+        message = f"Job {job.name} failed and no failed pod is left to ask; {why}"
+        return make_failure(reasons.WORKER_FAILED, message, _exit_code(job.outcome_message or ""))
     if termination.permanent:
         return termination.failure
     attempts = attempt_number(job)
     counted = f"{termination.failure.message} (after {attempts} attempt{'s' if attempts > 1 else ''})"
     return dataclasses.replace(termination.failure, message=counted)
+
+
+def _exit_code(message: str) -> int | None:
+    """The exit code that the Job controller tells of a pod that matched the podFailurePolicy, or None."""
+    found = re.search(r"failed with exit code (\d{1,3}) matching FailJob rule", message)
+    return int(found[1]) if found is not None else None
 
 
 def _running(status: Status, spec: Spec, job: JobView, pod: PodView, observed: ObservedState) -> Status:

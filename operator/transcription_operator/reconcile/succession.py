@@ -4,11 +4,16 @@ A Job follows another one if that was suspended by being deleted, deleted from o
 could be read. None of these is an attempt: attempts are worker pods that failed.
 """
 
-from transcription_api import names
+from transcription_api import exit_codes, names
 from transcription_api.status import JobRef, Status
+
+from transcription_operator.models.objects import JobView, PodView
+from transcription_operator.reconcile.pods import is_terminated
 
 # Jobs that may be lost, one after the other. A Job that somebody deletes is followed by another one, but not for ever.
 MAX_LOST_JOBS = 10
+# Jobs without a report after which none is created to look for the results: then reports do not arrive at all.
+MAX_LOST_REPORTS = 3
 
 
 def next_ordinal(status: Status) -> int:
@@ -31,3 +36,28 @@ def next_counts(status: Status, lost: bool) -> dict[str, int]:
 def lost_before(job_ref: JobRef, lost: bool) -> int:
     """How many Jobs were lost, with the one that the status refers to if that was lost too."""
     return job_ref.lost + 1 if lost else job_ref.lost
+
+
+def explain_lost_report(job: JobView, pods: tuple[PodView, ...]) -> str | None:
+    """Why nobody can read the report of a complete Job, or None if its pod's termination message is there.
+
+    The operator was down until somebody, or the garbage collector, had deleted the pod; or the container runtime or another
+    container of the pod lost the message. The results may be whole, and the worker of another Job finds them in S3.
+    """
+    if job.outcome != "Complete":
+        return None
+    succeeded = [pod for pod in pods if is_terminated(pod) and _has_succeeded(pod)]
+    if any(pod.terminated is not None and pod.terminated.message.strip() for pod in succeeded):
+        return None
+    why = f"the termination message of pod {succeeded[-1].name} is empty" if succeeded else "its pod is gone"
+    return f"Job {job.name} is complete and its report is lost: {why}; the next Job looks for its results"
+
+
+def may_look_again(job: JobView, jobs: tuple[JobView, ...]) -> bool:
+    """Whether another Job may look for the results of this one, whose report is lost, as were those of some of `jobs`."""
+    complete = sum(other.outcome == "Complete" for other in jobs)
+    return complete < MAX_LOST_REPORTS and job.lost + 1 < MAX_LOST_JOBS
+
+
+def _has_succeeded(pod: PodView) -> bool:
+    return pod.phase == "Succeeded" or (pod.terminated is not None and pod.terminated.exit_code == exit_codes.OK)

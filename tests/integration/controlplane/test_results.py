@@ -53,6 +53,23 @@ def test_sixteen_channels_in_every_format_are_stored_without_etags(namespace: Na
     assert {item["etag"] for item in status["results"]} == {""}
 
 
+def test_a_job_that_completed_and_lost_its_pod_unseen_is_followed_by_one_that_finds_the_results(
+    namespace: Namespace,
+) -> None:
+    namespace.create("unseen")
+    namespace.complete(namespace.job("unseen"))  # no pod is left, as after a night without an operator
+    namespace.complete(namespace.attempt("unseen", exit_codes.OK, good_report(reused=True), ordinal=2))
+    status = namespace.until_phase("unseen", "Complete")
+    assert (status["reused"], status["attempt"], status["jobRef"]["ordinal"]) == (True, 1, 2)
+    namespace.until("unseen", lambda _: len(namespace.events("unseen")) == 4, "four events")
+    assert sorted(namespace.events("unseen")) == [
+        ("Normal", "JobCreated"),
+        ("Normal", "JobCreated"),
+        ("Normal", "ResultsVerified"),
+        ("Warning", "ReportLost"),
+    ]
+
+
 def test_doubtful_quality_is_a_warning_beside_complete(namespace: Namespace) -> None:
     namespace.create("doubt")
     report = good_report(quality=QualityCounts("doubtful", repetition_loops=2))

@@ -70,9 +70,9 @@ def test_a_job_that_is_complete_with_every_object_confirmed_completes_the_resour
 
 @pytest.mark.parametrize(
     "report",
-    [None, dataclasses.replace(GOOD, objects=GOOD.objects[:1]), failure(reasons.INTERNAL_ERROR, "but exit code 0")],
+    [dataclasses.replace(GOOD, objects=GOOD.objects[:1]), failure(reasons.INTERNAL_ERROR, "but exit code 0")],
 )
-def test_a_job_that_succeeded_without_confirming_every_object_is_a_failure(report: Report | None) -> None:
+def test_a_job_that_succeeded_without_confirming_every_object_is_a_failure(report: Report) -> None:
     status, _ = settled(observe(job=job(ended="Complete", succeeded=1), pods=(ended_pod(report),)))
     assert status.phase is Phase.FAILED
     assert status.failure is not None
