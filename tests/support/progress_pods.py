@@ -46,6 +46,23 @@ async def hangs(_writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(60)
 
 
+async def drips(writer: asyncio.StreamWriter) -> None:
+    """Answer a byte at a time, without an end."""
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def floods(writer: asyncio.StreamWriter) -> None:
+    """Answer as fast as the connection takes it, without an end."""
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        writer.write(b" " * 65_536)
+        await writer.drain()
+
+
 class ProgressPod:
     """A pod whose program answers each request by `answer`. `requests` counts them."""
 

@@ -27,7 +27,7 @@ REQUEST_TIMEOUT_SECONDS = 3.0
 CONNECTIONS = 64
 # A pod that gives no progress is polled half as often after each poll, down to this part of the usual rate, so that pods
 # that never answer do not take the connections from those that do.
-SLOWEST = 16
+SLOWEST = 4
 # Times the usual seconds between two polls without an answer, after which a worker is called silent.
 SILENT_POLLS = 3
 

@@ -16,7 +16,17 @@ from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import Key
 from transcription_operator.models.times import format_time
 
-from tests.support.progress_pods import Answer, ProgressPod, hangs, http_response, progress_pods, says, sends
+from tests.support.progress_pods import (
+    Answer,
+    ProgressPod,
+    drips,
+    floods,
+    hangs,
+    http_response,
+    progress_pods,
+    says,
+    sends,
+)
 
 PATIENCE = 10.0  # seconds
 SECONDS = 0.02  # between two polls of a pod
@@ -85,12 +95,14 @@ async def test_a_hostile_answer_ends_neither_the_operator_nor_the_polls_of_other
         assert poller.latest(Key("team-a", "1"), honest.view) is not None
 
 
-async def test_a_pod_that_never_answers_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [hangs, drips, floods])
+async def test_a_pod_whose_answer_has_no_end_holds_up_no_other(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_poller, "REQUEST_TIMEOUT_SECONDS", 5.0)
-    async with progress_pods(hangs, says(**GOOD)) as (silent, honest), polling([silent, honest]):
+    async with progress_pods(answer, says(**GOOD)) as (endless, honest), polling([endless, honest]) as poller:
         async with asyncio.timeout(3.0):
-            await until(lambda: honest.requests >= 5)
-        assert silent.requests == 1
+            await until(lambda: endless.requests >= 1 and honest.requests >= 5)
+        assert poller.latest(Key("team-a", "0"), endless.view) is None
+        assert poller.latest(Key("team-a", "1"), honest.view) is not None
 
 
 async def test_pods_that_never_answer_leave_connections_to_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
