@@ -19,7 +19,13 @@ Json = dict[str, Any]
 # Returns what is answered instead of the stored objects, or None.
 Fault = Callable[[web.Request], web.StreamResponse | None]
 
-GROUPS = {names.GROUP: (names.VERSION, names.PLURAL, names.KIND), "batch": ("v1", "jobs", "Job")}
+# What the discovery shows: for each group the version, and one plural with its kind. The core group has no name.
+GROUPS = {
+    names.GROUP: (names.VERSION, names.PLURAL, names.KIND),
+    "batch": ("v1", "jobs", "Job"),
+    "apiextensions.k8s.io": ("v1", "customresourcedefinitions", "CustomResourceDefinition"),
+    "": ("v1", "namespaces", "Namespace"),
+}
 
 
 class ScriptedApiserver:
@@ -35,6 +41,7 @@ class ScriptedApiserver:
         self.invalid_fields: Callable[[Json], list[str]] = lambda _status: []
         self.url = ""
         self._watches: list[tuple[str, asyncio.Queue[Json | bytes]]] = []
+        self._history: list[tuple[str, Json]] = []  # the path and event of each change
 
     def put(self, path: str, body: Json) -> Json:
         """Store an object under its path, as a client other than the operator would."""
@@ -44,18 +51,22 @@ class ScriptedApiserver:
         meta |= self.objects.get(path, {}).get("metadata", {}) | body.get("metadata", {})
         stored = body | {"metadata": meta | {"resourceVersion": str(self.version)}}
         self.objects[path] = stored
-        self.tell(path, {"type": kind, "object": stored})
+        self._change(path, {"type": kind, "object": stored})
         return stored
 
     def remove(self, path: str) -> Json:
         self.version += 1
         gone = self.objects.pop(path)
         gone = gone | {"metadata": gone["metadata"] | {"resourceVersion": str(self.version)}}
-        self.tell(path, {"type": "DELETED", "object": gone})
+        self._change(path, {"type": "DELETED", "object": gone})
         return gone
 
+    def _change(self, path: str, event: Json) -> None:
+        self._history.append((path, event))
+        self.tell(path, event)
+
     def tell(self, path: str, event: Json | bytes) -> None:
-        """Send an event, or any bytes, to the watches of the path."""
+        """Send an event, or any bytes, to the watches of the path. Empty bytes end them."""
         for watched, queue in self._watches:
             if _is_in(path, watched):
                 queue.put_nowait(event)
@@ -110,19 +121,22 @@ class ScriptedApiserver:
 
     def restore(self, objects: dict[str, Json], version: int) -> None:
         """Go back to earlier objects and an earlier version, as an etcd restored from a backup does. No watch shows it."""
-        self.objects, self.version = dict(objects), version
+        self.objects, self.version, self._history = dict(objects), version, []
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         queue: asyncio.Queue[Json | bytes] = asyncio.Queue()
         self._watches.append((request.path, queue))
+        for path, change in self._history:
+            if _is_in(path, request.path) and _version(change) > int(request.query["resourceVersion"]):
+                queue.put_nowait(change)
         try:
             await response.prepare(request)
             while True:
                 event = await queue.get()
                 if event == b"":
                     return response
-                await response.write(event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n")
+                await response.write(event if isinstance(event, bytes) else encode_event(event))
         finally:
             self._watches.remove((request.path, queue))
 
@@ -154,13 +168,13 @@ async def connected(server: ScriptedApiserver) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def write_kubeconfig(server: ScriptedApiserver, folder: Path) -> Path:
+def write_kubeconfig(server: ScriptedApiserver, folder: Path, token: str) -> Path:
     """Write a kubeconfig that leads to the server."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "scripted", "cluster": {"server": server.url}}],
-        "users": [{"name": "scripted", "user": {"token": "token"}}],
+        "users": [{"name": "scripted", "user": {"token": token}}],
         "contexts": [{"name": "scripted", "context": {"cluster": "scripted", "user": "scripted"}}],
         "current-context": "scripted",
     }
@@ -193,16 +207,27 @@ def error_response(code: int, reason: str, headers: dict[str, str] | None = None
 
 
 def _discovery(path: str) -> Json | None:
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
     if path == "/apis":
-        versions = {group: {"groupVersion": f"{group}/{v}", "version": v} for group, (v, _, _) in GROUPS.items()}
+        versions = {name: {"groupVersion": f"{name}/{v}", "version": v} for name, (v, _, _) in GROUPS.items() if name}
         groups = [{"name": name, "versions": [one], "preferredVersion": one} for name, one in versions.items()]
         return {"kind": "APIGroupList", "groups": groups}
     for group, (version, plural, kind) in GROUPS.items():
-        if path == f"/apis/{group}/{version}":
+        if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
             resource = {"name": plural, "singularName": "", "kind": kind, "namespaced": True}
             verbs = ["get", "list", "watch", "create", "delete", "patch", "update"]
             return {"kind": "APIResourceList", "resources": [resource | {"verbs": verbs}]}
     return None
+
+
+def encode_event(event: Json) -> bytes:
+    """Return one line of a watch, as the apiserver writes it."""
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def _version(event: Json) -> int:
+    return int(event["object"]["metadata"]["resourceVersion"])
 
 
 def _is_in(path: str, collection: str) -> bool:

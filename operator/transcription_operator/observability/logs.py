@@ -71,3 +71,5 @@ def configure_logs(log_format: str, level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("kopf", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # Kopf tells of each try of a request; watch/kopf_session.py does so once.
+    logging.getLogger("kopf._cogs").setLevel(logging.CRITICAL)

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import aiohttp
 import kopf
 from transcription_api import names
 
 from transcription_operator.watch.informer import Informer
+from transcription_operator.watch.kopf_session import KopfSession
 
 
 class NoDiffBaseStorage(kopf.DiffBaseStorage):
@@ -26,8 +28,8 @@ def register_handlers(informer: Informer) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> Any:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**kwargs: Any) -> kopf.AiohttpSession:
+        return _log_in(**kwargs)
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
     async def on_resource_event(event: kopf.RawEvent, **_: Any) -> None:
@@ -38,3 +40,27 @@ def register_handlers(informer: Informer) -> kopf.OperatorRegistry:
         informer.on_job_event(event["type"], event["object"])
 
     return registry
+
+
+def _log_in(**kwargs: Any) -> kopf.AiohttpSession:
+    """Log in with the pod's service account, or with the kubeconfig outside a cluster, to a session that survives faults.
+
+    The credentials are read for each request: those of a pod change every hour.
+
+    Raises:
+        kopf.LoginError: there are none.
+    """
+
+    def read_credentials() -> kopf.ConnectionInfo:
+        found = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        if found is None:
+            raise kopf.LoginError("neither a service account nor a kubeconfig")
+        return found
+
+    info = read_credentials()
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        proxy=info.proxy_url,
+        middlewares=(KopfSession(lambda: read_credentials().as_http_headers()),),
+    )
+    return kopf.AiohttpSession(server=info.server, aiohttp_session=session, default_namespace=info.default_namespace)
