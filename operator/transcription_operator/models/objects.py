@@ -93,6 +93,8 @@ class JobView:
     outcome_reason: str | None = None
     outcome_message: str | None = None
     outcome_time: str | None = None  # by the Job controller's clock
+    # Whether the Job controller has decided how the Job ends, and only waits for the ends of pods that it deletes.
+    concluding: bool = False
 
     @property
     def has_pods(self) -> bool:
@@ -102,7 +104,7 @@ class JobView:
     @property
     def awaits_pod(self) -> bool:
         """Whether the Job controller is to create a pod, and none is there yet."""
-        busy = self.active or self.terminating or self.succeeded or self.outcome is not None
+        busy = self.active or self.terminating or self.succeeded or self.concluding or self.outcome is not None
         return not busy and self.started is not None and not self.suspended and not self.resuming
 
     @property
@@ -209,6 +211,9 @@ def view_job(body: Body) -> JobView:
         outcome_reason=finished.get("reason"),
         outcome_message=finished.get("message"),
         outcome_time=status.get("completionTime") or finished.get("lastTransitionTime"),
+        concluding=any(
+            _condition(status, kind).get("status") == "True" for kind in ("FailureTarget", "SuccessCriteriaMet")
+        ),
     )
 
 

@@ -132,6 +132,8 @@ def _node_lost(status: Status, pod: PodView, now: str) -> Status:
 
 
 def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str) -> Status:
+    if job.concluding:
+        return status  # it tells what was waited for; the pods may be deleted already
     termination = last_termination(observed.pods)
     if termination is not None and current_pod(observed.pods) is None and _is_last_attempt(termination, spec, job):
         return status  # the Job is about to become Complete or Failed

@@ -25,7 +25,7 @@ LONGEST_BACK_OFF_SECONDS = 600
 
 def awaited_since(observed: ObservedState, job: JobView, now: datetime) -> str | None:
     """The time since which a pod of the Job should have started. None while no pod is awaited."""
-    if job.outcome is not None or job.suspended or job.resuming or job.started is None:
+    if job.outcome is not None or job.concluding or job.suspended or job.resuming or job.started is None:
         return None
     pod = current_pod(observed.pods)
     if pod is not None:

@@ -30,7 +30,7 @@ def text(minute: int) -> str:
 
 def job_with(suspend: bool, ordinal: int = 1, created: str = CREATED, **status: Any) -> JobView:
     """Return a Job whose Suspended condition is `suspended` or `resumed`, with the time of it, if one is given."""
-    conditions = [
+    conditions = status.pop("conditions", []) + [
         {"type": "Suspended", "status": value, "lastTransitionTime": status.pop(name)}
         for name, value in (("suspended", "True"), ("resumed", "False"))
         if name in status
@@ -61,6 +61,16 @@ def test_a_job_that_was_never_scheduled_is_not_told_to_take_a_faster_device() ->
     assert "0/3 nodes: no GPU" in found.message
     assert "faster device" not in found.advice
     assert "nodes" in found.advice
+
+
+def test_the_schedulers_words_outlive_the_pod_that_the_job_controller_deletes_before_it_calls_the_job_failed() -> None:
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no GPU"}
+    before, _ = settled(observe(SPEC, job=job(active=1), pods=(pod(conditions=[scheduled]),)))
+    target = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}
+    deleting = job_with(suspend=False, startTime=CREATED, conditions=[target])
+    between, _ = settled(observe(SPEC, before, job=deleting), at(10))
+    found = failed(settled(observe(SPEC, between, job=EXCEEDED), at(11))[0])
+    assert "0/3 nodes: no GPU" in found.message
 
 
 def test_a_worker_that_was_too_slow_is_told_how_far_it_came_and_what_else_took_time() -> None:
