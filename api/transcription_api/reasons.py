@@ -123,6 +123,11 @@ MODEL_DIGEST_MISMATCH = _permanent(
 MODEL_INVALID = _permanent(
     "ModelInvalid", exit_codes.MODEL_INVALID, "The file is no Whisper checkpoint that openai-whisper can open."
 )
+MODEL_CACHE_NOT_WRITABLE = _permanent(
+    "ModelCacheNotWritable",
+    exit_codes.MODEL_INVALID,
+    "Let the user or the group that the message names write to the folder or volume of spec.model.cache.",
+)
 
 # --- Reasons of the worker: the device
 GPU_DRIVER_MISSING = _permanent(

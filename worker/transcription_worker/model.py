@@ -4,8 +4,10 @@ Its digest is checked before the file is opened.
 """
 
 import contextlib
+import errno
 import hashlib
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,11 +116,25 @@ def _into_cache(target: Path) -> Iterator[Path]:
     """Yield a folder beside the target. At the end its file `done` is renamed to the target in one step.
 
     Two pods of one node may do this at the same time: each renames a complete file, and the last one stays.
+
+    Raises:
+        WorkerError: ModelCacheNotWritable.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
+    with _partial_folder(target.parent) as folder:
         yield Path(folder)
         (Path(folder) / "done").replace(target)
+
+
+def _partial_folder(cache: Path) -> "tempfile.TemporaryDirectory[str]":
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".partial-", dir=cache)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        words = f"user {os.getuid()} with the groups {sorted({os.getgid(), *os.getgroups()})}"
+        message = f"spec.model.cache: {words} cannot write to {cache}: {error.strerror}"
+        raise WorkerError(reasons.MODEL_CACHE_NOT_WRITABLE, message) from error
 
 
 def sha256_of(path: Path) -> str:

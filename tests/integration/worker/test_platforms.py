@@ -1,12 +1,14 @@
 """The worker runs where the platform chooses its user, and with certificates of the administrator."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from transcription_api import names
 from transcription_api.spec import S3Endpoint, SecretRef
+from transcription_api.task import Task, encode_task
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
@@ -69,3 +71,31 @@ def test_a_user_that_the_image_does_not_know_can_transcribe_and_its_group_may_ch
     kept = list(container.at(names.MODEL_CACHE_DIR).rglob("*"))
     assert [path for path in kept if path.is_file()]
     assert [path for path in kept if not path.stat().st_mode & 0o020] == []
+
+
+# Fetches the model of a task as the worker does.
+FETCH = """
+import sys
+from pathlib import Path
+from transcription_api.task import parse_task
+from transcription_worker.errors import WorkerError
+from transcription_worker.model import fetch_model
+from transcription_worker.paths import Paths
+try:
+    fetch_model(parse_task(sys.stdin.read()).parsed().model, Paths(Path(sys.argv[1])))
+except WorkerError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not _may_map_users(), reason="this machine allows no user namespaces")
+def test_a_cache_that_the_user_may_not_write_to_is_told(container: WorkerContainer) -> None:
+    container.server.client().upload_file(str(model_path()), SOURCE, "models/other.pt")
+    cache = container.at(names.MODEL_CACHE_DIR)
+    cache.mkdir(parents=True)
+    cache.chmod(0o555)
+    model = {"s3": container.endpoint(bucket=SOURCE, key="models/other.pt"), "cache": {"type": "Node"}}
+    task = encode_task(Task("team-a", "interview", "uid-1", container.spec("a.wav", model=model)))
+    command = [*ANY_USER, sys.executable, "-c", FETCH, str(container.root)]
+    told = subprocess.run(command, input=task, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("ModelCacheNotWritable: spec.model.cache: user 1000670000 with the groups [0")
