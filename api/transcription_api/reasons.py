@@ -215,6 +215,11 @@ JOBS_KEEP_VANISHING = Reason(
     "Find out who deletes the Jobs (a quota or cleanup controller?), then create the resource anew.",
 )
 WORKER_FAILED = Reason("WorkerFailed", False, "The worker ended without a report: see its log and the node's events.")
+POD_REJECTED = Reason(
+    "PodRejected",
+    False,
+    "Look at the node that the message names: its devices, what else it runs, and whether it is being shut down.",
+)
 RESULT_INCOMPLETE = Reason(
     "ResultIncomplete",
     True,
@@ -248,7 +253,9 @@ REPORT_LOST = Reason(
 )  # Running=False: a Job is complete, and its worker's report cannot be read
 UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wait.")  # Running=False
 IMAGE_PULL_FAILED = Reason(
-    "ImagePullFailed", False, "Check the chart's worker image and its pull secrets."
+    "ImagePullFailed",
+    False,
+    "Check the image that the message names, the chart's worker image or spec.model.volume.image, and its pull secrets.",
 )  # Running=False
 NODE_LOST = Reason(
     "NodeLost",

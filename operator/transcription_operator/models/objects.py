@@ -142,6 +142,7 @@ class PodView:
     waiting_reason: str | None
     waiting_message: str | None
     unschedulable: str | None  # the scheduler's message
+    scheduling_gates: tuple[str, ...]  # names of what keeps the scheduler from looking at the pod
     reason: str | None  # of the pod itself, such as Evicted
     message: str | None
     disrupted: str | None  # message of the condition DisruptionTarget: preemption, drain, a lost node
@@ -237,6 +238,7 @@ def view_pod(body: Body) -> PodView:
         waiting_reason=waiting.get("reason"),
         waiting_message=waiting.get("message"),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+        scheduling_gates=tuple(gate["name"] for gate in (body.get("spec") or {}).get("schedulingGates") or ()),
         reason=status.get("reason"),
         message=status.get("message"),
         disrupted=disruption.get("message") or "" if disruption.get("status") == "True" else None,

@@ -14,7 +14,7 @@ from transcription_operator.models.objects import JobView
 from transcription_operator.models.times import earliest, format_time, is_time, latest, parse_time, seconds_between
 from transcription_operator.reconcile.conditions import find_condition
 from transcription_operator.reconcile.observed_state import ObservedState
-from transcription_operator.reconcile.pods import current_pod, last_termination
+from transcription_operator.reconcile.pods import current_pod, explain_waiting, last_termination
 from transcription_operator.reconcile.termination import make_failure
 
 # Seconds that the Job controller waits after a pod has failed: the first, doubled with each further failure, up to the
@@ -68,12 +68,12 @@ def pending_deadline_failure(observed: ObservedState, spec: Spec, job: JobView, 
     limit = spec.pending_deadline_seconds
     if since is None or limit is None or seconds_between(since, now) < limit:
         return None
-    message = f"no worker started within {limit} s: {_why(observed)}"
+    message = f"no worker started within {limit} s: {_why(observed, job)}"
     return make_failure(reasons.PENDING_DEADLINE_EXCEEDED, message)
 
 
-def _why(observed: ObservedState) -> str:
+def _why(observed: ObservedState, job: JobView) -> str:
     pod = current_pod(observed.pods)
     if pod is None:
         return observed.pod_refusal or "the Job has no pod"
-    return pod.unschedulable or pod.waiting_message or pod.waiting_reason or f"pod {pod.name} has not started"
+    return pod.unschedulable or pod.waiting_message or explain_waiting(job, observed.pods).message

@@ -121,6 +121,9 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...]) -> Waiting:
         return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} is being deleted: {pod.disrupted or 'by somebody'}")
     if pod.init_container is not None:
         return _explain_init_container(pod.name, pod.init_container)
+    if pod.scheduling_gates:
+        gates = f"gate{'s' if len(pod.scheduling_gates) > 1 else ''} {', '.join(pod.scheduling_gates)}"
+        return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} is held by the scheduling {gates}")
     if pod.unschedulable is not None:
         return Waiting(reasons.UNSCHEDULABLE, pod.unschedulable)
     if pod.waiting_reason in STARTING_REASONS:

@@ -13,6 +13,10 @@ from transcription_operator.reconcile.conditions import truncate_message
 
 # The kubelet's reason for a container that the kernel killed because its memory limit was reached.
 OOM_KILLED = "OOMKilled"
+# The kubelet's reason for a container that it no longer finds. The exit code is KILLED, whatever became of the container.
+STATUS_UNKNOWN = "ContainerStatusUnknown"
+# Exit code of a process that was ended with SIGKILL, 128 and the signal's number.
+KILLED = 137
 # The kubelet's reason for a pod that it evicted because the node or the pod ran short of a resource.
 EVICTED = "Evicted"
 # In the kubelet's message for each container, or pod, that used more of the resource than it had requested.
@@ -96,13 +100,24 @@ def _kubelet_explanation(pod: PodView) -> tuple[Reason, str]:
         return reasons.OUT_OF_MEMORY, f"pod {pod.name} was evicted: {message}"
     if pod.disrupted is not None:
         return reasons.INTERRUPTED, f"pod {pod.name} was disrupted: {pod.disrupted}"
+    if pod.reason not in (None, EVICTED) and pod.started is None and pod.terminated is None and not pod.failed_sidecars:
+        return reasons.POD_REJECTED, f"node {pod.node} rejected pod {pod.name}: {pod.reason}: {message}"
     return reasons.WORKER_FAILED, _without_report(pod, message)
+
+
+def _explain_kill(pod: PodView, terminated: TerminatedState) -> list[str]:
+    if terminated.exit_code != KILLED:
+        return []
+    if terminated.reason == STATUS_UNKNOWN:
+        return [f"node {pod.node} lost the container, as it does when it restarts"]
+    return ["killed by SIGKILL: the node ran out of memory, or the pod did not end in time when it was told to"]
 
 
 def _without_report(pod: PodView, message: str) -> str:
     parts = [f"pod {pod.name} ended without a report"]
     if pod.terminated is not None:
         parts.append(f"exit code {pod.terminated.exit_code} ({pod.terminated.reason or 'no reason given'})")
+        parts += _explain_kill(pod, pod.terminated)
     parts += pod.failed_sidecars
     if pod.reason or message:
         parts.append(f"{pod.reason or pod.phase}: {message}")
