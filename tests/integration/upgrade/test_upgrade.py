@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+import yaml
 from transcription_api import exit_codes, reasons
 from transcription_api.report import encode_report, failure
 
-from tests.support.api_client import Api, Json
+from tests.support.api_client import Api, Json, RefusedError
 from tests.support.controlplane import ControlPlane, control_plane
 from tests.support.last_release import Release
 from tests.support.operator_process import ACCOUNT, Operator, grant_rights, running_operator
-from tests.support.simulated_cluster import Namespace, good_report, until
+from tests.support.repository import read_crd
+from tests.support.simulated_cluster import Namespace, condition, good_report, until
 
 # Seconds between two full lists: after one, every resource was reconciled by the operator at hand.
 SETTINGS: dict[str, object] = {"resync_seconds": 1}
@@ -34,6 +36,7 @@ class Story:
     upgraded: dict[str, Json] = field(default_factory=dict)  # once the present operator had seen everything
     ended: dict[str, Json] = field(default_factory=dict)  # when the present operator ended
     returned: dict[str, Json] = field(default_factory=dict)  # by the last release's operator again
+    tomorrow: dict[str, Json] = field(default_factory=dict)  # by the present operator with the next definition
 
     def stored(self) -> dict[str, Json]:
         """Return all resources as they are stored now, by name."""
@@ -137,6 +140,42 @@ def returned(plane: ControlPlane, old: Release, upgraded: Story, tmp_path_factor
     return upgraded
 
 
+@pytest.fixture(scope="module")
+def tomorrow(plane: ControlPlane, returned: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The present operator runs with a resource definition of the next release, which gives every spec further fields.
+
+    So it is after a rollback of the next release, and whenever the present operator starts again during an upgrade to it.
+    """
+    folder, story, space = tmp_path_factory.mktemp("tomorrow"), returned, returned.namespace
+    with running_operator(plane, folder / "before.log", **SETTINGS):
+        space.create("tomorrow")
+        story.run("tomorrow")
+    (folder / "crd.yaml").write_text(yaml.safe_dump(next_crd()))
+    plane.install_crd(folder / "crd.yaml")
+    until(lambda: is_next_crd_served(story), "the next definition", 30)
+    with running_operator(plane, folder / "after.log", **SETTINGS) as operator:
+        until_resynced(operator)
+        story.tomorrow = story.stored()
+        story.end("tomorrow", encode_report(good_report()).decode())
+    return story
+
+
+def is_next_crd_served(story: Story) -> bool:
+    try:
+        return "speakers" in story.stored()["tomorrow"]["spec"]
+    except RefusedError:  # 429: the apiserver prepares the storage of the new definition
+        return False
+
+
+def next_crd() -> Json:
+    """Return the resource definition with a field more in the spec and in its device, both with defaults."""
+    crd = read_crd()
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["speakers"] = {"type": "integer", "default": 2}
+    spec["properties"]["device"]["properties"]["share"] = {"type": "string", "default": "none"}
+    return crd
+
+
 def test_a_new_resource_definition_changes_no_resource_under_the_operator_before(before: Story) -> None:
     assert {name: before.upgraded[name]["status"] for name in STATES} == {
         name: before.before[name]["status"] for name in STATES
@@ -156,7 +195,7 @@ def test_an_unfinished_resource_goes_on_with_the_job_that_it_had(upgraded: Story
     assert status["phase"] == "Complete"
     assert [item["key"] for item in status["results"]] == ["interviews/01/01.json", "interviews/01/01.txt"]
     if name != "suspended":
-        assert status["jobRef"] == upgraded.before[name]["status"]["jobRef"]
+        assert status["jobRef"]["uid"] == upgraded.before[name]["status"]["jobRef"]["uid"]
     assert len(upgraded.namespace.jobs_of(name)) == 1
 
 
@@ -178,3 +217,15 @@ def test_back_with_the_last_release_a_resource_with_a_newer_field_fails_and_name
     """That operator accepts no field that it does not know, of whatever state the resource is: it cannot run it."""
     failed = returned.returned["newer"]["status"]["failure"]
     assert (failed["reason"], failed["message"].split(":")[0]) == ("InvalidSpec", "spec.device.resourceName")
+
+
+def test_with_a_newer_definition_the_present_operator_goes_on_and_names_what_it_does_not_know(tomorrow: Story) -> None:
+    running = tomorrow.tomorrow["tomorrow"]["status"]
+    assert running["phase"] == "Running"
+    assert "speakers" in condition(running, "Accepted")["message"]
+    assert condition(running, "Running")["reason"] == "WorkerRunning"
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_with_a_newer_definition_a_finished_resource_is_not_written_again(tomorrow: Story, name: str) -> None:
+    assert tomorrow.tomorrow[name]["status"] == tomorrow.before[name]["status"]
