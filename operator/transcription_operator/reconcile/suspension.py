@@ -12,15 +12,18 @@ from transcription_api.status import ConditionType, Status
 from transcription_operator.models.objects import JobView
 from transcription_operator.reconcile.conditions import is_true
 
+# Reasons of Suspended=True that stand for a suspension by the operator.
+_OWN_REASONS = (reasons.SUSPENDED_BY_SPEC, reasons.JOB_NOT_UPDATED)
+
 
 def is_suspended_by_us(spec: Spec, job: JobView, stored: Status) -> bool:
     """Whether the operator has suspended the Job. An earlier version left no mark, and a queue's Jobs as they were."""
     if job.suspended_by_spec:
         return job.suspended
     queued = spec.queue_name is not None or job.queue is not None
-    return (
-        job.suspended and not queued and is_true(stored.conditions, ConditionType.SUSPENDED, reasons.SUSPENDED_BY_SPEC)
-    )
+    # With JobNotUpdated the operator has tried to end its suspension, in vain.
+    told = any(is_true(stored.conditions, ConditionType.SUSPENDED, reason) for reason in _OWN_REASONS)
+    return job.suspended and not queued and told
 
 
 def is_managed_by_others(spec: Spec, job: JobView, stored: Status) -> bool:

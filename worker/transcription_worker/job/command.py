@@ -110,7 +110,12 @@ def _parse_spec(task: Task) -> Spec:
 
 
 def _exit_code(report: Report) -> int:
+    """The exit code of the report's reason.
+
+    The Job's podFailurePolicy does not count INTERRUPTED, so that only a signal to this process may give it: a part of the
+    pipeline that was interrupted otherwise would be tried again for ever.
+    """
     if report.reason is None:
         return exit_codes.OK
     code = reasons.BY_NAME[report.reason].exit_code
-    return exit_codes.INTERNAL if code is None else code
+    return exit_codes.INTERNAL if code in (None, exit_codes.INTERRUPTED) else code

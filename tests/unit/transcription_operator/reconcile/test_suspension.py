@@ -9,6 +9,7 @@ from transcription_api.report import failure
 from transcription_api.status import DisruptionCounts, Phase, Status
 from transcription_operator.models.objects import JobView, view_job
 from transcription_operator.reconcile.decide import decide
+from transcription_operator.reconcile.observed_state import JobRejection
 
 from tests.support.decisions import NOW, condition, observe, settled
 from tests.support.kubernetes_objects import CREATED, STARTED, config, ended_pod, job, pod
@@ -65,6 +66,9 @@ def test_a_suspension_by_an_operator_that_wrote_no_mark_is_ended() -> None:
     unmarked = job(suspend=True)
     status, _ = settled(observe({"suspend": True}, settled(observe({"suspend": True}))[0], job=unmarked))
     assert condition(status, "Suspended").reason == "SuspendedBySpec"
+    assert decide(observe(status=status, job=unmarked), config(), NOW).suspend_job == (unmarked, False)
+    refused = JobRejection(reasons.JOB_NOT_UPDATED, "denied")
+    status, _ = settled(observe(status=status, job=unmarked, rejection=refused))
     assert decide(observe(status=status, job=unmarked), config(), NOW).suspend_job == (unmarked, False)
 
 
