@@ -1,9 +1,12 @@
 """The worker runs where the platform chooses its user, and with certificates of the administrator."""
 
+import http.server
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from transcription_api import names
@@ -14,7 +17,7 @@ from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
-from tests.support.s3 import REGION, S3Server, s3_server
+from tests.support.s3 import REGION, S3Server, free_port, s3_server
 from tests.support.testmodel import model_path
 from tests.support.worker_container import SOURCE, SPEECH_KEY, WorkerContainer
 
@@ -33,12 +36,14 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
+def bucket_at(url: str, container: WorkerContainer) -> Bucket:
+    endpoint = S3Endpoint(SOURCE, url, REGION, path_style=True, credentials_secret_ref=SecretRef("s3"))
+    return Bucket(endpoint, Role.SOURCE, Paths(container.root))
+
+
 @pytest.fixture
 def bucket(tmp_path: Path, tls_server: S3Server) -> Bucket:
-    container = WorkerContainer(tmp_path / "root", tls_server)
-    reference = SecretRef("s3")
-    endpoint = S3Endpoint(SOURCE, tls_server.url, REGION, path_style=True, credentials_secret_ref=reference)
-    return Bucket(endpoint, Role.SOURCE, Paths(container.root))
+    return bucket_at(tls_server.url, WorkerContainer(tmp_path / "root", tls_server))
 
 
 def test_a_server_with_the_administrators_certificate_is_trusted(
@@ -52,6 +57,41 @@ def test_a_certificate_that_nobody_vouches_for_is_told(bucket: Bucket, monkeypat
     monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "1")
     with pytest.raises(WorkerError, match=r"EndpointUnreachable.*the server's certificate is not one that the worker"):
         bucket.find("a.wav")
+
+
+class ProxyHandler(http.server.BaseHTTPRequestHandler):
+    """Answers as S3 does for the first of five bytes, whatever host it is asked for, and keeps the URLs."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        self.send_response(206)
+        for name, value in (("Content-Range", "bytes 0-0/5"), ("Content-Length", "1"), ("ETag", '"e"')):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"a")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
+        """Keep the test's output clean."""
+
+
+def test_s3_is_reached_through_the_proxy(container: WorkerContainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ProxyHandler) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        found = bucket_at("http://s3.example.com:9000", container).find("a.wav")
+        proxy.shutdown()
+    assert found.size == 5
+    assert ProxyHandler.seen == [f"http://s3.example.com:9000/{SOURCE}/a.wav"]
+
+
+def test_a_host_that_needs_no_proxy_is_reached_directly(
+    container: WorkerContainer, speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", ".svc,127.0.0.1")
+    assert bucket_at(container.server.url, container).find(SPEECH_KEY).size == speech.stat().st_size
 
 
 def _may_map_users() -> bool:
