@@ -70,3 +70,19 @@ def evict_one(namespace: Namespace, name: str, job: Json) -> None:
     namespace.until_running(name, "True", "WorkerRunning")
     namespace.write_pod(pod, phase="Failed", reason="Evicted", message=words, containerStatuses=[], conditions=[target])
     namespace.write_job(job, active=0, ready=0)
+
+
+def test_a_worker_on_a_lost_node_is_not_running_and_the_next_attempt_completes(namespace: Namespace) -> None:
+    namespace.create("lost")
+    job = namespace.job("lost")
+    pod = namespace.add_pod(job, node="node-1")
+    namespace.run_pod(job, pod)
+    namespace.until_running("lost", "True", "WorkerRunning")
+    namespace.write_pod(pod, phase="Unknown", reason="NodeLost", message="Node node-1 is unresponsive")
+    namespace.delete_pod(job, pod)
+    status = namespace.until_running("lost", "False", "NodeLost")
+    assert "node-1" in condition(status, "Running")["message"]
+    namespace.until("lost", lambda _: ("Warning", "NodeLost") in namespace.events("lost"), "NodeLost")
+    namespace.remove_pod(job, pod)
+    namespace.complete(namespace.attempt("lost", exit_codes.OK, good_report()))
+    assert namespace.until_phase("lost", "Complete")["attempt"] == 1
