@@ -15,6 +15,7 @@ class Lease:
     renewed: str  # renewTime, RFC 3339 with microseconds
     transitions: int  # how often the holder has changed
     version: str | None  # resourceVersion; None if the Lease does not exist yet
+    seconds: int = 0  # leaseDurationSeconds, the holder's; 0 if the Lease does not say
 
 
 class LeaseLock:
@@ -70,4 +71,5 @@ def _view(body: Json) -> Lease:
         renewed=spec.get("renewTime") or "",
         transitions=spec.get("leaseTransitions") or 0,
         version=body["metadata"]["resourceVersion"],
+        seconds=spec.get("leaseDurationSeconds") or 0,
     )

@@ -76,7 +76,8 @@ class LeaderElector:
         lease = await self._lock.read()
         if self._observed is None or lease != self._observed:
             self._observed, self._observed_at = lease, self._clock()
-        valid = self._clock() - self._observed_at < self._seconds
+        # The holder renews by its own duration, which an upgrade may have made shorter for this replica.
+        valid = self._clock() - self._observed_at < max(self._seconds, lease.seconds)
         if self._held_by_another(lease) and valid:
             return False
         return await self._write(self._identity)
