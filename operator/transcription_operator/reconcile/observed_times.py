@@ -17,17 +17,20 @@ from transcription_operator.reconcile.observed_state import ObservedState
 
 def to_server_time(observed: ObservedState, now: datetime) -> ObservedState:
     """The same state, with no time in the future and no Job that ended before its pods or began before it was created."""
+    if observed.job is None:  # nor are there pods
+        return observed
     at = format_time(now)
     pods = tuple(_limit_pod(pod, at) for pod in observed.pods)
     job = observed.job
-    if job is not None:
-        started, ended = _job_start(job, observed.status, at), _job_end(job, pods, observed.status, at)
-        job = dataclasses.replace(job, started=started, outcome_time=ended)
+    started, ended = _job_start(job, observed.status, at), _job_end(job, pods, observed.status, at)
+    job = dataclasses.replace(job, started=started, outcome_time=ended)
     return dataclasses.replace(observed, job=job, pods=pods)
 
 
 def _limit_pod(pod: PodView, at: str) -> PodView:
     ended = pod.terminated
+    if pod.started is None and ended is None:
+        return pod
     if ended is not None:
         ended = dataclasses.replace(ended, started=_limit(ended.started, at), finished=_limit(ended.finished, at))
     return dataclasses.replace(pod, started=_limit(pod.started, at), terminated=ended)

@@ -85,6 +85,8 @@ def finished_time(status: Status) -> str | None:
 
 def with_finished_time(status: Status, at: str) -> Status:
     """Say that the resource was seen to be finished at this time. One that is not finished stays as it is."""
+    if not is_finished(status):
+        return status
     conditions = tuple(
         dataclasses.replace(item, last_transition_time=at) if item.type in _ENDS and item.status == "True" else item
         for item in status.conditions
