@@ -39,6 +39,9 @@ DESTINATION_CREDENTIALS_DIR = "/var/run/transcription/credentials/destination"
 MODEL_CREDENTIALS_DIR = "/var/run/transcription/credentials/model"
 # Certificates of the authorities that the worker trusts, in a folder and file named as the ConfigMap and its key.
 CA_BUNDLE_DIR = "/etc/transcription/ca-bundle"
+# Variables that name such a file. They are read by boto3, by OpenSSL (and so by Python's urllib, which downloads models) and by
+# requests. Each replaces the certificates of the image.
+CA_VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 # A volume with model files, mounted read-only.
 MODEL_VOLUME_DIR = "/var/run/transcription/model"
 # Downloaded models: a node's folder, a volume claim, or as short-lived as the pod.

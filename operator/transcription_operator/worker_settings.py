@@ -21,8 +21,6 @@ WORKER_UID = 65532
 BASE_VARIABLES = (names.ENV_TASK, names.ENV_LOG_FORMAT, names.ENV_LOG_LEVEL, "HOME", "XDG_CACHE_HOME")
 # Python's urllib and botocore read these names in small letters first, other programs in capitals alone.
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-# Read by boto3, by OpenSSL (and so by Python's urllib), and by requests. Each replaces the certificates of the image.
-CA_VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 # k8s.io/apimachinery's resource.Quantity.
 _QUANTITY = r"([0-9]+|[0-9]+\.[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?"
@@ -182,7 +180,7 @@ def _scheduling_patterns(settings: WorkerSettings) -> Iterator[tuple[str, str, s
 def _check_extra_env(settings: WorkerSettings) -> None:
     taken = {*BASE_VARIABLES}
     taken |= set(PROXY_VARIABLES) if settings.has_proxy else set()
-    taken |= set(CA_VARIABLES) if settings.ca_bundle.config_map_name else set()
+    taken |= set(names.CA_VARIABLES) if settings.ca_bundle.config_map_name else set()
     for index, variable in enumerate(settings.extra_env):
         path = f"worker.extraEnv[{index}]"
         if not re.fullmatch(_VARIABLE_NAME, variable.name):

@@ -4,12 +4,9 @@ import os
 import ssl
 from pathlib import Path
 
-from transcription_api import reasons
+from transcription_api import names, reasons
 
 from transcription_worker.errors import WorkerError
-
-# Read by boto3, by OpenSSL (and so by Python's urllib, which downloads models), and by requests.
-CA_VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 def check_ca_bundle() -> None:
@@ -20,7 +17,7 @@ def check_ca_bundle() -> None:
     Raises:
         WorkerError: CABundleUnusable.
     """
-    for variable in CA_VARIABLES:
+    for variable in names.CA_VARIABLES:
         path = os.environ.get(variable)
         if path:
             _check(variable, Path(path))

@@ -11,7 +11,6 @@ from transcription_api.task import Task, encode_task
 from transcription_operator.config import Config
 from transcription_operator.manifests.requests_and_limits import render_resources
 from transcription_operator.models.objects import Resource
-from transcription_operator.worker_settings import CA_VARIABLES
 
 Manifest = dict[str, Any]
 
@@ -70,7 +69,7 @@ def _variables(config: Config) -> Iterator[tuple[str, str]]:
             yield name, value
             yield name.upper(), value
     if worker.ca_bundle.config_map_name:
-        for name in CA_VARIABLES:
+        for name in names.CA_VARIABLES:
             yield name, worker.ca_bundle.path
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import certifi
 import pytest
-from transcription_api import reasons
-from transcription_worker.ca_bundle import CA_VARIABLES, check_ca_bundle
+from transcription_api import names, reasons
+from transcription_worker.ca_bundle import check_ca_bundle
 from transcription_worker.errors import WorkerError
 
 
 @pytest.fixture(autouse=True)
 def _no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in CA_VARIABLES:
+    for name in names.CA_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -19,7 +19,7 @@ def test_without_a_bundle_the_images_own_certificates_are_used() -> None:
     check_ca_bundle()
 
 
-@pytest.mark.parametrize("variable", CA_VARIABLES)
+@pytest.mark.parametrize("variable", names.CA_VARIABLES)
 def test_a_bundle_that_is_there_is_used(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, certifi.where())
     check_ca_bundle()
