@@ -100,7 +100,9 @@ def test_an_operator_started_anew_writes_nothing_for_what_is_settled(
     bare: ControlPlane, area: Namespace, tmp_path: Path
 ) -> None:
     log = tmp_path / "operator.log"
-    with running_operator(bare, log, **SETTINGS):
+    # Nobody answers for the worker, which would be told after three polls.
+    settings = SETTINGS | {"progress_seconds": 600}
+    with running_operator(bare, log, **settings):
         for name in ("done", "waiting", "running", "refused"):
             spec = {"model": {"cache": {"type": "Node"}}} if name == "refused" else {}
             area.create(name, **spec)
@@ -113,7 +115,7 @@ def test_an_operator_started_anew_writes_nothing_for_what_is_settled(
         area.until_running("waiting", "False", "WaitingForPod")
         time.sleep(1)  # the last events
     before = writes(bare, area)
-    with running_operator(bare, log, **SETTINGS) as operator:
+    with running_operator(bare, log, **settings) as operator:
         until(lambda: operator.metric("transcription_leading") == 1, "leadership", 20)
         time.sleep(4)
     assert writes(bare, area) == before
