@@ -117,7 +117,8 @@ class Namespace:
     def write_job(self, job: Json, **status: Any) -> Json:
         """Merge fields into the Job's status."""
         path = f"{self.jobs}/{job['metadata']['name']}/status"
-        base = {} if job["spec"].get("suspend") else {"startTime": job["metadata"]["creationTimestamp"]}
+        started = (job.get("status") or {}).get("startTime") or job["metadata"]["creationTimestamp"]
+        base = {} if job["spec"].get("suspend") else {"startTime": started}
         return self.api.patch(path, {"status": base | status})
 
     def add_pod(self, job: Json, name: str | None = None, node: str | None = None) -> Json:
