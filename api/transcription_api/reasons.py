@@ -49,6 +49,35 @@ BAD_CREDENTIALS = _permanent(
     exit_codes.ACCESS_DENIED,
     "Check the Secret named by credentialsSecretRef: keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
 )
+WRONG_REGION = _permanent(
+    "WrongRegion", exit_codes.SOURCE_NOT_FOUND, "Set region of the same s3 field to the region that the message names."
+)
+OBJECT_ARCHIVED = _permanent(
+    "ObjectArchived",
+    exit_codes.ACCESS_DENIED,
+    "Restore the object from its archive storage class, then create the resource anew.",
+)
+ENCRYPTION_KEY_DENIED = _permanent(
+    "EncryptionKeyDenied",
+    exit_codes.ACCESS_DENIED,
+    "Grant the credentials kms:Decrypt (to read) and kms:GenerateDataKey (to write) on the bucket's key, and check that the "
+    "key is enabled.",
+)
+CREDENTIALS_EXPIRED = _transient(
+    "CredentialsExpired",
+    exit_codes.UNREACHABLE,
+    "Renew the session token in the Secret named by credentialsSecretRef; the worker reads the Secret again when it changes.",
+)
+CLOCK_SKEWED = _transient(
+    "ClockSkewed",
+    exit_codes.UNREACHABLE,
+    "Set the clock of the node that the message's pod ran on, or that of the S3 server: they are minutes apart.",
+)
+CERTIFICATE_INVALID = _permanent(
+    "CertificateInvalid",
+    exit_codes.ENDPOINT_INVALID,
+    "Give the workers the endpoint's certificate authority with the chart's value worker.caBundle, or renew the certificate.",
+)
 ENDPOINT_UNREACHABLE = _transient(
     "EndpointUnreachable",
     exit_codes.UNREACHABLE,
@@ -155,6 +184,12 @@ GPU_FAILED = _permanent(
     "GPUFailed",
     exit_codes.DEVICE_UNUSABLE,
     "A small kernel failed on the GPU: check the node's kernel log for Xid errors.",
+)
+GPU_FAULT = _transient(
+    "GPUFault",
+    exit_codes.DEVICE_FAULT,
+    "The GPU failed while it was working: check the node's kernel log for Xid errors, and take the node out of service if "
+    "they come again.",
 )
 OUT_OF_MEMORY = _transient(
     "OutOfMemory",

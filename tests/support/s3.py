@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import trustme
 from botocore.config import Config
 
 from tests.support.binaries import binaries
@@ -28,7 +29,7 @@ def versitygw() -> Path:
 class S3Server:
     """An S3 server whose buckets are folders below `folder`. Every request leaves a line in the access log.
 
-    With `tls` it has a certificate that it signs itself: the file `certificate`.
+    With `tls` it speaks https, with a certificate of an authority of its own, whose certificate is the file `certificate`.
     """
 
     def __init__(self, folder: Path, tls: bool = False) -> None:
@@ -51,11 +52,10 @@ class S3Server:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def _sign(self) -> None:
-        command = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=s3".split()
-        )
-        files = ["-keyout", str(self._key), "-out", str(self.certificate)]
-        subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1", *files], check=True, capture_output=True)
+        authority = trustme.CA()
+        issued = authority.issue_cert("127.0.0.1")
+        authority.cert_pem.write_to_path(str(self.certificate))
+        issued.private_key_and_cert_chain_pem.write_to_path(str(self._key))
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -69,7 +69,7 @@ class S3Server:
             SECRET_KEY,
         ]
         command += ["--region", REGION, "--iam-dir", self._users, "--iam-cache-disable", "--access-log", self._log]
-        command += ["--cert", self.certificate, "--key", self._key] if self.tls else []
+        command += ["--cert", self._key, "--key", self._key] if self.tls else []
         with self._output.open("ab") as output:
             self._process = subprocess.Popen([*command, "posix", self.folder], stdout=output, stderr=output)
         self._wait()

@@ -1,5 +1,6 @@
-"""Run a TCP proxy that can cut a server's connections in the middle of an answer."""
+"""Run a TCP proxy that can cut a server's connections in the middle of an answer, or change what it answers."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -7,9 +8,21 @@ from contextlib import contextmanager
 
 
 class Proxy:
-    """Cut each of the first `cuts` answers to requests that contain `marker` after `after` bytes, and pass the rest on."""
+    """Cut each of the first `cuts` answers to requests that contain `marker` after `after` bytes, and pass the rest on.
 
-    def __init__(self, target: int, marker: bytes, after: int, cuts: int, on_cut: Callable[[], None]) -> None:
+    With `change` these answers are not cut: what it returns for the whole of an answer is passed on instead.
+    """
+
+    def __init__(
+        self,
+        target: int,
+        marker: bytes,
+        after: int,
+        cuts: int,
+        on_cut: Callable[[], None],
+        change: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        self._change = change
         self._target = target
         self._marker = marker
         self._after = after
@@ -34,10 +47,26 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._target)) as upstream:
+        # A client that is a proxy itself may close its connection before the end of an answer.
+        with (
+            contextlib.suppress(ConnectionError),
+            client,
+            socket.create_connection(("127.0.0.1", self._target)) as upstream,
+        ):
             if request := client.recv(1 << 16):
                 upstream.sendall(request)
-                self._answer(client, upstream, cut=self._left > 0 and self._marker in request)
+                chosen = self._left > 0 and self._marker in request
+                if chosen and self._change is not None:
+                    self._answer_otherwise(client, upstream, self._change)
+                else:
+                    self._answer(client, upstream, chosen)
+
+    def _answer_otherwise(
+        self, client: socket.socket, upstream: socket.socket, change: Callable[[bytes], bytes]
+    ) -> None:
+        self._left -= 1
+        self.made += 1
+        client.sendall(change(b"".join(iter(lambda: upstream.recv(1 << 14), b""))))
 
     def _answer(self, client: socket.socket, upstream: socket.socket, cut: bool) -> None:
         """Pass on one answer, or its first bytes. It ends with the stream, since versitygw closes its connections."""
@@ -51,6 +80,16 @@ class Proxy:
                 return
             client.sendall(chunk)
             passed += len(chunk)
+
+
+@contextmanager
+def changing(target: int, marker: bytes, times: int, change: Callable[[bytes], bytes]) -> Iterator[Proxy]:
+    """Run a proxy for the block that changes the first answers to requests that contain `marker`."""
+    proxy = Proxy(target, marker, 0, times, lambda: None, change)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
 
 
 @contextmanager

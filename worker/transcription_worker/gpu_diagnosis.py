@@ -112,6 +112,11 @@ def _runs(entry: str, capability: tuple[int, int]) -> bool:
     return capability[0] == major and capability[1] >= minor
 
 
+def is_gpu_fault(words: str) -> bool:
+    """Return whether a RuntimeError of torch is about the device or its libraries, and not about the program's input."""
+    return any(sign in words for sign in ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "CUSOLVER_STATUS", "CUFFT"))
+
+
 def is_out_of_memory(words: str) -> bool:
     """Return whether torch's message says that the GPU's or the host's memory is full."""
     return "out of memory" in words.lower() or "can't allocate memory" in words

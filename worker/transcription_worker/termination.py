@@ -1,17 +1,34 @@
 """Write the pod's termination message once, and handle the signals that end the program early."""
 
+import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from transcription_api import exit_codes, reasons
 from transcription_api.report import Report, encode_report, failure
 
 log = logging.getLogger(__name__)
+
+
+# Folders that must not outlive the program: see removed_on_interrupt.
+_folders: set[str] = set()
+
+
+@contextlib.contextmanager
+def removed_on_interrupt(folder: str) -> Iterator[None]:
+    """Remove the folder if a signal ends the program inside the block, where no `finally` runs any more."""
+    _folders.add(folder)
+    try:
+        yield
+    finally:
+        _folders.discard(folder)
 
 
 class TerminationMessage:
@@ -44,7 +61,14 @@ class TerminationMessage:
         report = failure(reasons.INTERRUPTED, f"{name} came before the end", **self._known())
         if self.write(report):
             log.warning("%s: the run ends here", name)
-            os._exit(exit_codes.INTERRUPTED)
+            end_program(exit_codes.INTERRUPTED)
+
+
+def end_program(code: int) -> NoReturn:
+    """End the program at once, whatever its threads do, and leave no unfinished files behind."""
+    for folder in tuple(_folders):
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(code)
 
 
 def watch_signals(interrupt: Callable[[str], None]) -> None:

@@ -1,8 +1,9 @@
-"""Reads and writes to a real S3 server survive a proxy that cuts connections."""
+"""Reads and writes to a real S3 server survive a proxy that cuts connections, or damages what it passes on."""
 
 import hashlib
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transcription_api import names, reasons
@@ -12,8 +13,8 @@ from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
-from tests.support.s3 import REGION, S3Server
-from tests.support.s3_proxy import cutting
+from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from tests.support.s3_proxy import changing, cutting
 from tests.support.worker_container import SOURCE, WorkerContainer
 
 CONTENT = random.Random(7).randbytes(3 << 20)
@@ -118,3 +119,125 @@ def test_credentials_of_each_end_come_from_its_own_folder(container: WorkerConta
     with pytest.raises(WorkerError) as caught:
         bucket(container, server.port, role=Role.DESTINATION).read(key)
     assert caught.value.reason is reasons.BAD_CREDENTIALS
+
+
+def damaged(answer: bytes) -> bytes:
+    """Return an answer with another last byte of its body."""
+    return answer[:-1] + bytes([answer[-1] ^ 1])
+
+
+def with_checksum(server: S3Server, key: str) -> str:
+    server.client().put_object(Bucket=SOURCE, Key=key, Body=CONTENT, ChecksumAlgorithm="CRC32")
+    return key
+
+
+def test_a_body_that_is_damaged_on_its_way_is_read_again(
+    container: WorkerContainer, server: S3Server, tmp_path: Path
+) -> None:
+    key = with_checksum(server, "damaged.bin")
+    found = bucket(container, server.port).find(key)
+    with changing(server.port, b"GET /audio/damaged.bin", times=1, change=damaged) as proxy:
+        bucket(container, proxy.port).download(key, found, tmp_path / "copy")
+    assert proxy.made == 1
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+def test_a_body_that_is_always_damaged_is_never_taken(
+    container: WorkerContainer, server: S3Server, tmp_path: Path
+) -> None:
+    key = with_checksum(server, "spoilt.bin")
+    found = bucket(container, server.port).find(key)
+    with (
+        changing(server.port, b"GET /audio/spoilt.bin", times=9, change=damaged) as proxy,
+        pytest.raises(WorkerError) as caught,
+    ):
+        bucket(container, proxy.port).download(key, found, tmp_path / "copy")
+    assert caught.value.reason is reasons.ENDPOINT_UNREACHABLE
+    assert "FlexibleChecksumError" in caught.value.message
+    assert proxy.made == 3
+
+
+def test_a_body_that_broke_off_and_was_damaged_is_read_again(
+    container: WorkerContainer, server: S3Server, tmp_path: Path
+) -> None:
+    key = with_checksum(server, "both.bin")
+    found = bucket(container, server.port).find(key)
+    with (
+        changing(server.port, b"Range: bytes=", times=1, change=damaged) as damaging,
+        cutting(damaging.port, b"GET /audio/both.bin", after=1_200_000, cuts=1) as proxy,
+    ):
+        bucket(container, proxy.port).download(key, found, tmp_path / "copy")
+    assert (proxy.made, damaging.made) == (1, 1)
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+def weak(answer: bytes) -> bytes:
+    """Return an answer as a proxy passes it on that has compressed it, or could have."""
+    return answer.replace(b'Etag: "', b'Etag: W/"', 1).replace(b'ETag: "', b'ETag: W/"', 1)
+
+
+def test_a_weak_etag_is_no_change_of_the_source(container: WorkerContainer, server: S3Server, tmp_path: Path) -> None:
+    key = put(server, "weak.bin")
+    with changing(server.port, b"/audio/weak.bin", times=9, change=weak) as proxy:
+        reading = bucket(container, proxy.port)
+        found = reading.find(key)
+        assert found.weak
+        reading.download(key, found, tmp_path / "copy")
+    assert proxy.made == 2
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 22\r\n\r\n<html>default backend\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 20\r\n\r\n<html>please sign in",
+    ],
+)
+def test_a_page_of_something_else_is_neither_a_missing_object_nor_audio(
+    container: WorkerContainer, server: S3Server, monkeypatch: pytest.MonkeyPatch, page: bytes
+) -> None:
+    monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "1")
+    key = put(server, "page.bin")
+    with (
+        changing(server.port, b"GET /audio/page.bin", times=99, change=lambda _: page) as proxy,
+        pytest.raises(WorkerError) as caught,
+    ):
+        bucket(container, proxy.port).find(key)
+    assert caught.value.reason is reasons.ENDPOINT_UNREACHABLE
+    assert "check endpointURL, and what else answers there" in caught.value.message
+
+
+def test_a_page_that_stands_there_for_a_moment_is_waited_for(container: WorkerContainer, server: S3Server) -> None:
+    key = put(server, "moment.bin")
+    page = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found"
+    with changing(server.port, b"GET /audio/moment.bin", times=1, change=lambda _: page) as proxy:
+        assert bucket(container, proxy.port).find(key).size == len(CONTENT)
+
+
+def test_credentials_that_the_kubelet_has_renewed_are_used_at_once(
+    container: WorkerContainer, server: S3Server
+) -> None:
+    key = put(server, "renewed.bin")
+    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, "retired", "retired")
+    reading = bucket(container, server.port)
+    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, ACCESS_KEY, SECRET_KEY)
+    assert reading.find(key).size == len(CONTENT)
+
+
+def test_an_object_that_another_deletes_right_after_the_write_is_no_missing_source(
+    container: WorkerContainer, server: S3Server
+) -> None:
+    writing = bucket(container, server.port, role=Role.DESTINATION)
+    kept = writing.put
+
+    def put_and_lose(key: str, body: bytes, content_type: str) -> dict[str, Any]:
+        answer = kept(key, body, content_type)
+        server.client().delete_object(Bucket=SOURCE, Key=key)
+        return answer
+
+    writing.put = put_and_lose  # type: ignore[method-assign]
+    with pytest.raises(WorkerError) as caught:
+        writing.write("lost.txt", b"text", "text/plain")
+    assert caught.value.reason is reasons.ENDPOINT_UNREACHABLE
+    assert "'lost.txt' was written and is gone" in caught.value.message

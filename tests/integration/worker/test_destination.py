@@ -2,13 +2,15 @@
 
 import json
 import subprocess
+from typing import Any
 
 import pytest
 from transcription_api import names, reasons
 from transcription_api.spec import Spec, parse_spec
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
-from transcription_worker.pipeline.s3_sink import TRIAL_SUFFIX, find_result, try_destination
+from transcription_worker.pipeline.s3_report import read_report
+from transcription_worker.pipeline.s3_sink import TRIAL_SUFFIX, trial_key, try_destination
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
@@ -51,7 +53,7 @@ def held(server: S3Server) -> list[str]:
 
 @pytest.mark.parametrize("allowed", [["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]], indirect=True)
 def test_the_trial_leaves_nothing_behind(allowed: Bucket, container: WorkerContainer, server: S3Server) -> None:
-    assert find_result(allowed, spec_of(container), "etag") is None
+    assert read_report(allowed, spec_of(container)) is None
     try_destination(allowed, spec_of(container))
     assert held(server) == []
 
@@ -72,3 +74,25 @@ def test_who_may_not_write_or_not_read_back_is_denied(allowed: Bucket, container
         try_destination(allowed, spec_of(container))
     assert caught.value.reason is reasons.DESTINATION_DENIED
     assert "S3 answered" in caught.value.message
+
+
+@pytest.mark.parametrize("allowed", [["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]], indirect=True)
+def test_two_workers_that_try_one_destination_at_once_do_not_fail_each_other(
+    allowed: Bucket, container: WorkerContainer, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = allowed.put
+
+    def put_and_lose(key: str, body: bytes, content_type: str) -> dict[str, Any]:
+        answer = put(key, body, content_type)
+        server.client().delete_object(Bucket=BUCKET, Key=key)
+        return answer
+
+    monkeypatch.setattr(allowed, "put", put_and_lose)
+    try_destination(allowed, spec_of(container))
+    assert held(server) == []
+
+
+def test_the_trial_has_a_key_that_s3_accepts_where_the_reports_own_is_the_longest(container: WorkerContainer) -> None:
+    value = container.spec("a" * 800 + ".wav", "out/" + "b" * 200 + "/")
+    assert len(trial_key(parse_spec(value)).encode()) <= 1024
+    assert trial_key(parse_spec(value)).startswith("out/")

@@ -12,6 +12,7 @@ from transcription_api.spec import Spec, parse_spec
 from transcription_worker.engines.protocol import Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
+from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.s3_source import S3Input
 from transcription_worker.pipeline.sink import EngineUsed, TrackTranscript, Transcription
@@ -38,6 +39,7 @@ class Destination:
     def __init__(self, container: WorkerContainer, prefix: str) -> None:
         self._container, self._prefix = container, prefix
         self._paths = Paths(container.root)
+        self.provenance = Provenance("sha256:00", "transcription-worker 0")
 
     def spec(self, key: str, overwrite: bool = False, **fields: Any) -> Spec:
         value = self._container.spec(key, self._prefix, **{"formats": ["txt"], **fields})
@@ -45,7 +47,8 @@ class Destination:
         return parse_spec(value)
 
     def sink(self, spec: Spec, bucket: Bucket | None = None) -> S3Sink:
-        return S3Sink(spec, bucket or Bucket(spec.destination.s3, Role.DESTINATION, self._paths))
+        bucket = bucket or Bucket(spec.destination.s3, Role.DESTINATION, self._paths)
+        return S3Sink(spec, bucket, lambda: self.provenance)
 
     def write(self, spec: Spec, text: str, version: InputVersion = VERSION, bucket: Bucket | None = None) -> None:
         self.sink(spec, bucket).write(S3Input(spec.source.s3), version, transcription(text))
@@ -227,3 +230,48 @@ def test_two_workers_of_one_task_may_both_commit(
     twice = SlowBucket(spec, Paths(container.root), lambda: destination.write(spec, "the same"))
     destination.write(spec, "the same", bucket=twice)
     assert destination.find(spec)
+
+
+def test_results_that_are_being_replaced_are_not_whole_meanwhile_and_still_belong_to_their_source(
+    destination: Destination, container: WorkerContainer, server: S3Server
+) -> None:
+    earlier, later = destination.spec("in/call.wav"), destination.spec("in/call.wav", language="pt")
+    destination.write(earlier, "first")
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(destination.find(earlier))
+        with pytest.raises(WorkerError) as caught:
+            destination.find(destination.spec("in/call.mp3"))
+        assert caught.value.reason is reasons.DESTINATION_TAKEN
+        raise KeyboardInterrupt  # the worker is killed between its results and its report
+
+    with pytest.raises(KeyboardInterrupt):
+        destination.write(later, "second", bucket=SlowBucket(later, Paths(container.root), look))
+    assert seen == [False]
+    assert not destination.find(earlier)
+    assert destination.report(server)["incomplete"] is True
+    destination.write(later, "second")
+    assert destination.find(later)
+
+
+@pytest.mark.parametrize("other", [Provenance("sha256:01", "transcription-worker 0"), Provenance("sha256:00", "newer")])
+def test_a_result_of_another_model_or_worker_is_not_the_one_asked_for(
+    destination: Destination, other: Provenance
+) -> None:
+    spec = destination.spec("in/call.wav")
+    destination.write(spec, "first")
+    assert destination.find(spec)
+    destination.provenance = other
+    assert not destination.find(spec)
+
+
+def test_a_result_of_a_version_that_did_not_record_its_model_is_made_again(
+    destination: Destination, server: S3Server
+) -> None:
+    spec = destination.spec("in/call.wav")
+    destination.write(spec, "first")
+    report = destination.report(server)
+    del report["provenance"]
+    destination.put_report(server, json.dumps(report).encode())
+    assert not destination.find(spec)

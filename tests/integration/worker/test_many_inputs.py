@@ -20,6 +20,7 @@ from transcription_worker.job.transcription import engine_options
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineListener, PipelineOptions
+from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.s3_source import S3Input, S3Source
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
@@ -33,6 +34,7 @@ from tests.support.worker_container import DESTINATION, SOURCE, WorkerContainer,
 GOOD = [f"many/{number:02}.wav" for number in range(12)]
 TEXT, EMPTY, MISSING = "many/minutes.mp3", "many/empty.wav", "many/missing.wav"
 DEVICE = DeviceUsed("cpu")
+PROVENANCE = Provenance("sha256:00", "transcription-worker 0")
 
 
 class ListedObjects(S3Source):
@@ -123,7 +125,7 @@ def run(container: WorkerContainer, keys: list[str], prefix: str, **fields: Any)
     paths, outcomes, loader = Paths(container.root), Outcomes(), ReadyEngine(engine_options(spec))
     paths.scratch.mkdir(parents=True, exist_ok=True)
     source = ListedObjects(spec.source.s3, keys, Bucket(spec.source.s3, Role.SOURCE, paths))
-    sink = S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths))
+    sink = S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), lambda: PROVENANCE)
     options = PipelineOptions(engine_options(spec), spec.audio.channel, paths.scratch)
     Pipeline(source, sink, loader, options, outcomes).run()
     assert list(paths.scratch.iterdir()) == []

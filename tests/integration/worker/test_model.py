@@ -41,22 +41,22 @@ def test_without_a_digest_the_etag_says_whether_the_cache_is_right(
 ) -> None:
     paths = Paths(container.root)
     put(server, b"first")
-    first = fetch_model(model_of(server), paths)
+    first = fetch_model(model_of(server), paths, "team-a")
     assert first.path.read_bytes() == b"first"
     before = len(server.requests())
-    assert fetch_model(model_of(server), paths).path == first.path
+    assert fetch_model(model_of(server), paths, "team-a").path == first.path
     assert len(server.requests()) == before + 1  # for the ETag alone
 
     put(server, b"second")
-    assert fetch_model(model_of(server), paths).path.read_bytes() == b"second"
+    assert fetch_model(model_of(server), paths, "team-a").path.read_bytes() == b"second"
 
 
 def test_with_a_digest_the_cache_is_used_without_the_server(container: WorkerContainer, server: S3Server) -> None:
     paths = Paths(container.root)
     put(server, b"second")
-    first = fetch_model(model_of(server, DIGEST), paths)
+    first = fetch_model(model_of(server, DIGEST), paths, "team-a")
     before = len(server.requests())
-    again = fetch_model(model_of(server, DIGEST), paths)
+    again = fetch_model(model_of(server, DIGEST), paths, "team-a")
     assert again == first
     assert len(server.requests()) == before
 
@@ -65,6 +65,26 @@ def test_an_object_with_another_digest_never_enters_the_cache(container: WorkerC
     paths = Paths(container.root)
     put(server, b"first")
     with pytest.raises(WorkerError) as caught:
-        fetch_model(model_of(server, DIGEST), paths)
+        fetch_model(model_of(server, DIGEST), paths, "team-a")
     assert caught.value.reason is reasons.MODEL_DIGEST_MISMATCH
     assert cached(paths) == []
+
+
+def test_the_same_url_in_another_namespace_is_another_server_and_another_model(
+    container: WorkerContainer, server: S3Server
+) -> None:
+    paths = Paths(container.root)
+    put(server, b"first")
+    first = fetch_model(model_of(server), paths, "team-a")
+    first.path.write_bytes(b"team-a's own")  # stands for what team-a's server of that name has
+    assert fetch_model(model_of(server), paths, "team-b").path.read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("damage", [b"", b"firsT"])
+def test_a_damaged_model_in_the_cache_is_downloaded_again(
+    container: WorkerContainer, server: S3Server, damage: bytes
+) -> None:
+    paths = Paths(container.root)
+    put(server, b"first")
+    fetch_model(model_of(server), paths, "team-a").path.write_bytes(damage)
+    assert fetch_model(model_of(server), paths, "team-a").path.read_bytes() == b"first"

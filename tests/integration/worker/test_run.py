@@ -10,11 +10,11 @@ from transcription_api import names
 from transcription_api.report import QualityCounts
 from transcription_api.spec import Format, parse_spec
 from transcription_worker.paths import Paths
-from transcription_worker.pipeline.s3_sink import find_result
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
 from tests.support.result_comparison import assert_same
+from tests.support.results import find_result
 from tests.support.s3 import SECRET_KEY, S3Server, free_port
 from tests.support.speech import speak, write_wav
 from tests.support.testmodel import model_path, model_sha256
@@ -109,18 +109,19 @@ def test_a_result_is_none_for_another_task_another_source_or_a_changed_object(
     etag = finished.ended.report.source_etag
     assert etag is not None
     spec = parse_spec(finished.spec)
-    bucket = Bucket(spec.destination.s3, Role.DESTINATION, Paths(finished.container.root))
-    assert find_result(bucket, spec, etag) is not None
-    assert find_result(bucket, spec, "another") is None
-    assert find_result(bucket, parse_spec(finished.spec | {"language": "pt"}), etag) is None
+    paths = Paths(finished.container.root)
+    bucket = Bucket(spec.destination.s3, Role.DESTINATION, paths)
+    assert find_result(bucket, spec, etag, paths) is not None
+    assert find_result(bucket, spec, "another", paths) is None
+    assert find_result(bucket, parse_spec(finished.spec | {"language": "pt"}), etag, paths) is None
 
     name = "finished/01.txt"
     server.client().put_object(Bucket=DESTINATION, Key=name, Body=b"edited")
-    assert find_result(bucket, spec, etag) is None
+    assert find_result(bucket, spec, etag, paths) is None
     server.client().delete_object(Bucket=DESTINATION, Key=name)
-    assert find_result(bucket, spec, etag) is None
+    assert find_result(bucket, spec, etag, paths) is None
     server.client().put_object(Bucket=DESTINATION, Key=name, Body=finished.written["01.txt"])
-    assert find_result(bucket, spec, etag) is not None
+    assert find_result(bucket, spec, etag, paths) is not None
 
 
 def test_the_reference_engine_writes_the_whisper_commands_very_bytes(

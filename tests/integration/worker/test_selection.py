@@ -10,10 +10,10 @@ import pytest
 from transcription_api import exit_codes, layout
 from transcription_api.spec import Format, parse_spec
 from transcription_worker.paths import Paths
-from transcription_worker.pipeline.s3_sink import find_result
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
+from tests.support.results import find_result
 from tests.support.s3 import S3Server
 from tests.support.speech import SAMPLE_RATE, speak, write_wav
 from tests.support.transcript_score import spoken_text, word_error_rate
@@ -73,10 +73,11 @@ def test_each_channel_has_its_transcripts_and_its_place_in_the_report(
     # A result that lacks a channel does not count.
     parsed, etag = parse_spec(spec), report.source_etag
     assert etag is not None
-    bucket = Bucket(parsed.destination.s3, Role.DESTINATION, Paths(container.root))
-    assert find_result(bucket, parsed, etag) is not None
+    paths = Paths(container.root)
+    bucket = Bucket(parsed.destination.s3, Role.DESTINATION, paths)
+    assert find_result(bucket, parsed, etag, paths) is not None
     server.client().delete_object(Bucket=DESTINATION, Key=layout.result_key(parsed, Format.SRT, 1))
-    assert find_result(bucket, parsed, etag) is None
+    assert find_result(bucket, parsed, etag, paths) is None
 
 
 def test_one_channel_alone_is_transcribed(container: WorkerContainer, server: S3Server, call: str, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""One error for memory that ran out, on the GPU or on the host."""
+"""One error for memory that ran out, on the GPU or on the host, and one for a GPU that failed."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,15 +7,17 @@ import torch
 from transcription_api import reasons
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.gpu_diagnosis import is_out_of_memory
+from transcription_worker.gpu_diagnosis import is_gpu_fault, is_out_of_memory
 
 
 @contextlib.contextmanager
 def host_or_device_memory(doing: str) -> Iterator[None]:
-    """Translate torch's and Python's errors for exhausted memory. doing: what was being done, for the message.
+    """Translate torch's and Python's errors for exhausted memory, and those of a GPU that failed.
+
+    doing: what was being done, for the message.
 
     Raises:
-        WorkerError: OutOfMemory.
+        WorkerError: OutOfMemory, GPUFault.
     """
     try:
         yield
@@ -28,6 +30,8 @@ def host_or_device_memory(doing: str) -> Iterator[None]:
         words = str(error)
         if is_out_of_memory(words) or "CUBLAS_STATUS_ALLOC_FAILED" in words:
             raise WorkerError(reasons.OUT_OF_MEMORY, f"{doing}: {words.splitlines()[0][:200]}") from error
+        if is_gpu_fault(words):
+            raise WorkerError(reasons.GPU_FAULT, f"{doing}: {words.splitlines()[0][:200]}") from error
         raise
 
 

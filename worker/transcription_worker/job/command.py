@@ -41,7 +41,7 @@ def _report(paths: Paths, known: dict[str, object]) -> Report:
     try:
         task = _read_task()
         log_about({"namespace": task.namespace, "name": task.name, "uid": task.uid})
-        report = _transcribe(_parse_spec(task), paths, known)
+        report = _transcribe(_parse_spec(task), task.namespace, paths, known)
         _log_report(report)
         return report
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says what became of the task
@@ -65,7 +65,7 @@ def _failure_report(error: Exception, known: dict[str, object]) -> Report:
     return failure(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}", **known)
 
 
-def _transcribe(spec: Spec, paths: Paths, known: dict[str, object]) -> Report:
+def _transcribe(spec: Spec, namespace: str, paths: Paths, known: dict[str, object]) -> Report:
     tracker = ProgressTracker()
     server = serve_progress(tracker, progress_port())
     try:
@@ -74,7 +74,7 @@ def _transcribe(spec: Spec, paths: Paths, known: dict[str, object]) -> Report:
         check_ca_bundle()
         from transcription_worker.job.transcription import transcribe_object
 
-        report = transcribe_object(spec, paths, tracker, known)
+        report = transcribe_object(spec, namespace, paths, tracker, known)
         tracker.enter_stage("done")
         return report
     except OSError as error:

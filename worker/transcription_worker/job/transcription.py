@@ -9,10 +9,11 @@ from transcription_worker.device import prove_device
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.protocol import Options
 from transcription_worker.errors import WorkerError
-from transcription_worker.model import fetch_model
+from transcription_worker.model import fetch_model, find_model_version
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineListener, PipelineOptions
+from transcription_worker.pipeline.report import Provenance, worker_version
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.s3_source import S3Input, S3Source
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
@@ -22,8 +23,12 @@ from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
 
-def transcribe_object(spec: Spec, paths: Paths, tracker: ProgressTracker, known: dict[str, object]) -> Report:
+def transcribe_object(
+    spec: Spec, namespace: str, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
+) -> Report:
     """Transcribe the object and write its results. `known` collects fields of the report as they become known.
+
+    `namespace` is the resource's.
 
     Raises:
         WorkerError: every failure but QualityRejected, which is the report's reason.
@@ -34,15 +39,18 @@ def transcribe_object(spec: Spec, paths: Paths, tracker: ProgressTracker, known:
     tracker.update(device=device)
 
     def find_model() -> ModelFile:
-        model = fetch_model(spec.model, paths)
+        model = fetch_model(spec.model, paths, namespace)
         known["model"] = model.used
         return model
+
+    def find_provenance() -> Provenance:
+        return Provenance(find_model_version(spec.model, paths), worker_version())
 
     options = engine_options(spec)
     listener = JobListener(tracker, known)
     Pipeline(
         S3Source(spec.source.s3, Bucket(spec.source.s3, Role.SOURCE, paths)),
-        S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths)),
+        S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), find_provenance),
         EngineLoader(spec.engine, options, device, find_model),
         PipelineOptions(options, spec.audio.channel, paths.scratch),
         listener,

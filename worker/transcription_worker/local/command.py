@@ -23,13 +23,14 @@ from transcription_worker.local.options import in_options
 from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.local.progress import FilesProgress
 from transcription_worker.local.summary import RunSummary, exit_code, render_summary
-from transcription_worker.model import fetch_named, sha256_of
+from transcription_worker.model import fetch_named
+from transcription_worker.model_cache import ModelCache, sha256_of
 from transcription_worker.paths import keep_caches_in
 from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
-from transcription_worker.termination import watch_signals
+from transcription_worker.termination import end_program, watch_signals
 
 # torch and whisper take seconds to import: what needs them is imported where it is used.
 
@@ -137,7 +138,7 @@ class LocalRun:
             self._pipeline.write_gate.close()
         self.end(signal_name=signal_name)
         self.clean()
-        os._exit(SIGNALLED + signal.Signals[signal_name])
+        end_program(SIGNALLED + signal.Signals[signal_name])
 
     def clean(self) -> None:
         """Delete the scratch folder."""
@@ -154,7 +155,7 @@ def local_model(plan: Plan) -> ModelFile:
     if path.is_file():
         return ModelFile(path, ModelUsed(path.name, f"sha256:{sha256_of(path)}"))
     try:
-        path, digest = fetch_named(plan.model, plan.model_dir)
+        path, digest = fetch_named(plan.model, ModelCache(plan.model_dir))
     except OSError as error:
         message = f"--model-dir: got {str(plan.model_dir)!r}, expected a folder to download to: {error.strerror}"
         raise WorkerError(reasons.MODEL_NOT_FOUND, message) from error

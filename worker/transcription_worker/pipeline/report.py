@@ -1,6 +1,7 @@
 """The report about one input: for the termination message and, with more of it, for S3."""
 
 import dataclasses
+import importlib.metadata
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,10 +42,29 @@ class SourceObject:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """What a result was made with, beside its spec: another model or worker may give another text for the same task.
+
+    `model` is what model.find_model_version returned, `worker` the versions of the worker and of openai-whisper.
+    """
+
+    model: str
+    worker: str
+
+
+@dataclass(frozen=True)
+class ReportBeingReplaced:
+    """What stands in a report's place while a later run replaces its results: these are not whole meanwhile."""
+
+    source: SourceObject
+    incomplete: bool = True
+
+
+@dataclass(frozen=True)
 class CommittedReport:
     """The report in S3. `preview` is there whatever the spec asked for: the transcripts lie beside it.
 
-    `source` is None in a report of a version that did not record it.
+    `source` and `provenance` are None in a report of a version that did not record them.
     """
 
     fingerprint: str
@@ -52,6 +72,13 @@ class CommittedReport:
     preview: str = field(default="", metadata=bounded(max_length=PREVIEW_LIMIT))
     tracks: tuple[TrackReport, ...] = ()
     source: SourceObject | None = None
+    provenance: Provenance | None = None
+
+
+def worker_version() -> str:
+    """Return the versions of the worker and of openai-whisper, whose text the engines give."""
+    named = ("transcription-worker", "openai-whisper")
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in named)
 
 
 def make_report(
@@ -121,7 +148,7 @@ def cut_preview(text: str, characters: int) -> str | None:
 
 
 def make_committed(
-    fingerprint: str, source: SourceObject, report: Report, transcription: Transcription
+    fingerprint: str, source: SourceObject, report: Report, transcription: Transcription, provenance: Provenance
 ) -> CommittedReport:
     """Make the report for S3: with every channel's own numbers, and the preview apart from the report."""
     return CommittedReport(
@@ -129,6 +156,7 @@ def make_committed(
         report=dataclasses.replace(report, preview=None),
         preview=transcription.tracks[0].transcript.text.strip()[:PREVIEW_LIMIT],
         source=source,
+        provenance=provenance,
         tracks=tuple(
             _track_report(track, track.channel) for track in transcription.tracks if track.channel is not None
         ),
@@ -147,6 +175,6 @@ def _track_report(track: TrackTranscript, channel: int) -> TrackReport:
     )
 
 
-def encode_committed(committed: CommittedReport) -> bytes:
+def encode_committed(committed: CommittedReport | ReportBeingReplaced) -> bytes:
     """Return the report as JSON, for the object in S3."""
     return json.dumps(to_json(committed), ensure_ascii=False, indent=2).encode(errors="replace") + b"\n"

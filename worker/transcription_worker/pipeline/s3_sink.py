@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from transcription_api import layout, reasons
 from transcription_api.report import Report, WrittenObject
@@ -12,6 +12,8 @@ from transcription_api.spec import Format, Source, Spec
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.report import (
     CommittedReport,
+    Provenance,
+    ReportBeingReplaced,
     cut_preview,
     encode_committed,
     make_committed,
@@ -28,22 +30,29 @@ from transcription_worker.pipeline.s3_report import (
 from transcription_worker.pipeline.s3_source import S3Input
 from transcription_worker.pipeline.sink import TrackTranscript, Transcription
 from transcription_worker.pipeline.source import InputVersion
-from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.bucket import Bucket, ObjectInfo
 
 log = logging.getLogger(__name__)
 
 REPORT_CONTENT_TYPE = "application/json"
 # The name of an empty object beside the report, there only while the destination is tried.
 TRIAL_SUFFIX = ".trial"
+# Bytes of a key in UTF-8: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+KEY_LIMIT = 1024
 
 
 class S3Sink:
-    """Writes the results of objects in S3 below one prefix. `spec` says which formats, for whichever object."""
+    """Writes the results of objects in S3 below one prefix. `spec` says which formats, for whichever object.
 
-    def __init__(self, spec: Spec, bucket: Bucket) -> None:
+    `find_provenance` is called once, before the model is loaded.
+    """
+
+    def __init__(self, spec: Spec, bucket: Bucket, find_provenance: Callable[[], Provenance]) -> None:
         self._spec, self._bucket = spec, bucket
-        self._trial_lock = threading.Lock()
+        self._find_provenance = find_provenance
+        self._lock = threading.Lock()
         self._tried = False
+        self._found_provenance: Provenance | None = None
 
     def find_results(self, item: S3Input, version: InputVersion) -> Report | None:
         """See `Sink.find_results`. The preview is as this spec asks for it.
@@ -53,7 +62,7 @@ class S3Sink:
         """
         spec, etag = self._spec_of(item), version.etag or ""
         found = self._find_own_report(spec, etag)
-        committed = whole_result(self._bucket, spec, etag, found)
+        committed = whole_result(self._bucket, spec, etag, found, self._provenance())
         if committed is None:
             return None
         log.info("%s: the results are there already, whole: nothing to transcribe", item.name)
@@ -66,7 +75,7 @@ class S3Sink:
         Raises:
             WorkerError: DestinationDenied, NoSuchBucket and so on.
         """
-        with self._trial_lock:
+        with self._lock:
             if not self._tried:
                 try_destination(self._bucket, self._spec_of(item))
                 self._tried = True
@@ -80,12 +89,12 @@ class S3Sink:
             WorkerError: DestinationTaken, DestinationDenied, EndpointUnreachable and so on.
         """
         spec, etag = self._spec_of(item), version.etag or ""
-        found = self._find_own_report(spec, etag)
+        found = self._invalidate(spec, etag, self._find_own_report(spec, etag))
         objects = write_formats(self._bucket, spec, transcription.tracks)
         preview = cut_preview(transcription.tracks[0].transcript.text, spec.preview.characters)
         report = make_report(transcription, version.etag, spec.quality.policy, objects, preview)
         source = source_object(item.location)
-        committed = make_committed(layout.fingerprint(spec), source, report, transcription)
+        committed = make_committed(layout.fingerprint(spec), source, report, transcription, self._provenance())
         self._commit(spec, etag, encode_committed(committed), found)
         return report
 
@@ -96,35 +105,55 @@ class S3Sink:
         require_no_report_among_results(self._bucket, spec)
         return found
 
-    def _commit(self, spec: Spec, source_etag: str, body: bytes, found: FoundReport | None) -> None:
+    def _provenance(self) -> Provenance:
+        with self._lock:
+            if self._found_provenance is None:
+                self._found_provenance = self._find_provenance()
+            return self._found_provenance
+
+    def _invalidate(self, spec: Spec, source_etag: str, found: FoundReport | None) -> FoundReport | None:
+        """Put a note in the place of an earlier report before the first of its results is replaced.
+
+        Otherwise the old report would call results whole that are partly old and partly new, and for ever if this worker
+        dies in between. The note still says whose results they are.
+        """
+        if found is None:
+            return None
+        note = ReportBeingReplaced(source_object(spec.source.s3))
+        written = self._commit(spec, source_etag, encode_committed(note), found)
+        return FoundReport(written.etag, None, source=note.source)
+
+    def _commit(self, spec: Spec, source_etag: str, body: bytes, found: FoundReport | None) -> ObjectInfo:
         """Write the report in place of the one that was found, and of no other source's that came in between."""
         key = layout.report_key(spec)
         conditional = (
             found is None or found.etag is not None
         )  # an object without an ETag cannot be named in a condition
         if conditional and not spec.destination.overwrite:
-            if self._bucket.replace(key, body, REPORT_CONTENT_TYPE, None if found is None else found.etag):
-                return
+            etag = None if found is None else found.etag
+            written = self._bucket.replace(key, body, REPORT_CONTENT_TYPE, etag)
+            if written is not None:
+                return written
             # It may be this very task's: two pods can run one Job, and a write can be done though its answer is lost.
             require_free(read_report(self._bucket, spec), spec, source_etag)
-        self._bucket.write(key, body, REPORT_CONTENT_TYPE)
+        return self._bucket.write(key, body, REPORT_CONTENT_TYPE)
 
     def _spec_of(self, item: S3Input) -> Spec:
         return dataclasses.replace(self._spec, source=Source(item.location))
 
 
-def find_result(bucket: Bucket, spec: Spec, source_etag: str) -> CommittedReport | None:
-    """Return the report of an earlier run of the same task on the same source, if every object of it is unchanged."""
-    return whole_result(bucket, spec, source_etag, read_report(bucket, spec))
-
-
-def whole_result(bucket: Bucket, spec: Spec, source_etag: str, found: FoundReport | None) -> CommittedReport | None:
-    """Return the report that was found if it is of this very task and every object of it is unchanged."""
+def whole_result(
+    bucket: Bucket, spec: Spec, source_etag: str, found: FoundReport | None, provenance: Provenance
+) -> CommittedReport | None:
+    """Return the report that was found if it is of this very task, model and worker, and its objects are unchanged."""
     committed = None if found is None else found.committed
     if committed is None:
         return None
     if committed.fingerprint != layout.fingerprint(spec) or committed.report.source_etag != source_etag:
         log.info("the results found are of another task or source")
+        return None
+    if committed.provenance != provenance:
+        log.info("the results found are of another model or worker: %s", committed.provenance)
         return None
     if not _is_whole(spec, committed.report):
         return None
@@ -154,17 +183,30 @@ def _is_there(bucket: Bucket, spec: Spec, written: WrittenObject) -> bool:
 def try_destination(bucket: Bucket, spec: Spec) -> None:
     """Write, check and delete an empty object, before GPU time is spent.
 
+    Another worker may try the same destination now, and delete the object in between.
+
     Raises:
         WorkerError: DestinationDenied, NoSuchBucket and so on.
     """
-    key = layout.report_key(spec) + TRIAL_SUFFIX
-    bucket.write(key, b"", "application/octet-stream")
+    key = trial_key(spec)
+    bucket.put(key, b"", "application/octet-stream")
+    try:
+        bucket.head(key)
+    except WorkerError as error:
+        if error.reason is not reasons.NO_SUCH_KEY:
+            raise
     try:
         bucket.delete(key)
     except WorkerError as error:
         if error.reason is not reasons.DESTINATION_DENIED:
             raise
         log.warning("may not delete: the empty object %r stays", key)
+
+
+def trial_key(spec: Spec) -> str:
+    """Return the key of the empty object. It is shorter where S3 has no room for the report's key with a suffix."""
+    key = layout.report_key(spec) + TRIAL_SUFFIX
+    return key if len(key.encode()) <= KEY_LIMIT else spec.destination.s3.prefix + TRIAL_SUFFIX
 
 
 def write_formats(bucket: Bucket, spec: Spec, tracks: Sequence[TrackTranscript]) -> tuple[WrittenObject, ...]:

@@ -3,14 +3,14 @@
 Errors of S3 are raised as WorkerError, and errors of the local disk as OSError.
 """
 
-import hashlib
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, FlexibleChecksumError
 from transcription_api import reasons
 from transcription_api.spec import S3Endpoint
 
@@ -18,7 +18,8 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.retry import Backoff, call_with_retries
 from transcription_worker.storage import s3_errors
-from transcription_worker.storage.client import make_client
+from transcription_worker.storage.checksums import DownloadDigest, crc32_header
+from transcription_worker.storage.client import Credentials, make_client, read_credentials
 from transcription_worker.storage.roles import Role
 
 T = TypeVar("T")
@@ -27,14 +28,20 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20  # bytes that are read at a time
 SMALL = 1 << 20  # bytes of the largest object that is kept in memory; a report has less than a tenth of it
+# How often an object is downloaded whose bytes are not those that its checksum stands for.
+DOWNLOADS_OF_WRONG_BYTES = 3
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object as it is now. `etag` has no quotes, `size` is in bytes."""
+    """An object as it is now. `etag` has no quotes, `size` is in bytes.
+
+    A `weak` ETag, which proxies that compress make of another, is never equal to itself in a condition: RFC 9110, 13.1.1.
+    """
 
     etag: str
     size: int
+    weak: bool = False
 
 
 class Bucket:
@@ -43,7 +50,9 @@ class Bucket:
     def __init__(self, endpoint: S3Endpoint, role: Role, paths: Paths) -> None:
         self._endpoint = endpoint
         self._role = role
-        self._client = make_client(endpoint, role, paths)
+        self._paths = paths
+        self._credentials: Credentials = read_credentials(endpoint, role, paths)
+        self._client = make_client(endpoint, role, self._credentials)
 
     def find(self, key: str) -> ObjectInfo:
         """Return the object's size and ETag, by a GET of its first byte.
@@ -54,13 +63,35 @@ class Bucket:
             answer = self._call(f"find {key!r}", key, lambda: self._get(key, Range="bytes=0-0"))
         except _EmptyObjectError:
             return self.head(key)
+        answer["Body"].close()
         size = answer.get("ContentRange", "").rpartition("/")[2]
-        return ObjectInfo(_bare(answer["ETag"]), int(size) if size.isdigit() else int(answer["ContentLength"]))
+        return self._info(answer, key, int(size) if size.isdigit() else int(answer["ContentLength"]))
 
     def head(self, key: str) -> ObjectInfo:
         """Return the object's size and ETag, by HEAD."""
-        answer = self._call(f"check {key!r}", key, lambda: self._client.head_object(**self._name(key)))
-        return ObjectInfo(_bare(answer["ETag"]), int(answer["ContentLength"]))
+        answer = self._call(f"check {key!r}", key, lambda: self._head(key))
+        return self._info(answer, key, int(answer["ContentLength"]))
+
+    def _head(self, key: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._client.head_object(**self._name(key))
+        except ClientError as error:
+            if s3_errors.code_of(error)[1] in s3_errors.UNEXPLAINED_BY_HEAD:
+                self._explain(key)
+            raise
+        return answer
+
+    def _explain(self, key: str) -> None:
+        """Raise the error of a GET, which says why a HEAD was refused, if it is refused too."""
+        with contextlib.suppress(_EmptyObjectError):
+            self._get(key, Range="bytes=0-0")["Body"].close()
+
+    def _info(self, answer: dict[str, Any], key: str, size: int) -> ObjectInfo:
+        etag = answer.get("ETag")
+        if not etag:
+            words = "the answer names no ETag, so it is not S3's: check endpointURL, and what else answers there"
+            raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
+        return ObjectInfo(_bare(etag), size, etag.startswith("W/"))
 
     def read(self, key: str) -> bytes:
         """Read a small object, of at most SMALL bytes; of a larger one a byte more."""
@@ -83,32 +114,53 @@ class Bucket:
             OSError: the file cannot be written.
         """
         backoff = Backoff(f"read {key!r}")
-        digest = hashlib.sha256()
+        digest, wrong = DownloadDigest(), 0
         with path.open("wb") as file:
-            while file.tell() < found.size:
+            while True:
                 try:
-                    self._read_on(key, found, file, digest.update, backoff)
+                    while file.tell() < found.size:
+                        self._read_on(key, found, file, digest, backoff)
+                    digest.require_announced()
+                    return digest.sha256
+                except FlexibleChecksumError as error:
+                    wrong += 1
+                    if wrong == DOWNLOADS_OF_WRONG_BYTES:
+                        raise self._known(error, key) from error
+                    log.warning("read %r: %s; it is read again from its beginning", key, error)
+                    file.truncate(file.seek(0))
+                    digest.restart()
                 except (*s3_errors.CONNECTION, ClientError, _EmptyObjectError) as error:
                     self._wait(error, backoff, key)
-        return digest.hexdigest()
 
-    def _read_on(
-        self, key: str, found: ObjectInfo, file: BinaryIO, seen: Callable[[bytes], None], backoff: Backoff
-    ) -> None:
-        """Append the rest of the object to the file, so that a download that broke off resumes where it was."""
-        answer = self._get(key, Range=f"bytes={file.tell()}-", IfMatch=f'"{found.etag}"')
-        if file.tell() > 0 and not answer.get("ContentRange", "").startswith(f"bytes {file.tell()}-"):
+    def _read_on(self, key: str, found: ObjectInfo, file: BinaryIO, digest: DownloadDigest, backoff: Backoff) -> None:
+        """Append the rest of the object to the file, so that a download that broke off resumes where it was.
+
+        The first request names no range: a part of an object comes without a checksum.
+        """
+        begin = file.tell()
+        options = {} if found.weak else {"IfMatch": f'"{found.etag}"'}
+        answer = self._get(key, **options, **({"Range": f"bytes={begin}-"} if begin else {}))
+        # The body itself is not used as a context manager: that would be the stream beneath, which checks no checksum.
+        with contextlib.closing(answer["Body"]) as body:
+            self._require_same(answer, found, begin, key)
+            if begin == 0:
+                digest.expect(answer)
+            while chunk := body.read(CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                backoff.reset()
+
+    def _require_same(self, answer: dict[str, Any], found: ObjectInfo, begin: int, key: str) -> None:
+        """Make sure that a response goes on with the object that was found, also where the server ignores conditions."""
+        if answer.get("ETag") and _bare(answer["ETag"]) != found.etag:
+            raise WorkerError(reasons.SOURCE_CHANGED, f"{self._role.value}: {key!r} was replaced while it was read")
+        if begin > 0 and not answer.get("ContentRange", "").startswith(f"bytes {begin}-"):
             raise WorkerError(
                 reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}.endpointURL: the endpoint does not honour ranges"
             )
-        with answer["Body"] as body:
-            while chunk := body.read(CHUNK):
-                file.write(chunk)
-                seen(chunk)
-                backoff.reset()
 
     def _wait(self, error: Exception, backoff: Backoff, key: str) -> None:
-        why = s3_errors.transient(error)
+        why = self._transient(error)
         if why is None:
             raise self._known(error, key) from error
         try:
@@ -122,11 +174,14 @@ class Bucket:
         Raises:
             WorkerError: EndpointUnreachable, if the bucket holds something other than what was written.
         """
-        put = self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type))
-        return self._check_written(key, body, put)
+        return self._check_written(key, body, self.put(key, body, content_type))
+
+    def put(self, key: str, body: bytes, content_type: str) -> dict[str, Any]:
+        """Put an object with a checksum that the server verifies, and return the server's answer."""
+        return self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type))
 
     def _check_written(self, key: str, body: bytes, put: dict[str, Any]) -> ObjectInfo:
-        found = self.head(key)
+        found = self._find_written(key)
         if found.size != len(body) or found.etag != _bare(put["ETag"]):
             words = (
                 f"wrote {len(body)} bytes with ETag {_bare(put['ETag'])}, found {found.size} bytes with {found.etag}"
@@ -134,13 +189,22 @@ class Bucket:
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
         return found
 
-    def replace(self, key: str, body: bytes, content_type: str, etag: str | None) -> bool:
+    def _find_written(self, key: str) -> ObjectInfo:
+        try:
+            return self.head(key)
+        except WorkerError as error:
+            if error.reason is not self._role.no_such_key:
+                raise
+            words = f"{self._role.value}: {key!r} was written and is gone: something else deletes it"
+            raise WorkerError(reasons.ENDPOINT_UNREACHABLE, words) from error
+
+    def replace(self, key: str, body: bytes, content_type: str, etag: str | None) -> ObjectInfo | None:
         """Write an object, as `write` does, only if the key holds the object of that ETag now, or nothing for None.
 
         Servers that know no conditional writes write in any case: RFC 9110, 13.1, S3 since 2024.
 
         Returns:
-            False if the key holds another object; nothing is written then.
+            None if the key holds another object; nothing is written then.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         try:
@@ -149,20 +213,18 @@ class Bucket:
             cause = error.__cause__
             code = s3_errors.code_of(cause)[0] if isinstance(cause, ClientError) else ""
             if code in s3_errors.NO_CONDITIONS:
-                self.write(key, body, content_type)
-                return True
+                return self.write(key, body, content_type)
             if code in s3_errors.CONDITION_FAILED:
-                return False
+                return None
             raise
-        self._check_written(key, body, put)
-        return True
+        return self._check_written(key, body, put)
 
     def delete(self, key: str) -> None:
         self._call(f"delete {key!r}", key, lambda: self._client.delete_object(**self._name(key)))
 
     def _put(self, key: str, body: bytes, content_type: str, **condition: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.put_object(
-            **self._name(key), Body=body, ContentType=content_type, ChecksumAlgorithm="CRC32", **condition
+            **self._name(key), Body=body, ContentType=content_type, ChecksumCRC32=crc32_header(body), **condition
         )
         return answer
 
@@ -170,7 +232,7 @@ class Bucket:
         try:
             answer: dict[str, Any] = self._client.get_object(**self._name(key), **options)
         except ClientError as error:
-            if s3_errors.code_of(error)[0] == "InvalidRange":
+            if s3_errors.code_of(error)[0] in s3_errors.OUT_OF_RANGE:
                 raise _EmptyObjectError from error
             raise
         return answer
@@ -180,11 +242,26 @@ class Bucket:
 
     def _call(self, what: str, key: str, operation: Callable[[], T]) -> T:
         try:
-            return call_with_retries(f"{self._role.value}: {what}", operation, s3_errors.transient)
+            return call_with_retries(f"{self._role.value}: {what}", operation, self._transient)
         except (WorkerError, _EmptyObjectError):
             raise
         except Exception as error:
             raise self._known(error, key) from error
+
+    def _transient(self, error: Exception) -> str | None:
+        """Say why a retry may succeed. It may with credentials that the kubelet has renewed in the Secret's folder."""
+        code = s3_errors.code_of(error)[0] if isinstance(error, ClientError) else ""
+        if code in s3_errors.CREDENTIALS | s3_errors.EXPIRED and self._reload_credentials():
+            return f"S3 answered {code}, and the Secret has changed since it was read"
+        return s3_errors.transient(error)
+
+    def _reload_credentials(self) -> bool:
+        found = read_credentials(self._endpoint, self._role, self._paths)
+        if found == self._credentials:
+            return False
+        self._credentials = found
+        self._client = make_client(self._endpoint, self._role, found)
+        return True
 
     def _known(self, error: Exception, key: str) -> Exception:
         if isinstance(error, WorkerError) or s3_errors.is_local(error):

@@ -13,18 +13,20 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.storage.roles import Role
 
+# Arguments of boto3's client; none where boto3 is to find credentials itself.
+Credentials = dict[str, str]
+
 # In seconds.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
 
 
-def make_client(endpoint: S3Endpoint, role: Role, paths: Paths) -> Any:
+def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials) -> Any:
     """Return an S3 client for the endpoint.
 
     Raises:
-        WorkerError: BadCredentials, if the Secret lacks a key; NoSuchBucket, if the endpoint is not a URL.
+        WorkerError: NoSuchBucket, if the endpoint is not a URL.
     """
-    credentials = _credentials(endpoint, role, paths)
     # Each client has a session of its own, because source, destination and model may have different credentials.
     session = boto3.session.Session()
     try:
@@ -54,7 +56,12 @@ def _config(endpoint: S3Endpoint) -> Config:
     )
 
 
-def _credentials(endpoint: S3Endpoint, role: Role, paths: Paths) -> dict[str, str]:
+def read_credentials(endpoint: S3Endpoint, role: Role, paths: Paths) -> Credentials:
+    """Read the mounted Secret as it is now: the kubelet replaces its files when the Secret changes.
+
+    Raises:
+        WorkerError: BadCredentials, if the Secret lacks a key.
+    """
     ref = endpoint.credentials_secret_ref
     if ref is None:
         return {}

@@ -1,10 +1,12 @@
 """Map errors of boto3 to failure reasons and messages, and tell which of them are worth a retry."""
 
 import errno
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 from transcription_api import reasons
 from transcription_api.reasons import Reason
 from transcription_api.spec import S3Endpoint
@@ -15,39 +17,72 @@ from transcription_worker.storage.roles import Role
 
 # S3's error codes, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 NO_KEY = {"NoSuchKey", "NoSuchVersion", "KeyTooLongError", "404"}
-# A wrong region or endpoint gives these codes too, since the bucket is elsewhere.
-NO_BUCKET = {
-    "NoSuchBucket",
-    "InvalidBucketName",
-    "PermanentRedirect",
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-    "301",
-}
-BAD_CREDENTIALS = {
+CHANGED = {"PreconditionFailed", "412"}
+# Of a conditional write: another object is there, has just gone, or is being written now.
+CONDITION_FAILED = {*CHANGED, "ConditionalRequestConflict", *NO_KEY}
+# Of a server that knows no conditional writes.
+NO_CONDITIONS = {"NotImplemented", "501"}
+# Of a range that lies outside the object, which is empty or has become shorter.
+OUT_OF_RANGE = {"InvalidRange", "416"}
+# Of credentials that another version of the Secret may have replaced.
+CREDENTIALS = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "ExpiredTokenException",
     "InvalidToken",
     "InvalidClientTokenId",
     "InvalidIdentityToken",
     "TokenRefreshRequired",
     "UnrecognizedClientException",
 }
-CHANGED = {"PreconditionFailed", "412"}
-# Of a conditional write: another object is there, has just gone, or is being written now.
-CONDITION_FAILED = {*CHANGED, "ConditionalRequestConflict", *NO_KEY}
-# Of a server that knows no conditional writes.
-NO_CONDITIONS = {"NotImplemented", "501"}
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+# The server is busy, or the request was damaged or cut off on its way.
 BUSY = {
     "SlowDown",
     "RequestTimeout",
-    "RequestTimeTooSkewed",
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
+    "KMS.ThrottlingException",
+    "BadDigest",
+    "IncompleteBody",
+    "InvalidDigest",
+    "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch",
+    "OperationAborted",
+    "TemporaryRedirect",
+    "Busy",
+    "InternalError",
 }
+SKEWED = "RequestTimeTooSkewed"
+
+# Codes that give the same reason whatever the bucket is used for.
+REASONS: Mapping[str, Reason] = {
+    "NoSuchBucket": reasons.NO_SUCH_BUCKET,
+    "InvalidBucketName": reasons.NO_SUCH_BUCKET,
+    "PermanentRedirect": reasons.WRONG_REGION,
+    "AuthorizationHeaderMalformed": reasons.WRONG_REGION,
+    "IllegalLocationConstraintException": reasons.WRONG_REGION,
+    "301": reasons.WRONG_REGION,
+    "InvalidObjectState": reasons.OBJECT_ARCHIVED,
+    "KMS.DisabledException": reasons.ENCRYPTION_KEY_DENIED,
+    "KMS.NotFoundException": reasons.ENCRYPTION_KEY_DENIED,
+    "KMS.KMSInvalidStateException": reasons.ENCRYPTION_KEY_DENIED,
+    "KMS.InvalidStateException": reasons.ENCRYPTION_KEY_DENIED,
+    "KMS.AccessDeniedException": reasons.ENCRYPTION_KEY_DENIED,
+    SKEWED: reasons.CLOCK_SKEWED,
+    **dict.fromkeys(CHANGED, reasons.SOURCE_CHANGED),
+    **dict.fromkeys(CREDENTIALS, reasons.BAD_CREDENTIALS),
+    **dict.fromkeys(EXPIRED, reasons.CREDENTIALS_EXPIRED),
+    **dict.fromkeys(BUSY, reasons.ENDPOINT_UNREACHABLE),
+}
+# HTTP statuses of an answer that may be another one a moment later: RFC 9110, and 425 of RFC 8470.
+PASSING_STATUSES = {408, 425, 429}
+# Statuses of a HEAD that stand for several codes, such as ExpiredToken and AccessDenied.
+UNEXPLAINED_BY_HEAD = {400, 403}
+# Characters of a word that the server chose, such as an error code.
+SERVER_WORD_LIMIT = 64
+# Statuses by which something that is not S3 may refuse a request for good, such as a proxy that wants to be logged in to.
+REFUSING_STATUSES = {401, 403, 407, 409}
 
 LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
 
@@ -58,16 +93,19 @@ CONNECTION = (
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
     boto.FlexibleChecksumError,
+    ResponseParserError,  # a body that is cut off or no XML
     HTTPError,  # urllib3's, while the body of a response is read
     OSError,
 )
+# Errors of a service that gives the pod its credentials, when it does not answer.
+NO_ANSWER_FOR_CREDENTIALS = (boto.CredentialRetrievalError, boto.MetadataRetrievalError)
 
 
 def code_of(error: boto.ClientError) -> tuple[str, int]:
-    """Return S3's error code and the HTTP status."""
+    """Return S3's error code and the HTTP status. The code is the status where the body names none."""
     answer: dict[str, Any] = error.response
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return str(answer.get("Error", {}).get("Code", status)), int(status)
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return str(answer.get("Error", {}).get("Code") or status), status
 
 
 def transient(error: Exception) -> str | None:
@@ -76,10 +114,22 @@ def transient(error: Exception) -> str | None:
         code, status = code_of(error)
         if code in NO_CONDITIONS:
             return None
-        return f"S3 answered {status} {code}" if status >= 500 or status == 429 or code in BUSY else None
-    if is_local(error):
+        passing = status >= 500 or status in PASSING_STATUSES or code in BUSY | EXPIRED or code == SKEWED
+        return f"S3 answered {status} {code}" if passing or not is_from_s3(error) else None
+    if is_local(error) or certificate_problem(error) is not None:
         return None
-    return type(error).__name__ if isinstance(error, CONNECTION) else None
+    return type(error).__name__ if isinstance(error, (*CONNECTION, *NO_ANSWER_FOR_CREDENTIALS)) else None
+
+
+def is_from_s3(error: boto.ClientError) -> bool:
+    """Return whether an error response is S3's own: it has an error code, which a load balancer's 404 page has not.
+
+    The response to a HEAD has no body, so that nothing can be said of it.
+    """
+    code, status = code_of(error)
+    if not code.isdigit() or error.operation_name.startswith("Head"):
+        return True
+    return code in {*CHANGED, *OUT_OF_RANGE} or status in REFUSING_STATUSES or status == 301
 
 
 def is_local(error: Exception) -> bool:
@@ -90,41 +140,73 @@ def is_local(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in LOCAL
 
 
+def certificate_problem(error: Exception) -> str | None:
+    """Return OpenSSL's words about a certificate that it does not accept, or None if the error is another one."""
+    if not isinstance(error, boto.SSLError):
+        return None
+    words = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return words.rpartition("certificate verify failed: ")[2].partition(" (_ssl")[0].rstrip(")'\"")
+    if "[Errno" in words or "[X509" in words:
+        return "the file of certificate authorities cannot be read"
+    return None
+
+
 def worker_error(error: Exception, role: Role, endpoint: S3Endpoint, key: str) -> WorkerError:
     """Return the failure for the report. It names S3's error code and leaves out S3's message, which we do not control."""
     where = f"{role.value}: {key!r} in bucket {endpoint.bucket!r} at {shown_endpoint(endpoint)}"
     if isinstance(error, boto.ClientError):
-        code, status = code_of(error)
-        return WorkerError(_reason(code, status, role), f"{where}: S3 answered {code}")
-    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+        return WorkerError(_reason(error, role), f"{where}: {_answered(error)}")
+    problem = certificate_problem(error)
+    if problem is not None:
+        return WorkerError(reasons.CERTIFICATE_INVALID, f"{where}: certificate refused: {problem}")
+    if isinstance(error, NO_ANSWER_FOR_CREDENTIALS):
+        words = "the service that gives the pod its credentials did not answer"
+        return WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{where}: {words}")
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
         words = "no credentials: set credentialsSecretRef, or give the pod's service account a workload identity"
         return WorkerError(reasons.BAD_CREDENTIALS, f"{where}: {words}")
     if isinstance(error, boto.ParamValidationError):
         return WorkerError(reasons.NO_SUCH_BUCKET, f"{where}: no valid name of a bucket or key")
     if isinstance(error, CONNECTION):
-        return WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{where}: {type(error).__name__}{_untrusted(error)}")
+        return WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{where}: {type(error).__name__}")
     return WorkerError(reasons.INTERNAL_ERROR, f"{where}: {type(error).__name__}")
 
 
-def _untrusted(error: Exception) -> str:
-    """Say so where TLS failed for the server's certificate; the library's own words name no remedy."""
-    if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ": the server's certificate is not one that the worker trusts; see worker.caBundle of the chart"
-    return ""
+def _reason(error: boto.ClientError, role: Role) -> Reason:
+    code, status = code_of(error)
+    if not is_from_s3(error):
+        return reasons.ENDPOINT_UNREACHABLE
+    if code in NO_KEY:
+        return role.no_such_key
+    if code == "AccessDenied" and "kms:" in str(error.response.get("Error", {}).get("Message")):
+        return reasons.ENCRYPTION_KEY_DENIED
+    if REASONS.get(code) is reasons.WRONG_REGION and _region(error) is None:
+        return reasons.NO_SUCH_BUCKET
+    if code in REASONS:
+        return REASONS[code]
+    return reasons.ENDPOINT_UNREACHABLE if status >= 500 or status in PASSING_STATUSES else role.denied
 
 
-def _reason(code: str, status: int, role: Role) -> Reason:
-    by_code = (
-        (NO_BUCKET, reasons.NO_SUCH_BUCKET),
-        (NO_KEY, role.no_such_key),
-        (BAD_CREDENTIALS, reasons.BAD_CREDENTIALS),
-        (CHANGED, reasons.SOURCE_CHANGED),
-        (BUSY, reasons.ENDPOINT_UNREACHABLE),
-    )
-    for codes, reason in by_code:
-        if code in codes:
-            return reason
-    return reasons.ENDPOINT_UNREACHABLE if status >= 500 or status == 429 else role.denied
+def _answered(error: boto.ClientError) -> str:
+    """Return what S3 answered, with what helps most: the region where the bucket is, or the object's storage class."""
+    code, status = code_of(error)
+    if not is_from_s3(error):
+        return f"an answer of status {status} that is not S3's: check endpointURL, and what else answers there"
+    region = _region(error)
+    if REASONS.get(code) is reasons.WRONG_REGION and region is not None:
+        return f"S3 answered {code}: the bucket is in region {region!r}"
+    if code == "InvalidObjectState":
+        storage_class = str(error.response.get("Error", {}).get("StorageClass", ""))[:SERVER_WORD_LIMIT]
+        return f"S3 answered {code}: the object is archived, its storage class is {storage_class!r}"
+    return f"S3 answered {code[:SERVER_WORD_LIMIT]}"
+
+
+def _region(error: boto.ClientError) -> str | None:
+    """Return the region that the server names as the bucket's."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    return str(region)[:SERVER_WORD_LIMIT] if region else None
 
 
 def shown_endpoint(endpoint: S3Endpoint) -> str:

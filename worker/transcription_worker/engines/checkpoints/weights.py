@@ -1,9 +1,7 @@
-"""Weights of models: openai-whisper's downloads, loading a checkpoint, and which official model it is."""
+"""Weights of models: which files openai-whisper publishes, loading a checkpoint, and which official model it is."""
 
 import contextlib
-import logging
 import pickle
-import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +19,6 @@ from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.checkpoints.safetensors_file import is_safetensors, read_safetensors
 from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.errors import WorkerError
-from transcription_worker.retry import call_with_retries
-
-log = logging.getLogger(__name__)
 
 # Raised by reading a file or building its model if it is not a checkpoint.
 _NO_CHECKPOINT = (
@@ -83,35 +78,6 @@ def file_of(name: str) -> OfficialFile:
     return OfficialFile(url)
 
 
-def download(name: str, folder: Path) -> Path:
-    """Download an official model with openai-whisper's own function, which checks the digest.
-
-    Raises:
-        WorkerError: EndpointUnreachable without a network, ModelNotFound where the server has no such file.
-    """
-    url = file_of(name).url
-    try:
-        what, operation = f"download model {name}", lambda: whisper._download(url, str(folder), False)
-        return Path(call_with_retries(what, operation, _transient))
-    except urllib.error.HTTPError as error:
-        reason = reasons.ENDPOINT_UNREACHABLE if _transient(error) else reasons.MODEL_NOT_FOUND
-        raise WorkerError(reason, f"spec.model.name: {name!r}: {url} answers {error.code}") from error
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-        words = f"spec.model.name: {name!r} is not in the cache, and {url} cannot be reached"
-        raise WorkerError(reasons.ENDPOINT_UNREACHABLE, words) from error
-    except RuntimeError as error:
-        words = f"spec.model.name: {name!r} was damaged on its way: the digest does not match"
-        raise WorkerError(reasons.ENDPOINT_UNREACHABLE, words) from error
-
-
-def _transient(error: Exception) -> str | None:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code}" if error.code >= 500 or error.code == 429 else None
-    if isinstance(error, urllib.error.URLError | ConnectionError | TimeoutError):
-        return type(error).__name__
-    return None
-
-
 def load(path: Path, sha256: str, device: str, name: str, precision: Precision | None = None) -> Any:
     """Load a model onto its device, as whisper.load_model does, from openai-whisper's format or from safetensors.
 
@@ -119,7 +85,7 @@ def load(path: Path, sha256: str, device: str, name: str, precision: Precision |
     load_model stores them.
 
     Raises:
-        WorkerError: ModelInvalid, OutOfMemory, EngineUnsuitable.
+        WorkerError: ModelInvalid, OutOfMemory, GPUFault, EngineUnsuitable.
     """
     where = torch.device(device)
     dtype = torch.float32 if precision is None else dtype_of(precision, where)
