@@ -40,6 +40,8 @@ GPU_LABELS = {
 CLIENT_RATE = {"kube-api-qps": "300", "kube-api-burst": "600"}  # requests a second
 
 CREATE_SECONDS = 600
+# kind gives the nodes 30 s to import their images, which takes longer while other work has the cores.
+CREATE_TRIES = 3
 READY_SECONDS = 180
 
 
@@ -163,13 +165,17 @@ def _create(image: str, wanted: dict[str, Any]) -> None:
         file,
     ]
     gobuild.ensure(["kubectl"])
-    try:
-        run([*command, "--kubeconfig", store.kubeconfig(), "--retain"], log, timeout=CREATE_SECONDS)
-    except StageError:
-        for container in _containers():
-            _say_end_of_node_logs(container["Name"].lstrip("/"))
-        delete()
-        raise
+    for tries_left in reversed(range(CREATE_TRIES)):
+        try:
+            run([*command, "--kubeconfig", store.kubeconfig(), "--retain"], log, timeout=CREATE_SECONDS)
+            return
+        except StageError as error:
+            for container in _containers():
+                _say_end_of_node_logs(container["Name"].lstrip("/"))
+            delete()
+            if not tries_left:
+                raise
+            say(f"kind is run again: {str(error).splitlines()[-1]}")
 
 
 def _say_end_of_node_logs(node: str) -> None:

@@ -1,11 +1,12 @@
 """The kind cluster is configured as its node image needs, and problems of existing nodes are found."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hack.cluster import images, kind, load, store
+from hack.cluster import gobuild, images, kind, load, store
 from hack.cluster.stages import StageError
 
 ADDRESSES = {kind.CONTROL_PLANE: "172.18.0.2", kind.GPU_NODE: "172.18.0.3"}
@@ -134,3 +135,28 @@ def test_images_that_a_newer_one_of_the_same_name_replaced_are_known_unless_a_co
     used = {"docker.io/library/worker:used"}
     found = load.superseded(listing, used, "docker.io/library/worker:new", "sha256:cc")
     assert found == ["docker.io/library/worker:old", "sha256:aa"]
+
+
+@pytest.mark.parametrize(("failures", "fails"), [(0, False), (kind.CREATE_TRIES - 1, False), (kind.CREATE_TRIES, True)])
+def test_kind_is_run_again_where_its_nodes_were_too_slow_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failures: int, fails: bool
+) -> None:
+    runs: list[bool] = []
+
+    def run(*_: object, **__: object) -> None:
+        runs.append(len(runs) < failures)
+        if runs[-1]:
+            raise StageError("could not find a log line")
+
+    monkeypatch.setattr(kind, "run", run)
+    monkeypatch.setattr(kind, "_containers", list)
+    monkeypatch.setattr(kind, "delete", lambda: None)
+    monkeypatch.setattr(gobuild, "ensure", lambda _: tmp_path)
+    monkeypatch.setattr(store, "cache", lambda: tmp_path)
+    monkeypatch.setattr(store, "log", lambda name: tmp_path / name)
+    if fails:
+        with pytest.raises(StageError, match="could not find a log line"):
+            kind._create("image", {})
+    else:
+        kind._create("image", {})
+    assert runs == [True] * failures + [False] * (not fails)
