@@ -16,6 +16,7 @@ class RefusedError(RuntimeError):
         super().__init__(f"{status} {body.get('reason')}: {body.get('message')}")
         self.status = status
         self.message = str(body.get("message"))
+        self.causes: list[Json] = (body.get("details") or {}).get("causes") or []
 
 
 class Api:

@@ -1,0 +1,31 @@
+"""Act as Job controller and kubelet for the Jobs of fuzzed resources: each has one pod, and that succeeds at once."""
+
+from transcription_api import exit_codes, names
+from transcription_api.report import Report, WrittenObject
+from transcription_api.spec import Channel
+from transcription_api.task import parse_task
+
+from tests.support.api_client import Json, RefusedError
+from tests.support.simulated_cluster import Namespace, good_report
+
+
+def play(area: Namespace, job: Json) -> None:
+    """Do what a cluster does with a Job that is not suspended, up to its end. A pod that is refused is told in an event."""
+    area.write_job(job, active=0)
+    try:
+        pod = area.add_pod(job)
+    except RefusedError as error:
+        area.add_job_event(job, "Warning", "FailedCreate", f"Error creating: {error.message}")
+        return
+    area.end_pod(pod, exit_codes.OK, report_of(job))
+    area.complete(job)
+
+
+def report_of(job: Json) -> Report:
+    """Return a report with an object for each format, and for each of two channels, that the Job's task asks for."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    [task] = [parse_task(item["value"]) for item in container["env"] if item["name"] == names.ENV_TASK]
+    spec = task.parsed()
+    channels = range(2) if spec.audio.channel is Channel.SPLIT else (None,)
+    objects = tuple(WrittenObject(item, 100, "e", channel) for item in spec.formats for channel in channels)
+    return good_report(objects=objects, channels=None if None in channels else len(channels))
