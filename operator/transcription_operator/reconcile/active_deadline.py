@@ -19,6 +19,8 @@ from transcription_operator.reconcile.termination import Termination, make_failu
 
 # What to do where the time went by before any worker started.
 WAITING_ADVICE = "Add nodes that take the pod, or raise spec.activeDeadlineSeconds: the wait for a node counts."
+# Seconds before the deadline from which the Job controller's clock may have reached it: times are in whole seconds.
+DUE_SECONDS = 1.0
 # Seconds by which a Job's start may differ from the one known before without being another start.
 START_TOLERANCE_SECONDS = 60.0
 
@@ -67,6 +69,12 @@ def seconds_left(status: Status, spec: Spec, now: datetime) -> float | None:
     known = status.active_time or ActiveTime()
     running = seconds_between(known.since, now) if known.since is not None else 0.0
     return spec.active_deadline_seconds - known.seconds - running
+
+
+def is_due(status: Status, spec: Spec, now: datetime) -> bool:
+    """Whether the deadline has come or is about to: from then on the Job controller deletes pods, and says so later."""
+    left = seconds_left(status, spec, now)
+    return left is not None and left <= DUE_SECONDS
 
 
 def is_over(status: Status, spec: Spec, now: datetime) -> bool:

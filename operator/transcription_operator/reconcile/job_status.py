@@ -8,8 +8,9 @@ from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure, Status
 
 from transcription_operator.models.objects import JobView, PodView
+from transcription_operator.models.times import parse_time
 from transcription_operator.reconcile import status_transitions as transitions
-from transcription_operator.reconcile.active_deadline import explain_deadline
+from transcription_operator.reconcile.active_deadline import explain_deadline, is_due
 from transcription_operator.reconcile.conditions import find_condition
 from transcription_operator.reconcile.disruptions import tell_disruptions
 from transcription_operator.reconcile.observed_state import ObservedState
@@ -132,8 +133,8 @@ def _node_lost(status: Status, pod: PodView, now: str) -> Status:
 
 
 def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str) -> Status:
-    if job.concluding:
-        return status  # it tells what was waited for; the pods may be deleted already
+    if job.concluding or is_due(status, spec, parse_time(now)):
+        return status  # it tells what was waited for; the Job controller may have deleted the pods already
     termination = last_termination(observed.pods)
     if termination is not None and current_pod(observed.pods) is None and _is_last_attempt(termination, spec, job):
         return status  # the Job is about to become Complete or Failed

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import pytest
 from transcription_api import exit_codes, reasons
 from transcription_api.report import Progress, failure
 from transcription_api.status import Failure, Phase, Status
@@ -69,6 +70,16 @@ def test_the_schedulers_words_outlive_the_pod_that_the_job_controller_deletes_be
     target = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}
     deleting = job_with(suspend=False, startTime=CREATED, conditions=[target])
     between, _ = settled(observe(SPEC, before, job=deleting), at(10))
+    found = failed(settled(observe(SPEC, between, job=EXCEEDED), at(11))[0])
+    assert "0/3 nodes: no GPU" in found.message
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_the_schedulers_words_outlive_the_pod_also_before_the_job_shows_that_it_ends(deleted: bool) -> None:
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no GPU"}
+    before, _ = settled(observe(SPEC, job=job(active=1), pods=(pod(conditions=[scheduled]),)))
+    going = (pod(conditions=[scheduled], meta={"deletionTimestamp": text(11)}),) if deleted else ()
+    between = decide(observe(SPEC, before, job=job(active=1), pods=going), config(), at(10)).status or before
     found = failed(settled(observe(SPEC, between, job=EXCEEDED), at(11))[0])
     assert "0/3 nodes: no GPU" in found.message
 
