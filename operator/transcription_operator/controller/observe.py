@@ -40,9 +40,21 @@ class Observer:
         observed = ObservedState(resource, status, jobs[-1] if jobs else None, jobs, rejection=rejection)
         if resource.deleting or is_finished(status):
             return observed
+        if observed.job is not None and observed.job.deleting and await self._is_gone(observed.job):
+            return await self.observe(key, earlier, rejection)
         if status.job_ref is not None and (observed.job is None or observed.job.ordinal < status.job_ref.ordinal):
             observed = dataclasses.replace(observed, job=await self._get_job(status.job_ref.name, resource))
+            if observed.job is None:
+                return await self._without_job(observed)
         return await self._with_pods(observed)
+
+    async def _is_gone(self, job: JobView) -> bool:
+        """Whether a Job that is being deleted no longer exists, in case that no watch has shown its end."""
+        found = await self.client.get_job(job.namespace, job.name)
+        if found is not None and found.uid == job.uid:
+            return False
+        self.cache.remove_job(job)
+        return True
 
     async def _get_job(self, name: str, resource: Resource) -> JobView | None:
         """Read the Job that the status names and no watch has shown: it is new, or somebody has deleted it."""
@@ -51,6 +63,16 @@ class Observer:
             return None
         self.cache.put_job(job)
         return job
+
+    async def _without_job(self, observed: ObservedState) -> ObservedState | None:
+        """Read the resource: its own deletion may be why its Job is gone, and be shown later than the Job's."""
+        resource = observed.resource
+        current = await self.client.get_resource(resource.key)
+        if current is None or current.uid != resource.uid:
+            self.cache.remove_resource(resource)
+            return None
+        # Other changes are left to the watch, which queues the key.
+        return dataclasses.replace(observed, resource=current) if current.deleting else observed
 
     async def _with_pods(self, observed: ObservedState) -> ObservedState:
         job = observed.job

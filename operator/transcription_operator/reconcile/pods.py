@@ -49,10 +49,15 @@ def attempt_number(job: JobView) -> int:
 
 
 def current_pod(pods: tuple[PodView, ...]) -> PodView | None:
-    """The newest pod that has not ended, or None. One that is being deleted only if there is no other."""
+    """The newest pod that has not ended, or None. One that is being deleted only if there is no other.
+
+    A Job controller that starts anew may make a second pod, and later deletes one of the two. Until then the pod counts whose
+    worker runs: it may complete the Job, and what the other one waits for holds nothing up.
+    """
     alive = [pod for pod in pods if not is_terminated(pod)]
     staying = [pod for pod in alive if pod.deletion_time is None]
-    return next(reversed(staying or alive), None)
+    running = [pod for pod in staying if pod.running and not _is_on_lost_node(pod)]
+    return next(reversed(running or staying or alive), None)
 
 
 def running_pod(pods: tuple[PodView, ...]) -> PodView | None:
@@ -78,9 +83,13 @@ def lost_pod(pods: tuple[PodView, ...], now: str) -> PodView | None:
 def _is_lost(pod: PodView, now: str) -> bool:
     if pod.phase in ("Succeeded", "Failed"):
         return False
-    if pod.phase == "Unknown" or pod.reason == UNREACHABLE_NODE:
+    if _is_on_lost_node(pod):
         return True
     return pod.deletion_time is not None and seconds_between(pod.deletion_time, now) >= CONFIRMATION_SECONDS
+
+
+def _is_on_lost_node(pod: PodView) -> bool:
+    return pod.phase == "Unknown" or pod.reason == UNREACHABLE_NODE
 
 
 def has_whole_result(spec: Spec, pod: PodView) -> bool:

@@ -103,6 +103,16 @@ def test_of_two_pods_the_one_that_stays_is_shown_and_polled() -> None:
         assert staying.name in condition(status, "Running").message
 
 
+def test_a_worker_that_runs_is_shown_and_polled_although_its_job_has_a_second_pod_that_waits() -> None:
+    """The Job controller may make two pods when it starts anew, and deletes one of them."""
+    running = pod(RUNNING, phase="Running", podIP="10.0.0.1")
+    waiting = pod(None, LATER, phase="Pending")
+    for pods in ((running, waiting), (waiting, running)):
+        status, plan = settled(observe({"pendingDeadlineSeconds": 1}, job=job(active=2, ready=1), pods=pods))
+        assert (status.phase, plan.poll_pod) == (Phase.RUNNING, running)
+        assert running.name in condition(status, "Running").message
+
+
 def test_a_pod_that_waits_is_shown_while_an_older_one_is_deleted() -> None:
     leaving = pod(RUNNING, {"deletionTimestamp": "2026-01-01T10:06:20Z"}, phase="Running", podIP="10.0.0.1")
     scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no GPU"}

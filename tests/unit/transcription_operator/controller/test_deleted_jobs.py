@@ -1,0 +1,54 @@
+"""A Job that is being deleted holds a resource up only until it is gone, and one that is gone may not be followed by another."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.support.operator_parts import Parts, until
+from tests.support.scripted_apiserver import ScriptedApiserver, scripted_apiserver
+from tests.support.scripted_resource import KEY, PATH, condition, job_path, put_job, running_job, stored_status
+
+
+async def delete_job(server: ScriptedApiserver, parts: Parts) -> None:
+    """Let somebody delete the Job, which a finalizer keeps for a while; the operator sees that."""
+    job = server.objects[job_path(server)]
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    server.put(job_path(server), job | {"metadata": job["metadata"] | {"deletionTimestamp": now}})
+    put_job(server, parts)
+    await until(lambda: condition(server, "Running").get("reason") == "JobLost")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_the_next_job_is_created_although_no_watch_has_shown_the_end_of_the_one_before(restarted: bool) -> None:
+    async with scripted_apiserver() as server, running_job(server) as parts:
+        await delete_job(server, parts)
+        server.remove(job_path(server))
+        if restarted:
+            await parts.resync.list_all()
+        parts.queue.add(KEY)  # as it is after DELETION_REQUEUE_SECONDS
+        await until(lambda: stored_status(server)["jobRef"]["ordinal"] == 2)
+
+
+async def test_no_job_is_created_while_the_one_before_is_being_deleted() -> None:
+    async with scripted_apiserver() as server, running_job(server) as parts:
+        await delete_job(server, parts)
+        parts.queue.add(KEY)
+        await until(lambda: parts.queue.idle)
+        assert stored_status(server)["jobRef"]["ordinal"] == 1
+        assert server.count("POST /apis/batch/v1") == 1
+
+
+@pytest.mark.parametrize("foreground", [False, True])
+async def test_no_job_is_created_for_a_resource_whose_deletion_is_shown_later_than_its_jobs(foreground: bool) -> None:
+    """The garbage collector deletes the Job, and the watches of resources and Jobs do not wait for each other."""
+    async with scripted_apiserver() as server, running_job(server) as parts:
+        if foreground:
+            resource = server.objects[PATH]
+            deletion = {"deletionTimestamp": "2026-01-01T10:06:00Z", "finalizers": ["foregroundDeletion"]}
+            server.put(PATH, resource | {"metadata": resource["metadata"] | deletion})
+        else:
+            server.remove(PATH)
+        gone = server.remove(job_path(server))
+        parts.informer.on_job_event("DELETED", gone)
+        await until(lambda: parts.queue.idle)
+        assert server.count("POST /apis/batch/v1") == 1
