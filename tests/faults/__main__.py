@@ -11,9 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 from tests.faults.lives import LIVES
-from tests.faults.plans import Plan, parse_plan, plans_of, sample, sample_seed
+from tests.faults.plans import Plan, parse_plan, sample, sample_seed
 from tests.faults.rights import grant_leases
-from tests.faults.run import Pool, pool
+from tests.faults.run import Pool, pool, possible_plans
 from tests.faults.worker import Result
 from tests.support.controlplane import control_plane
 from tests.support.operator_process import ACCOUNT, grant_rights
@@ -65,11 +65,9 @@ def run(workers: Pool, asked: list[Plan], most: int | None) -> int:
 
 def chosen(learnt: Result, asked: list[Plan]) -> list[Plan]:
     """Return the plans of one life: those asked for by name, or all if the life is asked for or nothing is."""
-    assert learnt.traffic is not None
-    traffic, life = learnt.traffic, learnt.plan.life
-    if asked and Plan(life) not in asked:
-        return [plan for plan in asked if plan.life == life]
-    return plans_of(life, len(traffic.writes), len(traffic.events), len(traffic.watched))
+    if asked and Plan(learnt.plan.life) not in asked:
+        return [plan for plan in asked if plan.life == learnt.plan.life]
+    return possible_plans(learnt)
 
 
 def count_of(result: Result) -> str:

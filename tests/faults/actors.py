@@ -4,6 +4,8 @@ By default each step waits until the operator has told the last one in the statu
 time. A hasty life waits for nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from transcription_api import exit_codes
@@ -22,21 +24,21 @@ class Actors:
 
     def act(self, view: View) -> None:
         """Do what is next. What was seen may be out of date: then the write is refused, and made anew next time."""
-        try:
-            self._collect_garbage(view)
+        self.collect_garbage(view)
+        with _out_of_date():
             for job in view.jobs:
                 self._control(view, job)
-        except RefusedError as error:
-            if error.status not in (404, 409, 422):
-                raise
 
-    def _collect_garbage(self, view: View) -> None:
+    def collect_garbage(self, view: View) -> None:
         """Delete the Jobs whose resource is gone, and the pods whose Job is gone."""
-        for job in view.jobs:
-            if view.resource is None or view.resource["metadata"]["uid"] != view.owner(job):
-                self._area.api.delete(f"{self._area.jobs}/{job['metadata']['name']}")
-        for pod in view.orphans():
-            self._area.api.delete(f"{self._area.pods}/{pod['metadata']['name']}")
+        if not self._life.born:  # a Job may be seen before its resource
+            return
+        with _out_of_date():
+            for job in view.jobs:
+                if view.resource is None or view.resource["metadata"]["uid"] != view.owner(job):
+                    self._area.api.delete(f"{self._area.jobs}/{job['metadata']['name']}")
+            for pod in view.orphans():
+                self._area.api.delete(f"{self._area.pods}/{pod['metadata']['name']}")
 
     def _control(self, view: View, job: Json) -> None:
         status, pods = job.get("status") or {}, view.pods_of(job)
@@ -85,7 +87,8 @@ class Actors:
         pod = pods[-1] if pods and not _ended(pods[-1]) else None
         if pod is None:
             if self._told(view, job, "Retrying" if pods else "WaitingForPod", ""):
-                self._area.add_pod(job)
+                # By what was seen, so that a pod that is not seen yet is refused and not made twice.
+                self._area.add_pod(job, f"{job['metadata']['name']}-{len(pods)}")
         elif not (job.get("status") or {}).get("active"):
             self._area.write_job(job, active=1)
         elif pod["status"]["phase"] == "Pending":
@@ -102,6 +105,16 @@ class Actors:
         running = view.condition("Running")
         named = (view.status.get("jobRef") or {}).get("uid") == job["metadata"]["uid"]
         return named and reason in ("", running.get("reason")) and part in running.get("message", "")
+
+
+@contextmanager
+def _out_of_date() -> Iterator[None]:
+    """Let the apiserver refuse what rests on a view that is out of date."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.status not in (404, 409, 422):
+            raise
 
 
 def _ended(pod: Json) -> bool:

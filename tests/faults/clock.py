@@ -15,6 +15,8 @@ ENVIRONMENT = "FAULTS_CLOCK"
 _FORMAT = struct.Struct("dd")
 # Seconds of real time for which the event loop sleeps at most, so that it notices a new rate.
 LONGEST_SLEEP = 0.05
+# Seconds of real time between two looks at the clock, of which more pass only if the operator is not let run.
+LONGEST_STEP = 2 * LONGEST_SLEEP
 
 
 class SharedClock:
@@ -45,7 +47,11 @@ class SharedClock:
 
 
 class OperatorTime:
-    """The operator's monotonic time. While it awaits a response time passes at its real rate, or all would time out."""
+    """The operator's monotonic time.
+
+    While it awaits a response time passes at its real rate, or all would time out. So does time in which the machine does not
+    let it run, or its lease would expire.
+    """
 
     def __init__(self, shared: SharedClock, real: Callable[[], float] = time.monotonic) -> None:
         self._shared = shared
@@ -62,7 +68,8 @@ class OperatorTime:
 
     def monotonic(self) -> float:
         at = self._real()
-        self._now += (at - self._at) * self.rate
+        fast = min(at - self._at, LONGEST_STEP)
+        self._now += fast * self.rate + (at - self._at - fast)
         self._at = at
         self._shared.ahead = self._now - at
         return self._now

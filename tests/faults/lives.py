@@ -39,6 +39,15 @@ class View:
     def pods_of(self, job: Json) -> list[Json]:
         return [pod for pod in self._pods if self.owner(pod) == job["metadata"]["uid"]]
 
+    def described(self) -> Json:
+        """Return the states of the resource, its Jobs and its pods."""
+        jobs = {job["metadata"]["name"]: job.get("status") for job in self.jobs}
+        return {
+            "status": self.status,
+            "jobs": jobs,
+            "pods": {pod["metadata"]["name"]: pod["status"] for pod in self._pods},
+        }
+
     def orphans(self) -> list[Json]:
         """Return the pods whose Job is gone."""
         uids = {job["metadata"]["uid"] for job in self.jobs}

@@ -46,8 +46,7 @@ class Mirror(threading.Thread):
     def _list(self) -> str:
         # A CRD that is established may be refused for a moment more.
         found = until(self._listed, f"the list of {self._path}", PATIENCE)
-        for item in found["items"]:
-            self.objects[item["metadata"]["name"]] = item
+        self.objects = {item["metadata"]["name"]: item for item in found["items"]}
         return str(found["metadata"]["resourceVersion"])
 
     def _listed(self) -> Json | None:
@@ -59,8 +58,9 @@ class Mirror(threading.Thread):
         response = self._open(f"?watch=true&timeoutSeconds=3600&resourceVersion={self._version}")
         while line := response.readline():
             event = json.loads(line)
-            if event["type"] == "ERROR":
-                raise RuntimeError(f"the mirror's watch ended: {event}")
+            if event["type"] == "ERROR":  # the version is too old
+                self._version = self._list()
+                return
             self._take(event["type"], event["object"])
 
     def _take(self, kind: str, item: Json) -> None:

@@ -46,7 +46,7 @@ def _masked(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [_masked(item) for item in value]
     if key in MASKED:
-        return type(value).__name__ if isinstance(value, str) else "number"
+        return "number" if isinstance(value, int | float) else type(value).__name__
     return _TIME.sub("time", value) if isinstance(value, str) else value
 
 

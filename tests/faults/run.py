@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from tests.faults.faulty_operator import ForkServer
 from tests.faults.outcome import Remains
-from tests.faults.plans import Plan
+from tests.faults.plans import Plan, plans_of
 from tests.faults.worker import Result, Worker
 from tests.support.controlplane import ControlPlane
 
@@ -62,6 +62,13 @@ class Pool:
             if result.hit or result.defects:
                 break
         return result
+
+
+def possible_plans(learnt: Result) -> list[Plan]:
+    """Return all plans of a life that went without a fault, as many as it had writes and events."""
+    assert learnt.traffic is not None
+    traffic = learnt.traffic
+    return plans_of(learnt.plan.life, len(traffic.writes), len(traffic.events), len(traffic.watched))
 
 
 @contextmanager

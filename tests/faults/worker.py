@@ -26,8 +26,8 @@ FAST = 300.0
 LIFE_SECONDS = 900.0
 SETTLED_SECONDS = 60.0
 QUIET_SECONDS = 600.0
-# Seconds of real time after which a life is given up.
-REAL_SECONDS = 60.0
+# Seconds of real time after which a life is given up. One that stands still has used up LIFE_SECONDS long before.
+REAL_SECONDS = 240.0
 
 
 @dataclass
@@ -77,11 +77,12 @@ class Worker:
         traffic = self._proxy.inject(name, self._fault(plan, target))
         started = self._now()
         self._area.create(name, **life.spec)
-        if not self._live(life, name, target):
-            result.defects.append(f"the life did not end: {json.dumps(self._view(name).status)[:2000]}")
+        actors = Actors(self._area, life)
+        if not self._live(life, actors, name, target):
+            result.defects.append(f"the life did not end: {json.dumps(self._view(name).described())}")
         result.recovery = self._now() - started
         target.thawed.set()
-        self._settle()
+        self._settle(actors, name)
         result.hit, result.traffic = target.hit, traffic
         result.remains = remains(self._view(name), self._events(name))
         result.defects += self._keep_quiet()
@@ -101,9 +102,8 @@ class Worker:
         record = self._lists if plan.action.endswith(("-stale", "-blank")) else None
         return WatchFault(plan.number, WATCH_ACTIONS[plan.action], target, recorded, record)
 
-    def _live(self, life: Life, name: str, target: Target) -> bool:
+    def _live(self, life: Life, actors: Actors, name: str, target: Target) -> bool:
         """Let all act until the life has ended; return whether it has."""
-        actors = Actors(self._area, life)
         deadline, real_deadline = self._now() + LIFE_SECONDS, time.monotonic() + REAL_SECONDS
         seen: object = None
         changed = time.monotonic()
@@ -124,8 +124,8 @@ class Worker:
         self._clock.rate = 1.0
         return True
 
-    def _settle(self) -> None:
-        """Wait until the operator, which may just have been killed, has done all that it wants to."""
+    def _settle(self, actors: Actors, name: str) -> None:
+        """Wait until the operator, which may just have been killed, has done all that it wants to, and collect its garbage."""
         count, since = -1, self._now()
         while self._now() - since < SETTLED_SECONDS:
             self._restart_killed()
@@ -133,6 +133,7 @@ class Worker:
                 count, since = len(self._proxy.writes), self._now()
                 self._clock.rate = 1.0
                 time.sleep(0.1)
+            actors.collect_garbage(self._view(name))
             self._clock.rate = FAST
             time.sleep(TICK)
         self._clock.rate = 1.0
