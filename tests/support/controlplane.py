@@ -20,6 +20,7 @@ from typing import Any
 from tests.support.api_client import Api
 from tests.support.binaries import binaries
 from tests.support.repository import CRD
+from tests.support.simulated_cluster import condition, until
 
 ADMIN_TOKEN = "admin"
 # The seconds until the pair must answer, on a machine that is busy with other things.
@@ -97,7 +98,8 @@ class ControlPlane:
 
     def install_crd(self, crd: Path = CRD) -> None:
         self.kubectl("apply", "--server-side", "-f", str(crd))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+        # `kubectl wait` fails at once if the apiserver has not written any condition yet.
+        until(self._established, "custom resources to be served", START_SECONDS)
 
     def audited(self) -> list[dict[str, Any]]:
         """Return the writes in the audit log so far, one entry for each answered request."""
@@ -171,6 +173,13 @@ class ControlPlane:
                 end = (self._folder / "apiserver.log").read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"kube-apiserver did not get ready:\n{end}")
             time.sleep(0.1)
+
+    def _established(self) -> bool:
+        """Return whether the apiserver has established each CustomResourceDefinition."""
+        api = self.api()
+        found = api.items("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+        api.close()
+        return all(condition(item.get("status") or {}, "Established").get("status") == "True" for item in found)
 
     def _ready(self) -> bool:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
