@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the number of the first resource, as in its name")
     parser.add_argument("--count", type=int, default=COUNT, help="how many resources")
     parser.add_argument("--verbose", action="store_true", help="say what became of each resource")
-    parser.add_argument("--logs", type=Path, help="a folder for the logs, which otherwise are deleted")
+    parser.add_argument("--logs", type=Path, help="a new folder for the logs, which otherwise are deleted")
     options = parser.parse_args()
     seed = seed_of_run()
     print(f"FUZZ_SEED={seed}", flush=True)

@@ -37,9 +37,17 @@ def refusal(resource: Resource, error: RefusedError) -> Outcome:
         outcome.defects.append(f"refused with neither 400 nor 422: {error}")
     elif error.status == 422 and not any(fields):
         outcome.defects.append(f"refused without a field: {error}")
+    elif error.status == 422 and not _names_change(resource, error.message):
+        outcome.defects.append(f"refused without the name of what was changed: {error}")
     elif len(error.message) < 10:
         outcome.defects.append(f"refused without a message: {error}")
     return outcome
+
+
+def _names_change(resource: Resource, message: str) -> bool:
+    """Whether a refusal of a single change names the field of the spec, or of the metadata, in which it is."""
+    paths = {change.path[:2] for change in resource.changes}
+    return len(paths) != 1 or str(paths.pop()[-1]) in message
 
 
 def settled(status: Json) -> tuple[str, str] | None:

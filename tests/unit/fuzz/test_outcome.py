@@ -6,7 +6,7 @@ import pytest
 from transcription_api import names
 
 from tests.fuzz.outcome import judged, refusal, settled, task_defects
-from tests.fuzz.resources import Resource
+from tests.fuzz.resources import Change, Resource
 from tests.support.api_client import RefusedError
 
 RESOURCE = Resource(1, {}, (), strict=False)
@@ -64,6 +64,13 @@ def test_a_refusal_names_a_field() -> None:
     assert refusal(RESOURCE, error(422, causes=[{"field": "spec.x"}])).defects == []
     assert refusal(RESOURCE, error(422, causes=[{"field": ""}])).defects
     assert refusal(RESOURCE, error(422)).defects
+
+
+def test_a_refusal_of_one_change_names_its_field() -> None:
+    changed = Resource(1, {}, (Change(("spec", "model", "name"), "removed"),), strict=False)
+    causes = [{"field": "spec.task"}]
+    assert refusal(changed, error(422, "spec.task: got translate with model turbo", causes=causes)).defects == []
+    assert refusal(changed, error(422, "spec.task: got translate", causes=causes)).defects
 
 
 def test_a_refusal_that_cannot_be_read_says_why_and_a_broken_server_is_wrong() -> None:
