@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
+from aiohttp import web
 from transcription_api import names
 
 from transcription_operator.cluster import (
@@ -93,16 +94,7 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
     reconciler = Reconciler(config, observer, applier, queue, poller, metrics)
     controller = Controller(reconciler, client, cache, queue, metrics)
 
-    def check_live() -> list[str]:
-        return [f"the watch of {watch} is dead" for watch in liveness.dead_watches()]
-
-    def check_ready() -> list[str]:
-        return check_live() if resync.synced.is_set() else ["the first list has not ended", *check_namespaces()]
-
-    def check_namespaces() -> list[str]:
-        return [f"{name} cannot be listed: {problem}" for name, problem in resync.unavailable.items()]
-
-    server = await serve_health(config.http_port, check_live, check_ready, check_namespaces, metrics.registry)
+    server = await _serve_health(config, liveness, resync, metrics)
     try:
         await _wait_for_crd(client)
         async with asyncio.TaskGroup() as group:
@@ -119,6 +111,19 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
                 task.cancel()
     finally:
         await server.cleanup()
+
+
+async def _serve_health(config: Config, liveness: WatchLiveness, resync: Resync, metrics: Metrics) -> web.AppRunner:
+    def check_live() -> list[str]:
+        return [f"the watch of {watch} is dead" for watch in liveness.dead_watches()]
+
+    def check_ready() -> list[str]:
+        return check_live() if resync.synced.is_set() else ["the first list has not ended", *check_namespaces()]
+
+    def check_namespaces() -> list[str]:
+        return [f"{name} cannot be listed: {problem}" for name, problem in resync.unavailable.items()]
+
+    return await serve_health(config.http_port, check_live, check_ready, check_namespaces, metrics.registry)
 
 
 def _start_reconciles(queue: WorkQueue[Key], cache: InformerCache, leading: asyncio.Event) -> None:

@@ -9,10 +9,8 @@ import pytest
 
 from tests.support.chaos.node_faults import mend_node
 from tests.support.chaos.service_faults import mend_services
-from tests.support.job_namespace import spoken, upload_audio
-from tests.support.stack import s3
-from tests.support.stack.release import ensure_release, release_values
-from tests.support.testmodel import model_path
+from tests.support.job_namespace import spoken, stored_inputs
+from tests.support.stack.release import release_values
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +32,7 @@ def five_minutes(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def stored(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Ensure the release and the S3 server with audio and model; afterwards undo what a fault may have left."""
-    ensure_release(values)
-    s3.ensure_s3()
-    with s3.connect() as client:
-        s3.ensure_buckets(client)
-        client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
-        upload_audio(client)
+    with stored_inputs(values) as client:
         client.upload_file(str(five_minutes(tmp_path_factory.mktemp("audio"))), "audio", "minutes.wav")
     yield
     mend_services()

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.job_namespace import JobNamespace, upload_audio
-from tests.support.stack import s3
-from tests.support.stack.release import ensure_release, release_values
-from tests.support.testmodel import model_path
+from tests.support.job_namespace import JobNamespace, stored_inputs
+from tests.support.stack.release import release_values
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +18,7 @@ def values() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def client(values: dict[str, Any]) -> Iterator[Any]:
     """Yield a boto3 client of the S3 server, once the release and the server are ready and hold audio and model."""
-    ensure_release(values)
-    s3.ensure_s3()
-    with s3.connect() as client:
-        s3.ensure_buckets(client)
-        client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
-        upload_audio(client)
+    with stored_inputs(values) as client:
         yield client
 
 

@@ -3,6 +3,8 @@
 import functools
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import numpy as np
 from tests.support.speech import speak, write_wav
 from tests.support.stack import s3
 from tests.support.stack.kube import apply, get, kubectl, list_items, until
-from tests.support.stack.release import ensure_namespace
+from tests.support.stack.release import ensure_namespace, ensure_release
+from tests.support.testmodel import model_path
 from tests.support.transcript_score import word_error_rate
 
 # The seconds until a test gives up: ten times what anything here takes on two idle cores.
@@ -30,6 +33,18 @@ ON_GPU_NODE: dict[str, Any] = {
     "nodeSelector": {"nvidia.com/gpu.present": "true"},
     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
 }
+
+
+@contextmanager
+def stored_inputs(values: dict[str, Any]) -> Iterator[Any]:
+    """Ensure the release with these values and the S3 server with audio and model; yield a boto3 client of the server."""
+    ensure_release(values)
+    s3.ensure_s3()
+    with s3.connect() as client:
+        s3.ensure_buckets(client)
+        client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
+        upload_audio(client)
+        yield client
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import requests
 from transcription_api import reasons
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.retry import Backoff
+from transcription_worker.retry import PASSING_STATUSES, Backoff
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 TIMEOUTS = (10.0, 60.0)
 # Bytes that are read at a time. Where the connection breaks, those of the last, unfinished read are lost.
 CHUNK = 1 << 16
-# Statuses of an answer that may be another one a moment later.
-PASSING_STATUSES = {408, 425, 429}
 
 
 def download_model(name: str, url: str, sha256: str, path: Path) -> None:

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 ENV_OUTAGE_SECONDS = "TRANSCRIPTION_OUTAGE_SECONDS"
 DEFAULT_OUTAGE_SECONDS = 90.0
 
+# Statuses below 500 of an answer that may be another one a moment later: RFC 9110, and 425 of RFC 8470.
+PASSING_STATUSES = {408, 425, 429}
+
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 

@@ -21,7 +21,7 @@ from tests.support.stack.kube import run
 
 # The kubelet starts what is in this folder and stops what is not.
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-AWAY = "/root/kube-apiserver.yaml"
+AWAY = "/etc/kubernetes/kube-apiserver.yaml"
 S3_PORT = "7070"
 # For all that goes to the node's pods together. A recording of 75 s has 2.4 MB.
 SLOW = "rate 2mbit burst 32kbit latency 1s"

@@ -9,7 +9,6 @@ from transcription_api.report import (
     MAX_OBJECTS,
     TERMINATION_MESSAGE_LIMIT,
     DeviceUsed,
-    ModelUsed,
     QualityCounts,
     Report,
     WrittenObject,
@@ -20,20 +19,7 @@ from transcription_api.report import (
 from transcription_api.spec import Format
 from transcription_worker.media.audio import MOST_CHANNELS
 
-WHOLE = Report(
-    engine="openai-whisper",
-    device=DeviceUsed("cuda", "NVIDIA H100 80GB HBM3", "580.65.06", "13.0", "2.15.0", "9.0"),
-    model=ModelUsed("turbo", "sha256:" + "a" * 64),
-    source_etag='"' + "e" * 40 + '"',
-    language="pt",
-    language_probability=0.987,
-    audio_seconds=36000.0,
-    wall_seconds=100.0,
-    words=90000,
-    segments=9000,
-    objects=tuple(WrittenObject(fmt, 10**9, '"' + "f" * 40 + '"') for fmt in Format),
-    preview="ç" * 500,
-)
+from tests.support.reports import WHOLE
 
 
 def test_a_report_reads_back_as_it_was_written() -> None:

@@ -9,31 +9,24 @@ from typing import Any
 import pytest
 from transcription_api import report
 from transcription_api.codec import to_json
-from transcription_api.report import DeviceUsed, ModelUsed, Progress, QualityCounts, Report, WrittenObject, parse_report
+from transcription_api.report import Progress, QualityCounts, Report, WrittenObject, parse_report
 from transcription_api.spec import Format
 
 from tests.support.json_mutations import mutations
+from tests.support.reports import WHOLE
 
 MUTATIONS = 10_000
-WHOLE = Report(
-    engine="openai-whisper",
-    device=DeviceUsed("cuda", "NVIDIA H100 80GB HBM3", "580.65.06", "13.0", "2.15.0", "9.0"),
-    model=ModelUsed("turbo", "sha256:" + "a" * 64),
-    source_etag="e",
-    language="pt",
-    language_probability=0.987,
-    audio_seconds=36000.0,
-    wall_seconds=100.0,
-    words=90000,
-    segments=9000,
+SPLIT = dataclasses.replace(
+    WHOLE,
     channels=2,
     quality=QualityCounts("doubtful", 1, 2, 3),
     objects=tuple(WrittenObject(fmt, 10, "f", channel) for fmt in Format for channel in (0, 1)),
+    preview=None,
 )
 
 
 def said(**fields: Any) -> str:
-    return json.dumps(to_json(WHOLE) | fields)
+    return json.dumps(to_json(SPLIT) | fields)
 
 
 def leaves(value: Any) -> list[Any]:
@@ -54,14 +47,14 @@ def is_presentable(value: Any) -> bool:
 
 
 def test_no_change_of_a_report_makes_its_reader_raise() -> None:
-    small = dataclasses.replace(WHOLE, objects=WHOLE.objects[:2])
+    small = dataclasses.replace(SPLIT, objects=SPLIT.objects[:2])
     for text in mutations(to_json(small), MUTATIONS):
         read = parse_report(text)
         assert read is None or is_presentable(read), text
 
 
 def test_no_change_of_progress_makes_its_reader_raise_anything_but_a_value_error() -> None:
-    whole = to_json(Progress("transcribe", 1.0, 2.0, 3.0, WHOLE.device, "pt"))
+    whole = to_json(Progress("transcribe", 1.0, 2.0, 3.0, SPLIT.device, "pt"))
     read = 0
     for text in mutations(whole, MUTATIONS):
         try:
@@ -119,7 +112,7 @@ def test_a_field_that_does_not_fit_costs_that_field_and_nothing_else(field: str,
     read = parse_report(said(**{field: value}))
     assert read is not None
     assert field not in to_json(read)
-    assert to_json(read) == {key: item for key, item in to_json(WHOLE).items() if key != field}
+    assert to_json(read) == {key: item for key, item in to_json(SPLIT).items() if key != field}
 
 
 def test_one_count_that_does_not_fit_leaves_the_others() -> None:
@@ -130,17 +123,17 @@ def test_one_count_that_does_not_fit_leaves_the_others() -> None:
 
 @pytest.mark.parametrize("size", [-1, 2**63, 1.5, "10", None])
 def test_an_object_that_does_not_fit_counts_as_not_written(size: Any) -> None:
-    other = to_json(WHOLE.objects[1])
+    other = to_json(SPLIT.objects[1])
     read = parse_report(said(objects=[{"format": "json", "size": size, "etag": "e"}, other]))
     assert read is not None
-    assert read.objects == WHOLE.objects[1:2]
+    assert read.objects == SPLIT.objects[1:2]
 
 
 def test_what_only_a_newer_version_knows_is_ignored_and_costs_no_result() -> None:
     newer = {"format": "lrc", "size": 10, "etag": "e"}
-    objects = [{**item, "storageClass": "cold"} for item in to_json(WHOLE.objects)]
-    read = parse_report(said(speakers=2, objects=[*objects, newer], device={**to_json(WHOLE.device), "uuid": "GPU-1"}))
-    assert read == WHOLE
+    objects = [{**item, "storageClass": "cold"} for item in to_json(SPLIT.objects)]
+    read = parse_report(said(speakers=2, objects=[*objects, newer], device={**to_json(SPLIT.device), "uuid": "GPU-1"}))
+    assert read == SPLIT
 
 
 def test_the_reason_of_a_newer_version_keeps_its_name_and_message() -> None:

@@ -13,6 +13,7 @@ from transcription_api.spec import S3Endpoint
 from urllib3.exceptions import HTTPError
 
 from transcription_worker.errors import WorkerError
+from transcription_worker.retry import PASSING_STATUSES
 from transcription_worker.storage.roles import Role
 
 # S3's error codes, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -75,8 +76,6 @@ REASONS: Mapping[str, Reason] = {
     **dict.fromkeys(EXPIRED, reasons.CREDENTIALS_EXPIRED),
     **dict.fromkeys(BUSY, reasons.ENDPOINT_UNREACHABLE),
 }
-# HTTP statuses of an answer that may be another one a moment later: RFC 9110, and 425 of RFC 8470.
-PASSING_STATUSES = {408, 425, 429}
 # Statuses of a HEAD that stand for several codes, such as ExpiredToken and AccessDenied.
 UNEXPLAINED_BY_HEAD = {400, 403}
 # Characters of a word that the server chose, such as an error code.

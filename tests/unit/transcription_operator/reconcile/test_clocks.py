@@ -1,7 +1,7 @@
 """Clocks that differ, and times that nobody can have meant, change nothing of what happens to a resource."""
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from transcription_operator.reconcile.decide import decide
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.stored_status import parse_status
 
+from tests.support.decisions import NOW
 from tests.support.kubernetes_objects import (
     CREATED,
     FINISHED,
@@ -30,7 +31,6 @@ from tests.support.kubernetes_objects import (
     resource,
 )
 
-NOW = datetime(2026, 1, 1, 10, 6, tzinfo=UTC)
 REPORT = Report(objects=(WrittenObject(Format.JSON, 10, "a"), WrittenObject(Format.TXT, 5, "b")))
 WRONG_BY_TEN_MINUTES = pytest.mark.parametrize("minutes", [-10, 10])
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from transcription_operator.reconcile.decide import decide
 from transcription_operator.reconcile.events import Event
 from transcription_operator.reconcile.stored_status import parse_status
 
+from tests.support.decisions import NOW
 from tests.support.kubernetes_objects import (
     FINISHED,
     SPEC,
@@ -27,7 +27,6 @@ from tests.support.kubernetes_objects import (
     resource,
 )
 
-NOW = datetime(2026, 1, 1, 10, 6, tzinfo=UTC)
 BOTH = (Format.JSON, Format.TXT)
 GOOD = Report(
     engine="batched (openai-whisper 20250625)",
