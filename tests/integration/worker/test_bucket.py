@@ -87,7 +87,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(
     away.folder.joinpath(SOURCE, key).write_bytes(b"here again")
     timer.start()
     try:
-        assert bucket(container, away.port).read(key) == b"here again"
+        assert bucket(container, away.port).read(key)[0] == b"here again"
     finally:
         timer.join()
         away.stop()
@@ -115,7 +115,7 @@ def test_a_write_is_confirmed_by_what_the_bucket_then_holds(container: WorkerCon
 def test_credentials_of_each_end_come_from_its_own_folder(container: WorkerContainer, server: S3Server) -> None:
     container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, "nobody", "nothing")
     key = put(server, "mine.bin", b"x")
-    assert bucket(container, server.port).read(key) == b"x"
+    assert bucket(container, server.port).read(key)[0] == b"x"
     with pytest.raises(WorkerError) as caught:
         bucket(container, server.port, role=Role.DESTINATION).read(key)
     assert caught.value.reason is reasons.BAD_CREDENTIALS

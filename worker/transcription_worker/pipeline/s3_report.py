@@ -65,7 +65,7 @@ def read_report(bucket: Bucket, spec: Spec) -> FoundReport | None:
 
 def _read(bucket: Bucket, key: str) -> FoundReport | None:
     try:
-        body, etag = bucket.read_with_etag(key)
+        body, etag = bucket.read(key)
     except WorkerError as error:
         if error.reason in UNREADABLE:
             return None

@@ -93,12 +93,12 @@ class Bucket:
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
         return ObjectInfo(_bare(etag), size, etag.startswith("W/"))
 
-    def read(self, key: str) -> bytes:
-        """Read a small object, of at most SMALL bytes; of a larger one a byte more."""
-        return self.read_with_etag(key)[0]
+    def read(self, key: str) -> tuple[bytes, str | None]:
+        """Read a small object, of at most SMALL bytes, or of a larger one a byte more.
 
-    def read_with_etag(self, key: str) -> tuple[bytes, str | None]:
-        """Return what `read` does and the object's ETag without quotes, or None if the server names none."""
+        Returns:
+            The bytes, and the object's ETag without quotes, or None if the server names none.
+        """
 
         def get() -> tuple[bytes, str | None]:
             answer = self._get(key)

@@ -43,7 +43,7 @@ class OneObject(Bucket):
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def read_with_etag(self, key: str) -> tuple[bytes, str | None]:
+    def read(self, key: str) -> tuple[bytes, str | None]:
         return self._body, "etag"
 
 
