@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
-from functools import partial
 
 from aiohttp import web
 from transcription_api import names
@@ -98,12 +96,13 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
     try:
         await _wait_for_crd(client)
         async with asyncio.TaskGroup() as group:
-            leading = asyncio.Event()
+            acquired, leading = asyncio.Event(), asyncio.Event()
             # All tasks are created before Kopf starts: when it ends, Kopf waits for every task that is younger than itself.
             tasks = [group.create_task(part) for part in (resync.run(), poller.run(), recorder.run())]
             tasks += [group.create_task(controller.run_worker(leading)) for _ in range(config.queue_workers)]
             tasks += [
-                group.create_task(_lead(config, elector, resync, partial(_start_reconciles, queue, cache, leading)))
+                group.create_task(lead(config, elector, resync, acquired)),
+                group.create_task(start_reconciles(resync, queue, cache, acquired, leading)),
             ]
             await asyncio.sleep(0)
             await run_watches(config, informer)
@@ -126,20 +125,32 @@ async def _serve_health(config: Config, liveness: WatchLiveness, resync: Resync,
     return await serve_health(config.http_port, check_live, check_ready, check_namespaces, metrics.registry)
 
 
-def _start_reconciles(queue: WorkQueue[Key], cache: InformerCache, leading: asyncio.Event) -> None:
-    """Reconcile everything once, and then what changes."""
-    queue.accept(cache.known_keys())
-    leading.set()
+async def lead(config: Config, elector: LeaderElector, resync: Resync, acquired: asyncio.Event) -> None:
+    """Acquire the lease once everything could be listed, set `acquired`, and renew the lease.
 
-
-async def _lead(config: Config, elector: LeaderElector, resync: Resync, start: Callable[[], None]) -> None:
-    """Let the workers run while this replica is the leader and its cache is complete."""
+    Raises:
+        LeaseLostError: another replica may lead.
+    """
     await resync.synced.wait()
     await elector.acquire()
     logger.info("became the leader as %s", config.pod_name)
-    start()
+    acquired.set()
     await elector.renew()
     raise LeaseLostError(f"the lease {config.lease_name} is lost")
+
+
+async def start_reconciles(
+    resync: Resync, queue: WorkQueue[Key], cache: InformerCache, acquired: asyncio.Event, leading: asyncio.Event
+) -> None:
+    """Once this replica leads, list everything, reconcile it, and set `leading` for the workers to begin.
+
+    What was known before may be older than the last writes of the leader before: a watch may be late, or dead and not yet
+    found to be so.
+    """
+    await acquired.wait()
+    await resync.list_all_answered()
+    queue.accept(cache.known_keys())
+    leading.set()
 
 
 async def _wait_for_crd(client: KubernetesClient) -> None:

@@ -28,10 +28,10 @@ from tests.support.kubernetes_objects import config
 class Parts:
     """The parts that share one connection."""
 
-    def __init__(self, connection: Connection, settings: Config | None = None) -> None:
+    def __init__(self, connection: Connection, settings: Config | None = None, accepting: bool = True) -> None:
         settings = settings or config()
         self.client = KubernetesClient(connection)
-        self.queue: WorkQueue[Key] = WorkQueue()
+        self.queue: WorkQueue[Key] = WorkQueue(accepting)
         self.metrics = Metrics()
         self.cache = InformerCache(self.metrics.resource_changed)
         self.liveness = WatchLiveness()

@@ -22,14 +22,27 @@ PODS = "/api/v1/namespaces/team-a/pods"
 @contextlib.asynccontextmanager
 async def running_job(server: ScriptedApiserver) -> AsyncIterator[Parts]:
     """Run a worker of the queue until the resource's Job exists."""
-    meta = {"namespace": "team-a", "name": "a", "generation": 1}
-    server.put(PATH, {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": meta, "spec": SPEC})
+    put_resource(server)
     async with connected(server) as connection:
         parts = Parts(connection)
         async with parts.working():
             await parts.resync.list_all()
             await until(lambda: stored_status(server).get("phase") == "Pending")
             yield parts
+
+
+def put_resource(server: ScriptedApiserver) -> None:
+    """Create the resource."""
+    meta = {"namespace": "team-a", "name": "a", "generation": 1}
+    server.put(PATH, {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": meta, "spec": SPEC})
+
+
+def end_elsewhere(server: ScriptedApiserver) -> None:
+    """Complete the resource as another replica does. No watch shows it."""
+    words = {"reason": "ResultsVerified", "message": "2 objects seen"}
+    complete = {"type": "Complete", "status": "True", "lastTransitionTime": FINISHED, "observedGeneration": 1, **words}
+    status = stored_status(server) | {"phase": "Complete", "conditions": [complete]}
+    server.put(PATH, server.objects[PATH] | {"status": status})
 
 
 def stored_status(server: ScriptedApiserver) -> Json:

@@ -65,14 +65,16 @@ class Observer:
         return job
 
     async def _without_job(self, observed: ObservedState) -> ObservedState | None:
-        """Read the resource: its own deletion may be why its Job is gone, and be shown later than the Job's."""
+        """Read the resource: its own deletion or end may be why its Job is gone, and be shown later than the Job's."""
         resource = observed.resource
         current = await self.client.get_resource(resource.key)
         if current is None or current.uid != resource.uid:
             self.cache.remove_resource(resource)
             return None
-        # Other changes are left to the watch, which queues the key.
-        return dataclasses.replace(observed, resource=current) if current.deleting else observed
+        if current.version == resource.version:
+            return observed
+        self.cache.put_resource(current, resource)
+        return await self.observe(resource.key)
 
     async def _with_pods(self, observed: ObservedState) -> ObservedState:
         job = observed.job

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds until a list that failed is tried again.
 RETRY_SECONDS = 5.0
+# What the apiserver answers where the operator has no rights, or where there is nothing of the kind: not a passing fault.
+REFUSALS = (401, 403, 404)
 
 
 class Resync:
@@ -31,6 +33,8 @@ class Resync:
         self._client = client
         self._cache = cache
         self._informer = informer
+        self._refused: set[str | None] = set()
+        self._listing = asyncio.Lock()
         self.synced = asyncio.Event()
         self.unavailable: dict[str, str] = {}
 
@@ -48,7 +52,18 @@ class Resync:
         """List everything once, and return the namespaces for which that failed."""
         return await self._list_namespaces(self._namespaces)
 
+    async def list_all_answered(self) -> None:
+        """List everything, until the apiserver has listed or refused each namespace."""
+        failed = await self.list_all()
+        while failed := [namespace for namespace in failed if namespace not in self._refused]:
+            await asyncio.sleep(RETRY_SECONDS)
+            failed = [*await self._list_namespaces(failed)]
+
     async def _list_namespaces(self, namespaces: Sequence[str | None]) -> Sequence[str | None]:
+        async with self._listing:
+            return await self._list_each(namespaces)
+
+    async def _list_each(self, namespaces: Sequence[str | None]) -> Sequence[str | None]:
         self._cache.begin_list()
         failed: list[str | None] = []
         for number, namespace in enumerate(namespaces):
@@ -56,7 +71,7 @@ class Resync:
                 await self._list(namespace)
                 self._note(namespace, None)
             except ApiError as error:
-                self._note(namespace, str(error))
+                self._note(namespace, error)
                 failed.append(namespace)
             except UnreachableError as error:
                 logger.warning("resync failed; retrying in %.0f s: %s", RETRY_SECONDS, error)
@@ -68,9 +83,12 @@ class Resync:
             self.synced.set()
         return failed
 
-    def _note(self, namespace: str | None, problem: str | None) -> None:
+    def _note(self, namespace: str | None, error: ApiError | None) -> None:
         """Remember whether the namespace could be listed, and log it if that has changed."""
-        name = namespace or ALL_NAMESPACES
+        name, problem = namespace or ALL_NAMESPACES, None if error is None else str(error)
+        self._refused.discard(namespace)
+        if error is not None and error.status in REFUSALS:
+            self._refused.add(namespace)
         if problem == self.unavailable.get(name):
             return
         if problem is None:

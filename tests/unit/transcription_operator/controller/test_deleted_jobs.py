@@ -6,7 +6,17 @@ import pytest
 
 from tests.support.operator_parts import Parts, until
 from tests.support.scripted_apiserver import ScriptedApiserver, scripted_apiserver
-from tests.support.scripted_resource import KEY, PATH, condition, job_path, put_job, running_job, stored_status
+from tests.support.scripted_resource import (
+    KEY,
+    PATH,
+    WRITE,
+    condition,
+    end_elsewhere,
+    job_path,
+    put_job,
+    running_job,
+    stored_status,
+)
 
 
 async def delete_job(server: ScriptedApiserver, parts: Parts) -> None:
@@ -52,3 +62,15 @@ async def test_no_job_is_created_for_a_resource_whose_deletion_is_shown_later_th
         parts.informer.on_job_event("DELETED", gone)
         await until(lambda: parts.queue.idle)
         assert server.count("POST /apis/batch/v1") == 1
+
+
+async def test_no_job_is_created_for_a_resource_whose_end_is_shown_later_than_its_jobs() -> None:
+    """Another replica led meanwhile, wrote the end, and deleted the Job."""
+    async with scripted_apiserver() as server, running_job(server) as parts:
+        await until(lambda: parts.queue.idle)
+        end_elsewhere(server)
+        gone = server.remove(job_path(server))
+        parts.informer.on_job_event("DELETED", gone)
+        await until(lambda: parts.queue.idle)
+        assert server.count("POST /apis/batch/v1") == 1
+        assert server.count(WRITE) == 1
