@@ -42,7 +42,7 @@ test-here: ## Unit and integration tests in one run
 test-gpu: install ## On a machine with a GPU, and fails without: our kernels beside torch's, CUDA graphs, the engine beside openai-whisper
 	$(RUN) pytest -m gpu --require-gpu tests/unit tests/integration
 
-test-faults: install ## Kills, lost answers, errors and broken watches at each write and event of a resource's life; takes up to half an hour
+test-faults: install ## Kills, lost answers, errors and broken watches at each write and event of a resource's life (20 minutes)
 	$(RUN) python -m tests.faults $(PLANS)
 
 test-fuzz: install ## 10,000 resources changed at random, valid and not, on a bare apiserver; FUZZ_SEED repeats a run (15 minutes)

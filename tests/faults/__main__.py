@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -18,12 +19,16 @@ from tests.faults.worker import Result
 from tests.support.controlplane import control_plane
 from tests.support.operator_process import ACCOUNT, grant_rights
 
+# A life mostly waits: it takes half a second of CPU time, the apiserver's included, and some eight of real time.
+OPERATORS_OF_A_CORE = 7
+
 
 def main() -> int:
     """Run the plans; return 0 if nothing was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("plans", nargs="*", help="plans or lives; all without any")
-    parser.add_argument("--workers", type=int, default=6, help="operators that run beside each other")
+    operators = OPERATORS_OF_A_CORE * (os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=operators, help="operators that run beside each other")
     parser.add_argument("--sample", type=int, help="run so many plans at most, chosen by FAULTS_SEED or the commit")
     parser.add_argument("--logs", type=Path, help="a folder for the logs, which otherwise are deleted")
     options = parser.parse_args()

@@ -11,15 +11,11 @@ from tests.faults.clock import SharedClock
 from tests.faults.proxy import Answer, NoFault, Request, Stream
 
 Send = Callable[[], Answer]
-Record = Callable[[], dict[str, Answer]]
 
 # Seconds of the operator's time for which a request is held: longer than the operator waits for a response.
 HELD_SECONDS = 12.0
 # How fast the operator's time passes meanwhile.
 HELD_RATE = 20.0
-# The same until the next resync.
-RESYNC_SECONDS = 310.0
-RESYNC_RATE = 400.0
 
 
 class Killable(Protocol):
@@ -37,14 +33,10 @@ class Target:
     hit: bool = False  # the moment of the fault has come
 
     def hold(self) -> None:
-        """Let time pass until the operator has given up the request that it awaits."""
-        self.let_pass(HELD_SECONDS, -HELD_RATE)
-
-    def let_pass(self, seconds: float, rate: float) -> None:
-        """Let some seconds of the operator's time pass at a rate, for at most as many real ones; see `OperatorTime`."""
+        """Let time pass until the operator has given up the request that it awaits, for at most HELD_SECONDS real ones."""
         began = time.monotonic()
-        until = began + self.clock.ahead + seconds
-        self.held, self.clock.rate = True, rate
+        until = began + self.clock.ahead + HELD_SECONDS
+        self.held, self.clock.rate = True, -HELD_RATE  # even while a response is awaited, see `OperatorTime`
         while time.monotonic() + self.clock.ahead < until and time.monotonic() < began + HELD_SECONDS:
             time.sleep(0.02)
         self.held, self.clock.rate = False, 1.0
@@ -162,13 +154,6 @@ def kill_watching(target: Target, line: bytes, stream: Stream) -> bool:
     return False
 
 
-def resync(target: Target, line: bytes, stream: Stream) -> bool:
-    """Deliver the event, and let the time pass until the operator lists everything."""
-    stream.deliver(line)
-    target.let_pass(RESYNC_SECONDS, RESYNC_RATE)
-    return True
-
-
 WatchAction = Callable[[Target, bytes, Stream], bool]
 WATCH_ACTIONS: dict[str, WatchAction] = {
     "gone": gone,
@@ -177,13 +162,7 @@ WATCH_ACTIONS: dict[str, WatchAction] = {
     "freeze": freeze,
     "replay": replay,
     "kill": kill_watching,
-    # Afterwards the lists are answered from earlier answers: those of two events before, or of the life's beginning.
-    "kill-stale": kill_watching,
-    "kill-blank": kill_watching,
-    "resync-stale": resync,
 }
-# How many lists of each kind are stale: the operator asks whether there are resources, lists all, and Kopf does it again.
-STALE_LISTS = {"transcriptionjobs": 3, "jobs": 2}
 
 
 class WriteFault(NoFault):
@@ -202,34 +181,15 @@ class WriteFault(NoFault):
 
 
 class WatchFault(NoFault):
-    """Does something at the n-th watch event. With `record` the lists that follow are those that it returned earlier.
+    """Does something at the n-th watch event."""
 
-    It is called at the event `recorded`, or at once if that is 0.
-    """
-
-    def __init__(
-        self, number: int, action: WatchAction, target: Target, recorded: int = 0, record: Record | None = None
-    ) -> None:
+    def __init__(self, number: int, action: WatchAction, target: Target) -> None:
         self._number = number
-        self._recorded = recorded
-        self._record = record
         self._action = action
         self._target = target
-        self._stale = record() if record is not None and not recorded else {}
-        self._left = {path: STALE_LISTS[path.rpartition("/")[2]] for path in self._stale}
 
     def watch(self, number: int, line: bytes, stream: Stream) -> bool:
-        if number == self._recorded and self._record is not None:
-            self._stale = self._record()
-            self._left = {path: STALE_LISTS[path.rpartition("/")[2]] for path in self._stale}
         if number != self._number:
             return super().watch(number, line, stream)
         self._target.hit = True
         return self._action(self._target, line, stream)
-
-    def list(self, request: Request, send: Send) -> Answer:
-        path = request.collection
-        if not self._target.hit or not self._left.get(path):
-            return send()
-        self._left[path] -= 1
-        return self._stale[path]

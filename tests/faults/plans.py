@@ -12,9 +12,6 @@ from tests.support.repository import ROOT
 T = TypeVar("T")
 
 NONE = "none"
-# Run only if they are asked for by name. A real apiserver answers a list that names no resourceVersion with what is stored,
-# and the operator relies on that: a list that is older than what it knew is a backup that was restored.
-BY_NAME_ALONE = ("kill-stale", "kill-blank", "resync-stale")
 # What happens to the writes of Kubernetes events, on which no decision depends.
 EVENT_ACTIONS = ("kill-before", "kill-after", "delay", "double", "500")
 # The environment variable with the seed of a sample.
@@ -49,7 +46,7 @@ def plans_of(life: str, writes: int, events: int, watched: int) -> list[Plan]:
     counts = {
         "write": (writes, [*WRITE_ACTIONS]),
         "event": (events, [*EVENT_ACTIONS]),
-        "watch": (watched, [action for action in WATCH_ACTIONS if action not in BY_NAME_ALONE]),
+        "watch": (watched, [*WATCH_ACTIONS]),
     }
     return [
         Plan(life, kind, number, action)

@@ -50,8 +50,10 @@ class Request:
         return self.query.get("watch") == ["true"]
 
     @property
-    def is_list(self) -> bool:
-        return self.method == "GET" and self.collection.rpartition("/")[2] in ("transcriptionjobs", "jobs")
+    def may_be_stale(self) -> bool:
+        """Whether it asks for any version that a cache of the apiserver holds, and not for what is stored now."""
+        version = self.query.get("resourceVersion", [""])[0]
+        return not self.is_write and version != "" and (version == "0" or not self.is_watch)
 
     def __str__(self) -> str:
         kinds = [
@@ -86,9 +88,6 @@ class Fault(Protocol):
     def watch(self, number: int, line: bytes, stream: Stream) -> bool:
         """Deliver a watch event or not; False ends the watch."""
 
-    def list(self, request: Request, send: Callable[[], Answer]) -> Answer:
-        """Answer a list."""
-
 
 class NoFault:
     """Passes everything on."""
@@ -99,9 +98,6 @@ class NoFault:
     def watch(self, number: int, line: bytes, stream: Stream) -> bool:
         stream.deliver(line)
         return True
-
-    def list(self, request: Request, send: Callable[[], Answer]) -> Answer:
-        return send()
 
 
 @dataclass
@@ -129,6 +125,7 @@ class Proxy:
         self._upstreams: set[http.client.HTTPSConnection] = set()
         self.traffic = Traffic("-", NoFault())
         self.writes: list[str] = []  # all since the start, whatever they are about
+        self.stale_reads: list[str] = []  # the paths of requests that a lagging cache may answer
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -217,14 +214,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         proxy, request = self.server.proxy, self._request()
+        if request.may_be_stale:
+            proxy.stale_reads.append(request.path)
         if request.is_watch:
             self._stream(request)
             return
         send = self._sender(request)
         if request.is_write:
             self._answer(proxy.write(request, send))
-        elif request.is_list:
-            self._answer(proxy.traffic.fault.list(request, send))
         else:
             self._answer(send())
 

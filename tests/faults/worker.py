@@ -13,7 +13,7 @@ from tests.faults.lives import LIVES, Life, View
 from tests.faults.mirror import Mirror
 from tests.faults.outcome import Remains, differences, job_defects, remains
 from tests.faults.plans import NONE, Plan
-from tests.faults.proxy import Answer, NoFault, Proxy, Traffic
+from tests.faults.proxy import NoFault, Proxy, Traffic
 from tests.support.controlplane import ControlPlane
 from tests.support.simulated_cluster import Namespace
 
@@ -35,7 +35,7 @@ class Result:
     """What came of one life. `defects` are sentences; an empty list is success."""
 
     plan: Plan
-    hit: bool = True
+    hit: bool = True  # whether the moment of the fault came
     defects: list[str] = field(default_factory=list)
     remains: Remains | None = None
     traffic: Traffic | None = None
@@ -57,7 +57,7 @@ class Worker:
         self._jobs = Mirror(plane, self._area.jobs)
         self._pods = Mirror(plane, self._area.pods)
         self._count = 0
-        self._operator.start()
+        self._operator.start(ready=False)
 
     def close(self) -> None:
         self._operator.stop()
@@ -69,6 +69,8 @@ class Worker:
 
     def run(self, plan: Plan, expected: Remains | None = None) -> Result:
         """Run a life with the plan's fault and compare what is left of it with `expected`."""
+        self._restart_killed()
+        self._operator.await_ready()
         began, log = time.monotonic(), self._log_size()
         self._count += 1
         life, name = LIVES[plan.life](), f"r{self._count}"
@@ -83,12 +85,14 @@ class Worker:
         result.recovery = self._now() - started
         target.thawed.set()
         self._settle(actors, name)
-        result.hit, result.traffic = target.hit, traffic
+        result.hit, result.traffic = target.hit or plan.kind == NONE, traffic
         result.remains = remains(self._view(name), self._events(name))
         result.defects += self._keep_quiet()
         result.defects += job_defects(name, self._jobs, jobs_before)
         result.defects += [] if expected is None else differences(expected, result.remains)
         result.defects += self._tracebacks(log)
+        result.defects += [f"a cache that lags may answer {path}" for path in self._proxy.stale_reads]
+        self._proxy.inject("-", NoFault())  # what follows is no part of the life
         self._remove(name)
         result.wall = time.monotonic() - began
         return result
@@ -98,9 +102,7 @@ class Worker:
             return NoFault()
         if plan.kind != "watch":
             return WriteFault(plan.kind, plan.number, WRITE_ACTIONS[plan.action], target)
-        recorded = max(plan.number - 2, 0) if plan.action.endswith("-stale") else 0
-        record = self._lists if plan.action.endswith(("-stale", "-blank")) else None
-        return WatchFault(plan.number, WATCH_ACTIONS[plan.action], target, recorded, record)
+        return WatchFault(plan.number, WATCH_ACTIONS[plan.action], target)
 
     def _live(self, life: Life, actors: Actors, name: str, target: Target) -> bool:
         """Let all act until the life has ended; return whether it has."""
@@ -152,14 +154,6 @@ class Worker:
         if self._operator.ended:
             self._proxy.disconnect()
             self._operator.start(ready=False)
-
-    def _lists(self) -> dict[str, Answer]:
-        """Record the lists as they are now."""
-        api = self._plane.api()  # of its own: the proxy's threads ask
-        found = {path: api.get(path) for path in (self._area.resources, self._area.jobs)}
-        api.close()
-        headers = {"Content-Type": "application/json"}
-        return {path: Answer(200, json.dumps(body).encode(), headers) for path, body in found.items()}
 
     def _now(self) -> float:
         return time.monotonic() + self._clock.ahead

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.actions import WATCH_ACTIONS, WRITE_ACTIONS
 from tests.faults.lives import LIVES
-from tests.faults.plans import BY_NAME_ALONE, EVENT_ACTIONS, SEED, Plan, parse_plan, plans_of, sample, sample_seed
+from tests.faults.plans import EVENT_ACTIONS, SEED, Plan, parse_plan, plans_of, sample, sample_seed
 
 
 @pytest.mark.parametrize("plan", [Plan("retry"), *plans_of("retry", 1, 1, 1)], ids=str)
@@ -21,12 +21,8 @@ def test_a_name_that_is_no_plans_is_refused(text: str) -> None:
 def test_each_write_event_and_watch_event_meets_each_action_that_suits_it() -> None:
     plans = plans_of("complete", writes=2, events=3, watched=4)
     assert len(set(plans)) == len(plans)
-    assert len(plans) == 2 * len(WRITE_ACTIONS) + 3 * len(EVENT_ACTIONS) + 4 * (len(WATCH_ACTIONS) - len(BY_NAME_ALONE))
+    assert len(plans) == 2 * len(WRITE_ACTIONS) + 3 * len(EVENT_ACTIONS) + 4 * len(WATCH_ACTIONS)
     assert {plan.number for plan in plans if plan.kind == "watch"} == {1, 2, 3, 4}
-
-
-def test_a_list_that_no_apiserver_answers_is_never_in_a_sample() -> None:
-    assert not {plan.action for plan in plans_of("complete", 1, 1, 9)} & {*BY_NAME_ALONE}
 
 
 def test_a_seed_names_a_sample_and_another_seed_another_one() -> None:
