@@ -4,6 +4,7 @@ They are run (one task, from the environment), local (files, without a cluster) 
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,7 @@ def main() -> None:
     Raises:
         SystemExit: with 0 or the exit code of the failure's reason; see transcription_api.exit_codes.
     """
+    escape_what_no_stream_holds()
     arguments = make_parser().parse_args(spell_with_dashes(sys.argv[1:]))
     start_logging()
     wait_briefly()
@@ -34,6 +36,13 @@ def main() -> None:
         "local": partial(_local, arguments),
     }
     sys.exit(commands[arguments.command]())
+
+
+def escape_what_no_stream_holds() -> None:
+    """Have stdout and stderr escape characters that their encoding lacks, so that no name of a file ends the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def make_parser() -> argparse.ArgumentParser:

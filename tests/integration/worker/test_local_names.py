@@ -1,5 +1,6 @@
 """The local command over files whose results would have one name: all of them are transcribed, and a run can be resumed."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -21,6 +22,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for day in DAYS:
         (folder / day).write_bytes((folder / "call.wav").read_bytes())
     return folder
+
+
+@pytest.fixture(scope="module")
+def strange(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording whose name is not UTF-8, one whose results would have too long a name, and a link to none."""
+    strange = tmp_path_factory.mktemp("strange")
+    for name in (b"caf\xe9.wav", b"x" * 251 + b".wav"):
+        (strange / os.fsdecode(name)).write_bytes((folder / "call.wav").read_bytes())
+    (strange / "dangling.wav").symlink_to("gone.wav")
+    (strange / "call.xyz").touch()
+    return strange
+
+
+def test_a_name_that_is_not_utf_8_is_transcribed_and_shown_escaped_and_what_cannot_be_is_named(
+    strange: Path, tmp_path: Path
+) -> None:
+    out, words = tmp_path / "out", ["-f", "json", *QUICK]
+    ended = local(tmp_path / "scratch", strange, "-o", out, *words, PYTHONIOENCODING="ascii:strict", LC_ALL="C")
+    assert [os.fsencode(path.name) for path in out.iterdir()] == [b"caf\xe9.json"]
+    assert ended.code == exit_codes.MEDIA_INVALID, ended.all
+    assert "Traceback" not in ended.all
+    assert "/caf\\xe9.wav: 0:05 of audio, en, " in ended.out
+    assert f"left out {strange}/call.xyz: " in ended.out
+    assert "dangling.wav: UnsupportedMedia: cannot be read: No such file or directory" in ended.out
+    assert "xxx.wav: DestinationDenied: " in ended.out
+    assert "File name too long" in ended.out
+    assert "3 files: 1 done, 2 failed; 1 left out" in ended.out
 
 
 def test_files_of_one_name_are_all_transcribed_and_the_run_says_what_their_results_are_called(

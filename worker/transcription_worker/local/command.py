@@ -11,18 +11,20 @@ from functools import partial
 from pathlib import Path
 
 from transcription_api import exit_codes, reasons
+from transcription_api.log_lines import one_line
 from transcription_api.report import ModelUsed
 
 from transcription_worker.device import prove_device
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.errors import WorkerError
-from transcription_worker.local.display import Display
-from transcription_worker.local.files import find_files, is_done, make_output_folder, renaming_notice
+from transcription_worker.local.display import Display, write_if_read
+from transcription_worker.local.files import find_files, is_done, left_out, make_output_folder
 from transcription_worker.local.listener import LocalListener
 from transcription_worker.local.options import in_options
 from transcription_worker.local.plan import Plan, make_plan
 from transcription_worker.local.progress import FilesProgress
-from transcription_worker.local.summary import RunSummary, exit_code, render_summary
+from transcription_worker.local.result_names import renaming_notice
+from transcription_worker.local.summary import RunSummary, exit_code, summary_lines
 from transcription_worker.model import fetch_named
 from transcription_worker.model_cache import ModelCache, sha256_of
 from transcription_worker.paths import keep_caches_in
@@ -52,13 +54,11 @@ def run_local(given: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)
     plan = make_plan(given)
     _require_tools()
-    files = find_files(plan)
+    found = find_files(plan)
     make_output_folder(plan.output_dir)
-    todo = [file for file in files if not (plan.skip_existing and is_done(file, plan))]
-    if notice := renaming_notice(files):
-        sys.stdout.write(f"{notice}\n")
-        sys.stdout.flush()
-    run = LocalRun(plan, todo, skipped=len(files) - len(todo))
+    todo = [file for file in found.files if not (plan.skip_existing and is_done(file, plan))]
+    run = LocalRun(plan, todo, len(found.files) - len(todo), found.left_out)
+    run.say(*left_out(found), *filter(None, [renaming_notice(found.files)]))
     watch_signals(run.interrupt)
     try:
         return run.complete()
@@ -86,20 +86,26 @@ def _require_tools() -> None:
 def _report_failure(error: WorkerError) -> int:
     """Say why no file could be transcribed at all, and return the exit code."""
     advice = f"\n{USE_CPU}" if error.reason.exit_code == exit_codes.DEVICE_UNUSABLE else ""
-    sys.stderr.write(f"transcription-worker local: {in_options(error)}{advice}\n")
+    words = f"transcription-worker local: {one_line(in_options(error))}{advice}\n"
+    write_if_read(sys.stderr, lambda stream: stream.write(words))
     return error.reason.exit_code or exit_codes.INTERNAL
 
 
 class LocalRun:
     """One run over the files that are to be transcribed."""
 
-    def __init__(self, plan: Plan, files: list[LocalFile], skipped: int) -> None:
-        self._plan, self._files, self._skipped = plan, files, skipped
+    def __init__(self, plan: Plan, files: list[LocalFile], skipped: int, left_out: int) -> None:
+        self._plan, self._files, self._skipped, self._left_out = plan, files, skipped, left_out
         self._scratch = Path(tempfile.mkdtemp(prefix="transcription-"))
         self._progress = FilesProgress([file.size for file in files])
         self._display = Display(self._progress, len(files))
         self._listener = LocalListener(self._progress, self._display, self._scratch)
         self._pipeline: Pipeline[LocalFile] | None = None
+
+    def say(self, *lines: str) -> None:
+        """Write these lines to stdout."""
+        for line in lines:
+            self._display.say(line)
 
     def complete(self) -> int:
         """Transcribe all files and return the exit code.
@@ -120,7 +126,7 @@ class LocalRun:
             os.environ["OMP_NUM_THREADS"] = str(plan.threads)
         loader = EngineLoader(plan.engine, options, prove_device(plan.policy), partial(local_model, plan), plan.batch)
         loader.check()
-        sink = LocalSink(plan.formats, plan.subtitles, options.quality.policy)
+        sink = LocalSink(plan.formats, plan.subtitles, options.quality.policy, plan.channel)
         settings = PipelineOptions(options, plan.channel, self._scratch)
         return Pipeline(LocalSource(self._files), sink, loader, settings, self._listener)
 
@@ -128,8 +134,9 @@ class LocalRun:
         """Say what became of the files and return the exit code: `code`, or the one that their outcomes give."""
         self._display.close()
         seconds = self._progress.snapshot().elapsed
-        summary = RunSummary(len(self._files), self._skipped, self._listener.counts, seconds, signal_name)
-        self._display.say(render_summary(summary))
+        counts = self._listener.counts
+        summary = RunSummary(len(self._files), self._skipped, counts, seconds, signal_name, self._left_out)
+        self.say(*summary_lines(summary))
         return exit_code(summary) if code is None else code
 
     def interrupt(self, signal_name: str) -> None:

@@ -1,13 +1,16 @@
 """Show the local command's progress: a line for each file that is done and, on a terminal, a bar below them."""
 
 import contextlib
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+from transcription_api.log_lines import one_line
 
 from transcription_worker.local.progress import FilesProgress, ProgressSnapshot
 
@@ -51,19 +54,18 @@ class Display:
     def close(self) -> None:
         """Remove the bar. Later lines are written without it."""
         with self._lock:
-            if self._bar is not None:
-                self._bar.close()
+            if (bar := self._bar) is not None:
                 self._bar = None
+                write_if_read(sys.stderr, lambda _: bar.close())
 
     def say(self, line: str) -> None:
-        """Write a line to stdout, above the bar. A closed pipe, as with head, is no error."""
-        with self._lock, contextlib.suppress(BrokenPipeError):
+        """Write a line to stdout, above the bar. What would end the line or drive the terminal is escaped."""
+        text = one_line(line)
+        with self._lock:
             if self._bar is None:
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
+                write_if_read(sys.stdout, lambda stream: stream.write(text + "\n"))
             else:
-                tqdm.write(line, file=sys.stdout)
-                sys.stdout.flush()
+                write_if_read(sys.stdout, lambda stream: tqdm.write(text, file=stream))
                 self.draw(at_once=True)
 
     def draw(self, at_once: bool = False) -> None:
@@ -75,11 +77,28 @@ class Display:
             self._drawn = now
             snapshot = self._progress.snapshot()
             words = f"{snapshot.files_ended}/{self._files} files, {describe(snapshot)}"
-            if self._bar is None:
-                sys.stderr.write(words + "\n")
+            if (bar := self._bar) is None:
+                write_if_read(sys.stderr, lambda stream: stream.write(words + "\n"))
                 return
-            self._bar.n = snapshot.share
-            self._bar.set_description_str(words)
+            bar.n = snapshot.share
+            write_if_read(sys.stderr, lambda _: bar.set_description_str(words))
+
+
+def write_if_read(stream: TextIO | None, write: Callable[[TextIO], object]) -> None:
+    """Write to stdout or stderr. Results matter more: a closed pipe, as with head, or a full disk is no error.
+
+    From then on the stream leads nowhere, so that what it still holds does not fail at the end of the program.
+    """
+    if stream is None:  # the shell has closed it
+        return
+    try:
+        write(stream)
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def describe(snapshot: ProgressSnapshot) -> str:

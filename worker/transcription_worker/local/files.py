@@ -1,93 +1,158 @@
-"""The files that the local command transcribes, and what their results are called."""
+"""The files that the local command transcribes, and which of a folder it leaves out."""
 
-import dataclasses
+import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from transcription_api.choices import Channel, Naming
+from transcription_api.choices import Channel, Format, Naming
 from transcription_api.layout import MEDIA_EXTENSIONS, result_name
 
 from transcription_worker.local.plan import Plan
+from transcription_worker.local.result_names import name_apart
+from transcription_worker.local.whole_results import are_whole
 from transcription_worker.pipeline.local_source import LocalFile
 
+# Extensions of media that are not in MEDIA_EXTENSIONS, which says what the results in a bucket are called and cannot grow.
+MORE_EXTENSIONS = frozenset(
+    ".3ga .3gpp .aa3 .divx .dv .f4v .m1a .m2a .m2t .mpa .nist .nut .qt .shn .sph .thd .vox .wave .wtv".split()
+)
+EXTENSIONS = MEDIA_EXTENSIONS | MORE_EXTENSIONS
+# What results are called: a folder that holds those of an earlier run has nothing to say about them.
+RESULT_EXTENSIONS = frozenset(f".{fmt.value}" for fmt in Format)
+# Lines for what is left out for one reason.
+MOST_NAMES = 100
 FIRST_CHANNEL = 0
 
 
-def find_files(plan: Plan) -> list[LocalFile]:
-    """Find the files that are named and those in the folders that are named, each once, in order.
+@dataclass
+class Found:
+    """The files to transcribe, each once and in order, and what of the folders is not looked at.
 
-    A folder's files are taken by their extensions; a file that is named itself may be called anything.
+    A file or folder that is there but cannot be read is among `files`, where it fails by name. `others` are files without an
+    extension of media, `links` are links to folders, and `below` are folders that --recursive would look into.
+    """
+
+    files: list[LocalFile] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
+    below: list[Path] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> int:
+        """How many files and folders are not looked at."""
+        return len(self.others) + len(self.links) + len(self.below)
+
+
+def find_files(plan: Plan) -> Found:
+    """Find the files that are named and those in the folders that are named.
+
+    A folder's files are taken by their extensions; a file that is named itself may be called anything. Two names of one file,
+    such as a link, have results each, unless those would be called the same.
 
     Raises:
         ValueError: a name is neither a file nor a folder with media.
     """
-    found: dict[Path, LocalFile] = {}
+    found = Found()
     for named in plan.files:
-        some = list(_in_folder(named, plan)) if named.is_dir() else [_file(named, plan.output_dir)]
-        for file in some:
-            found.setdefault(file.path.resolve(), file)
-    return name_apart(list(found.values()))
+        if _holds(named.is_dir):
+            _look_into(named, plan, found)
+        else:
+            found.files.append(_named_file(named, plan.output_dir))
+    entries: dict[str, LocalFile] = {}
+    for file in found.files:
+        entries.setdefault(_entry(file.path), file)
+    results: dict[tuple[str, Path, str], LocalFile] = {}
+    for entry, file in entries.items():
+        real = os.path.realpath(entry) if _holds(Path(entry).is_symlink) else entry
+        results.setdefault((real, file.folder, file.path.name), file)
+    found.files = name_apart(list(results.values()))
+    found.others = [path for path in found.others if _entry(path) not in entries]
+    return found
 
 
-def _file(path: Path, folder: Path) -> LocalFile:
+def _holds(question: Callable[[], bool]) -> bool:
+    """Return the answer, which is False where a closed folder keeps it from being known."""
     try:
-        size = path.stat().st_size
+        return question()
+    except OSError:
+        return False
+
+
+def _entry(path: Path) -> str:
+    """Return the one name of an entry of a folder, whatever links lead to the folder. It may be a link itself."""
+    return f"{_real_folder(path.parent.absolute())}/{path.name}"
+
+
+@functools.cache
+def _real_folder(folder: Path) -> str:
+    return os.path.realpath(folder)
+
+
+def _named_file(path: Path, folder: Path) -> LocalFile:
+    try:
+        return _file(path, folder, path.stat().st_size)
     except OSError as error:
+        if _holds(path.is_symlink):  # it is no typing error, and fails by name when it is its turn
+            return _file(path, folder)
         raise ValueError(f"FILE: got {str(path)!r}, expected a file or a folder: {error.strerror}") from error
+
+
+def _file(path: Path, folder: Path, size: int = 0) -> LocalFile:
     return LocalFile(path, folder, result_name(path.name, Naming.STEM), size)
 
 
-def _in_folder(top: Path, plan: Plan) -> Iterator[LocalFile]:
+def _look_into(top: Path, plan: Plan, found: Found) -> None:
     """Find the media in a folder. Hidden files and folders are passed over; links to folders are not followed."""
-    count = 0
-    for folder, folders, names in os.walk(top):
-        folders[:] = sorted(name for name in folders if plan.recursive and not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder) / name
-            if path.suffix.lower() in MEDIA_EXTENSIONS and not name.startswith(".") and path.is_file():
-                count += 1
-                yield _file(path, plan.output_dir / path.parent.relative_to(top))
-    if count == 0:
+    before = len(found.files)
+    closed: list[OSError] = []
+    for folder, folders, names in os.walk(top, onerror=closed.append):
+        place = Path(folder)
+        kept = sorted(name for name in folders if not name.startswith("."))
+        links = [name for name in kept if _holds((place / name).is_symlink)]
+        found.links += [place / name for name in links if plan.recursive]
+        found.below += [place / name for name in kept if not plan.recursive]
+        folders[:] = [name for name in kept if plan.recursive and name not in links]
+        results = plan.output_dir / place.relative_to(top)
+        found.files += _media(place, sorted(names), results, found.others)
+    for error in closed:
+        if Path(error.filename) == top:
+            raise ValueError(f"FILE: got {str(top)!r}, expected a folder that can be listed: {error.strerror}")
+        found.files.append(_file(Path(error.filename), plan.output_dir))
+    if len(found.files) == before:
         hint = "" if plan.recursive else "; --recursive looks into folders below it"
         raise ValueError(f"FILE: got {str(top)!r}, expected a folder with audio or video{hint}")
 
 
-def name_apart(files: Sequence[LocalFile]) -> list[LocalFile]:
-    """Give files whose results would have the same names the full names of their files: a.mp3.txt beside a.wav.txt.
-
-    The names depend on nothing but the files, so that another run over the same files finds its results. Files of one
-    name from several folders cannot be told apart: of those the first has results.
-    """
-    named = list(files)
-    while True:
-        renamed = [_with_full_name(file) for group in _same_results(named) if len(group) > 1 for file in group]
-        if all(file in named for file in renamed):
-            break
-        by_path = {file.path: file for file in renamed}
-        named = [by_path.get(file.path, file) for file in named]
-    firsts = {file.path: group[0].path for group in _same_results(named) for file in group[1:]}
-    return [dataclasses.replace(file, taken_by=firsts.get(file.path)) for file in named]
-
-
-def _with_full_name(file: LocalFile) -> LocalFile:
-    return dataclasses.replace(file, stem=result_name(file.path.name, Naming.FULL))
+def _media(place: Path, names: list[str], results: Path, others: list[Path]) -> Iterator[LocalFile]:
+    """Yield the files of one folder whose names are those of media, and add the rest to `others`."""
+    for name in names:
+        path = place / name
+        extension = path.suffix.lower()
+        if name.startswith(".") or extension in RESULT_EXTENSIONS:
+            continue
+        if extension not in EXTENSIONS:
+            others.append(path)
+            continue
+        try:
+            size = path.stat().st_size
+        except OSError:  # it fails by name when it is its turn
+            size = 0
+        yield _file(path, results, size)
 
 
-def _same_results(files: Iterable[LocalFile]) -> list[list[LocalFile]]:
-    """Group the files by the names of their results. Names that differ in case alone are the same on some file systems."""
-    groups: dict[str, list[LocalFile]] = {}
-    for file in files:
-        groups.setdefault(str(file.folder / file.stem).casefold(), []).append(file)
-    return list(groups.values())
-
-
-def renaming_notice(files: Iterable[LocalFile]) -> str | None:
-    """Return a line that names the files whose results keep the extension of the file; None if there are none."""
-    full = [file.name for file in files if file.stem != result_name(file.path.name, Naming.STEM)]
-    if not full:
-        return None
-    return f"results named with their extension, since several files have one name: {', '.join(full)}"
+def left_out(found: Found) -> Iterator[str]:
+    """Yield a line for each file and folder that is not looked at, up to MOST_NAMES of a kind, and counts of more."""
+    kinds = (
+        (found.others, "no extension of audio or video; a file that is named itself may be called anything"),
+        (found.links, "a link to a folder, which is not followed"),
+        (found.below, "a folder below; --recursive looks into it"),
+    )
+    for paths, words in kinds:
+        yield from (f"left out {path}: {words}" for path in paths[:MOST_NAMES])
+        if len(paths) > MOST_NAMES:
+            yield f"left out {len(paths) - MOST_NAMES} more: {words}"
 
 
 def make_output_folder(folder: Path) -> None:
@@ -107,8 +172,8 @@ def make_output_folder(folder: Path) -> None:
 
 
 def is_done(file: LocalFile, plan: Plan) -> bool:
-    """Whether every format is there. Of channels that are apart the first is written last, so it speaks for the others."""
+    """Whether every format is there, and whole. Of channels that are apart the first is written last and speaks for all."""
     if file.taken_by is not None:
         return False  # what is there belongs to the other file
     channel = FIRST_CHANNEL if plan.channel is Channel.SPLIT else None
-    return all(file.result(fmt, channel).is_file() for fmt in plan.formats)
+    return are_whole({fmt: file.result(fmt, channel) for fmt in plan.formats})

@@ -37,8 +37,8 @@ class FileCounts:
 class RunSummary:
     """A run that is over.
 
-    `files` were to be transcribed, `skipped` more had results. `seconds` are those of transcribing, without the loading
-    of the model. `signal` ended the run early.
+    `files` were to be transcribed, `skipped` more had results, and `left_out` were not looked at. `seconds` are those of
+    transcribing, without the loading of the model. `signal` ended the run early.
     """
 
     files: int
@@ -46,6 +46,7 @@ class RunSummary:
     counts: FileCounts
     seconds: float
     signal: str | None = None
+    left_out: int = 0
 
     @property
     def left(self) -> int:
@@ -53,17 +54,14 @@ class RunSummary:
         return self.files - self.counts.done - len(self.counts.failures)
 
 
-def render_summary(summary: RunSummary) -> str:
-    """Return lines with counts, speed, and every failure with its reason and message."""
-    return "\n".join(_lines(summary))
-
-
-def _lines(summary: RunSummary) -> Iterator[str]:
+def summary_lines(summary: RunSummary) -> Iterator[str]:
+    """Yield lines with counts, speed, and every failure with its reason and message."""
     counts = summary.counts
     shown = {"done": counts.done, "failed": len(counts.failures), "skipped": summary.skipped, "left": summary.left}
     words = ", ".join(f"{count} {name}" for name, count in shown.items() if count or name in ("done", "failed"))
     total = summary.files + summary.skipped
-    yield f"{total} {'file' if total == 1 else 'files'}: {words}"
+    more = f"; {summary.left_out} left out" if summary.left_out else ""
+    yield f"{total} {'file' if total == 1 else 'files'}: {words}{more}"
     if counts.done:
         speed = times(counts.audio_seconds / max(summary.seconds, 1e-3))
         yield f"{clock(counts.audio_seconds)} of audio in {clock(summary.seconds)}, {speed} real time"

@@ -1,15 +1,15 @@
 """Results in folders of this machine."""
 
-import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transcription_api import reasons
 from transcription_api.report import Report
-from transcription_api.spec import Format, QualityPolicy, Subtitles
+from transcription_api.spec import Channel, Format, QualityPolicy, Subtitles
 
 from transcription_worker.errors import WorkerError
+from transcription_worker.media.audio import MOST_CHANNELS
+from transcription_worker.pipeline.local_results import require_writable, write_results
 from transcription_worker.pipeline.local_source import LocalFile
 from transcription_worker.pipeline.pipeline import is_no_space
 from transcription_worker.pipeline.report import make_report
@@ -20,8 +20,16 @@ from transcription_worker.pipeline.source import InputVersion
 class LocalSink:
     """Writes each input's results to its folder."""
 
-    def __init__(self, formats: Sequence[Format], subtitles: Subtitles, policy: QualityPolicy) -> None:
+    def __init__(
+        self,
+        formats: Sequence[Format],
+        subtitles: Subtitles,
+        policy: QualityPolicy,
+        channel: Channel = Channel.MIX,
+    ) -> None:
         self._formats, self._subtitles, self._policy = formats, subtitles, policy
+        # The channels of a file are not known before it is decoded; the last one's name is the longest.
+        self._longest = MOST_CHANNELS - 1 if channel is Channel.SPLIT else None
 
     def find_results(self, item: LocalFile, version: InputVersion) -> Report | None:
         """Return None: whether results of earlier runs are kept is decided before files become inputs.
@@ -35,7 +43,15 @@ class LocalSink:
         return None
 
     def check_writable(self, item: LocalFile) -> None:
-        """Do nothing: the output folder was tried before files became inputs."""
+        """See `Sink.check_writable`.
+
+        Raises:
+            WorkerError: DestinationDenied, with what is wrong with the folder or the name of the results.
+        """
+        try:
+            require_writable(item.result(fmt, self._longest) for fmt in self._formats)
+        except OSError as error:
+            raise _denied(item, error) from error
 
     def write(self, item: LocalFile, version: InputVersion, transcription: Transcription) -> Report:
         """See `Sink.write`.
@@ -46,8 +62,7 @@ class LocalSink:
         try:
             write_results(dict(self._results(item, transcription)))
         except OSError as error:
-            reason = reasons.NO_SPACE_LEFT if is_no_space(error) else reasons.DESTINATION_DENIED
-            raise WorkerError(reason, f"cannot write to {str(item.folder)!r}: {error.strerror}") from error
+            raise _denied(item, error) from error
         return make_report(transcription, version.etag, self._policy)
 
     def _results(self, item: LocalFile, transcription: Transcription) -> Iterator[tuple[Path, bytes]]:
@@ -59,20 +74,6 @@ class LocalSink:
                 yield item.result(fmt, track.channel), render_format(track.transcript, fmt, self._subtitles)
 
 
-def write_results(results: Mapping[Path, bytes]) -> None:
-    """Write all files beside their places, then rename all of them in order, so that no file is ever half written.
-
-    Raises:
-        OSError: there is no space, or no right to write.
-    """
-    mine = f".transcription-{os.getpid()}-{threading.get_ident()}"
-    beside = [path.parent / f"{mine}-{index}.partial" for index, path in enumerate(results)]
-    try:
-        for partial, (path, body) in zip(beside, results.items(), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(body)
-        for partial, path in zip(beside, results, strict=True):
-            partial.replace(path)
-    finally:
-        for partial in beside:
-            partial.unlink(missing_ok=True)
+def _denied(item: LocalFile, error: OSError) -> WorkerError:
+    reason = reasons.NO_SPACE_LEFT if is_no_space(error) else reasons.DESTINATION_DENIED
+    return WorkerError(reason, f"cannot write to {str(item.folder)!r}: {error.strerror or type(error).__name__}")

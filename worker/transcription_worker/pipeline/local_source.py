@@ -1,6 +1,7 @@
 """Inputs that are files of this machine."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class LocalFile:
 
     @property
     def name(self) -> str:
-        """The file's path as it was given."""
+        """The file's path as it was given. It may hold any character but zero: whoever shows it escapes it."""
         return str(self.path)
 
     def result(self, fmt: Format, channel: int | None = None) -> Path:
@@ -46,21 +47,43 @@ class LocalSource:
         return self._files
 
     def stat(self, item: LocalFile) -> InputVersion:
-        """Make sure that the file can be read.
+        """Make sure that the file can be read. Its version is told by its inode, its size and the time of its last change.
 
         Raises:
             WorkerError: UnsupportedMedia, with the operating system's words.
         """
         try:
-            if item.path.is_file():  # whatever else it is, decoding refuses it without opening it
+            found = item.path.stat()
+            # Whatever else it is, decoding refuses it without opening it.
+            if item.path.is_dir():
+                os.scandir(item.path).close()
+            elif item.path.is_file():
                 with item.path.open("rb") as file:
                     file.read(1)
         except OSError as error:
-            message = f"the file cannot be read: {error.strerror or error}"
-            raise WorkerError(reasons.UNSUPPORTED_MEDIA, message) from error
-        return InputVersion()
+            raise unreadable(error) from error
+        return InputVersion(_version(found))
 
     @contextlib.contextmanager
     def fetch(self, item: LocalFile, version: InputVersion, folder: Path) -> Iterator[Path]:
-        """Give the file itself: there is nothing to download."""
+        """Give the file itself: there is nothing to download.
+
+        Raises:
+            WorkerError: SourceChanged, if the file was written to or replaced meanwhile; UnsupportedMedia, if it is gone.
+        """
         yield item.path
+        try:
+            now = _version(item.path.stat())
+        except OSError as error:
+            raise unreadable(error) from error
+        if now != version.etag:
+            raise WorkerError(reasons.SOURCE_CHANGED, "the file was changed while it was read")
+
+
+def unreadable(error: OSError) -> WorkerError:
+    """Return the failure of a file or folder that cannot be read, with the operating system's words."""
+    return WorkerError(reasons.UNSUPPORTED_MEDIA, f"cannot be read: {error.strerror or type(error).__name__}")
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
