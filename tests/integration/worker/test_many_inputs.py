@@ -1,39 +1,35 @@
 """The pipeline transcribes many objects of S3 in one pod, given only a source that lists them."""
 
 import dataclasses
-import itertools
 import json
 import wave
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from transcription_api import layout, reasons
-from transcription_api.report import DeviceUsed, ModelUsed, Report
-from transcription_api.spec import EngineKind, S3Object, Spec, parse_spec
-from transcription_worker.engines.protocol import Input, Options, Outcome, Transcript
+from transcription_api.report import Report
+from transcription_api.spec import S3Object, Spec, parse_spec
 from transcription_worker.errors import WorkerError
 from transcription_worker.job.transcription import engine_options
 from transcription_worker.paths import Paths
-from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineListener, PipelineOptions
 from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.s3_source import S3Input, S3Source
-from transcription_worker.pipeline.sink import EngineUsed, Transcription
+from transcription_worker.pipeline.sink import Transcription
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
+from tests.support.instant_engine import InstantLoader
 from tests.support.s3 import S3Server
 from tests.support.speech import SAMPLE_RATE, write_wav
 from tests.support.worker_container import DESTINATION, SOURCE, WorkerContainer, written_objects
 
 GOOD = [f"many/{number:02}.wav" for number in range(12)]
 TEXT, EMPTY, MISSING = "many/minutes.mp3", "many/empty.wav", "many/missing.wav"
-DEVICE = DeviceUsed("cpu")
 PROVENANCE = Provenance("sha256:00", "transcription-worker 0")
 
 
@@ -46,45 +42,6 @@ class ListedObjects(S3Source):
 
     def inputs(self) -> Iterable[S3Input]:
         return self._objects
-
-
-class SideBySide:
-    """An engine that opens two inputs at a time in threads of its own and says how long each is."""
-
-    name = "side by side"
-
-    def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        listed = iter(inputs)
-        with ThreadPoolExecutor(2) as threads:
-            while pair := list(itertools.islice(listed, 2)):
-                yield from threads.map(self._one, pair)
-
-    def _one(self, item: Input) -> Outcome:
-        try:
-            audio = item.open()
-        except WorkerError as error:
-            return Outcome(item.id, error=error)
-        seconds = audio.count / SAMPLE_RATE
-        audio.close()
-        text = f" {seconds:.2f} seconds"
-        segment: dict[str, Any] = {"id": 0, "start": 0.0, "end": seconds, "text": text, "avg_logprob": -0.1}
-        segment |= {"no_speech_prob": 0.0, "compression_ratio": 1.0, "temperature": 0.0, "tokens": [], "seek": 0}
-        return Outcome(item.id, Transcript(text, [segment], "en", None, seconds))
-
-
-class ReadyEngine(EngineLoader):
-    """A loader of an engine that needs no model."""
-
-    def __init__(self, options: Options) -> None:
-        self.loaded = 0
-        super().__init__(EngineKind.BATCHED, options, DEVICE, find_model=lambda: pytest.fail("no model is needed"))
-
-    def check(self) -> None:
-        """Accept all options."""
-
-    def load(self) -> LoadedEngine:
-        self.loaded += 1
-        return LoadedEngine(SideBySide(), EngineUsed("side by side", ModelUsed("none"), DEVICE))
 
 
 class Outcomes(PipelineListener[S3Input]):
@@ -120,9 +77,9 @@ def objects(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> list[
     return [TEXT, *GOOD[:5], EMPTY, *GOOD[5:], MISSING]
 
 
-def run(container: WorkerContainer, keys: list[str], prefix: str, **fields: Any) -> tuple[Outcomes, ReadyEngine]:
+def run(container: WorkerContainer, keys: list[str], prefix: str, **fields: Any) -> tuple[Outcomes, InstantLoader]:
     spec = parse_spec(container.spec(keys[0], prefix, **fields))
-    paths, outcomes, loader = Paths(container.root), Outcomes(), ReadyEngine(engine_options(spec))
+    paths, outcomes, loader = Paths(container.root), Outcomes(), InstantLoader(engine_options(spec))
     paths.scratch.mkdir(parents=True, exist_ok=True)
     source = ListedObjects(spec.source.s3, keys, Bucket(spec.source.s3, Role.SOURCE, paths))
     sink = S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), lambda: PROVENANCE)

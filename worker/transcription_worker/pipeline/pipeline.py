@@ -19,8 +19,9 @@ from transcription_api.spec import Channel
 
 from transcription_worker.engines.protocol import Audio, Input, Options, Outcome
 from transcription_worker.errors import WorkerError
-from transcription_worker.pipeline.engine_loader import EngineLoader
-from transcription_worker.pipeline.preparation import InputState, Preparation, Prepared
+from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
+from transcription_worker.pipeline.input_state import InputState, Prepared
+from transcription_worker.pipeline.preparation import Preparation
 from transcription_worker.pipeline.sink import EngineUsed, Sink, TrackTranscript, Transcription
 from transcription_worker.pipeline.source import InputT, InputVersion, Source
 from transcription_worker.pipeline.tracks import open_tracks, selected_seconds
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Inputs whose results are written at the same time: S3 takes a round trip for each object.
 WRITERS = 4
+# How often in a row an engine may break off, each time at the cost of the inputs that it had opened.
+MOST_BREAKS = 10
 
 
 class PipelineListener(Generic[InputT]):
@@ -44,7 +47,10 @@ class PipelineListener(Generic[InputT]):
         """The input was looked up."""
 
     def input_decoded(self, number: int, seconds: Sequence[float]) -> None:
-        """The input was decoded. `seconds` of each of its tracks are to be transcribed."""
+        """The input was decoded. `seconds` of each of its tracks are to be transcribed.
+
+        On a full disk it may be told again: the samples were deleted in favour of an input before it.
+        """
 
     def input_opened(self, number: int, seconds: float, tracks: int) -> None:
         """The engine has begun with it. `seconds` of the audio, whatever the number of tracks."""
@@ -139,7 +145,7 @@ class Pipeline(Generic[InputT]):
             loaded = self._loader.load()
             self._listener.engine_loaded(loaded.used)
             self._enter("transcribe")
-            for outcome in loaded.engine.transcribe(self._engine_inputs(first)):
+            for outcome in self._outcomes(loaded, first):
                 if (state := self._completed(outcome)) is not None:
                     if self._preparation.exhausted and not self._under_way:
                         self._enter("write")
@@ -196,6 +202,9 @@ class Pipeline(Generic[InputT]):
         """
         for state in itertools.chain([first], self._preparation):
             self._under_way[state.number] = state
+            if self._options.channel is Channel.SPLIT:
+                # Further tracks come after the next inputs, so that one of these would wait for what waits for it.
+                self._preparation.space.stop_waiting()
             yield self._engine_input(state, 0)
             if self._options.channel is Channel.SPLIT:
                 self._uncounted.append(state)
@@ -205,8 +214,9 @@ class Pipeline(Generic[InputT]):
     def _further_tracks(self, wait: bool) -> Iterator[Input]:
         for state in [state for state in self._uncounted if wait or state.prepared.done()]:
             self._uncounted.remove(state)
-            if state.prepared.exception() is None:
-                for track in range(1, len(state.prepared.result().tracks)):
+            prepared = state.prepared
+            if prepared.exception() is None:
+                for track in range(1, len(prepared.result().tracks)):
                     yield self._engine_input(state, track)
 
     def _engine_input(self, state: InputState[InputT], track: int) -> Input:
@@ -233,6 +243,38 @@ class Pipeline(Generic[InputT]):
         return audio
 
     # --- in the thread that runs the engine
+
+    def _outcomes(self, loaded: LoadedEngine, first: InputState[InputT]) -> Iterator[Outcome]:
+        """Yield the engine's outcomes. If it breaks off, the inputs that it had opened fail, and it goes on with the rest.
+
+        Raises:
+            WorkerError: the engine says that it cannot go on.
+            Exception: it broke off MOST_BREAKS times without an outcome in between, or the inputs cannot be listed.
+        """
+        inputs, breaks = self._engine_inputs(first), 0
+        while True:
+            try:
+                for outcome in loaded.engine.transcribe(inputs):
+                    breaks = 0
+                    yield outcome
+                return
+            except WorkerError:
+                raise
+            except Exception as error:
+                breaks += 1
+                if breaks == MOST_BREAKS or self._preparation.listing_failed:
+                    raise
+                unopened = self._fail_opened(error)
+                inputs = itertools.chain((self._engine_input(state, 0) for state in unopened), inputs)
+
+    def _fail_opened(self, error: Exception) -> list[InputState[InputT]]:
+        """Fail the inputs that the engine had opened when it broke off, and return those that it had not come to."""
+        failure = self._failure(error)
+        for number, state in list(self._under_way.items()):
+            if state.opened_time:
+                del self._under_way[number]
+                self._end_early(state, failure)
+        return list(self._under_way.values())
 
     def _needs_engine(self, state: InputState[InputT]) -> bool:
         """Wait until the input is prepared. False, and it is done with, where there is nothing to transcribe."""
@@ -270,13 +312,16 @@ class Pipeline(Generic[InputT]):
     # --- in the threads that write
 
     def _write(self, state: InputState[InputT], engine: EngineUsed) -> None:
-        with self.write_gate:
-            try:
-                transcription = self._transcription(state, engine)
-                report = self._sink.write(state.item, state.prepared.result().version, transcription)
-            except Exception as error:  # noqa: BLE001 - the other inputs go on
+        try:
+            transcription = self._transcription(state, engine)
+            self._preparation.space.with_space(state.number, lambda: self._commit(state, transcription))
+        except Exception as error:  # noqa: BLE001 - the other inputs go on
+            with self.write_gate:
                 self._listener.input_failed(state.number, state.item, self._failure(error))
-                return
+
+    def _commit(self, state: InputState[InputT], transcription: Transcription) -> None:
+        with self.write_gate:
+            report = self._sink.write(state.item, state.prepared.result().version, transcription)
             self._listener.input_written(state.number, state.item, transcription, report)
 
     def _transcription(self, state: InputState[InputT], engine: EngineUsed) -> Transcription:

@@ -2,77 +2,22 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Generic
 
 from transcription_api import reasons
-from transcription_api.report import Report
 
-from transcription_worker.engines.protocol import Audio, Transcript
 from transcription_worker.errors import WorkerError
-from transcription_worker.pipeline.source import InputT, InputVersion
-from transcription_worker.pipeline.tracks import Track
+from transcription_worker.pipeline.input_state import InputState, Prepared
+from transcription_worker.pipeline.scratch_space import ScratchSpace
+from transcription_worker.pipeline.source import InputT
 
 # Inputs that are fetched and decoded before the engine opens them, each in a thread.
 PREPARED_AHEAD = 4
 # Bytes of media that are downloaded for them; one input that is larger than this is let through on its own.
 DOWNLOADED_AHEAD = 4 << 30
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An input that is ready for the engine, or the report of its results that are there already.
-
-    `seconds` are those of each track that are to be transcribed.
-    """
-
-    version: InputVersion
-    tracks: tuple[Track, ...] = ()
-    seconds: tuple[float, ...] = ()
-    report: Report | None = None
-
-
-@dataclass(eq=False)
-class InputState(Generic[InputT]):
-    """One input on its way through the pipeline. `number` counts inputs from 0, in the order of the source."""
-
-    number: int
-    item: InputT
-    prepared: "Future[Prepared]" = field(default_factory=Future)
-    transcripts: dict[int, Transcript] = field(default_factory=dict)  # by track
-    opened_time: float = 0.0  # monotonic: the engine opened the first track
-    finished_time: float = 0.0  # monotonic: the last track was transcribed
-    _taken: set[int] = field(default_factory=set)  # tracks whose audio the engine holds and closes
-    _closed: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, track: int, now: float) -> Audio:
-        """Hand the audio of a track over to the engine, which closes it.
-
-        Raises:
-            WorkerError: the input could not be prepared, has results already, or has failed meanwhile.
-        """
-        prepared = self.prepared.result()
-        with self._lock:
-            if self._closed or prepared.report is not None:
-                raise WorkerError(reasons.INTERRUPTED, f"{self.item.name}: nothing to transcribe any more")
-            self.opened_time = self.opened_time or now
-            self._taken.add(track)
-        return prepared.tracks[track].audio
-
-    def close(self) -> None:
-        """Close the audio that no engine holds; nothing more is handed over."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        if not self.prepared.done() or self.prepared.exception() is not None:
-            return
-        for number, track in enumerate(self.prepared.result().tracks):
-            if number not in self._taken:
-                track.audio.close()
 
 
 class DownloadBudget:
@@ -131,6 +76,7 @@ class Preparation(Generic[InputT]):
         self._prepare = prepare
         self._ahead = ahead
         self._budget = DownloadBudget(downloaded)
+        self.space = ScratchSpace[InputT](self._submit_again)
         self._lock = threading.RLock()
         self._states: list[InputState[InputT]] = []
         self._iterated = self._submitted = 0
@@ -146,6 +92,7 @@ class Preparation(Generic[InputT]):
     ) -> None:
         """Close the audio of the inputs that no engine has opened."""
         self._budget.close()
+        self.space.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
         for state in self._states:
             if not state.prepared.done():
@@ -169,6 +116,11 @@ class Preparation(Generic[InputT]):
         with self._lock:
             return self._state(self._iterated) is None
 
+    @property
+    def listing_failed(self) -> bool:
+        """Whether the source broke off, so that iteration raises."""
+        return self._error is not None
+
     def reserve(self, state: InputState[InputT], size: int) -> None:
         """Wait, in the thread that prepares the input, until so many bytes may be downloaded for it."""
         self._budget.reserve(state.number, size)
@@ -182,7 +134,8 @@ class Preparation(Generic[InputT]):
         """Return the input of that number; list it if need be."""
         while len(self._states) <= number and self._error is None:
             try:
-                self._states.append(InputState(len(self._states), next(self._listing)))
+                item, listed = next(self._listing), len(self._states)
+                self._states.append(InputState(listed, item, partial(self.space.note_freed, listed)))
             except StopIteration:
                 return None
             except Exception as error:  # noqa: BLE001 - raised to whoever iterates, not in the thread that happened to list
@@ -194,18 +147,25 @@ class Preparation(Generic[InputT]):
             while len(self._budget) < self._ahead and (state := self._state(self._submitted)) is not None:
                 self._submitted += 1
                 self._budget.enter(state.number)
-                try:
-                    self._threads.submit(self._run, state)
-                except RuntimeError:  # shut down: nobody waits for more inputs
+                self.space.enter(state)
+                if not self._submit_again(state):
                     return
+
+    def _submit_again(self, state: InputState[InputT]) -> bool:
+        try:
+            self._threads.submit(self._run, state)
+        except RuntimeError:  # shut down: nobody waits for more inputs
+            return False
+        return True
 
     def _run(self, state: InputState[InputT]) -> None:
         try:
-            prepared = self._prepare(state)
+            prepared = self.space.prepare(state, lambda: self._prepare(state))
         except BaseException as error:  # noqa: BLE001 - given to whoever takes the input
             state.prepared.set_exception(error)
             self.release(state)
-            return
-        state.prepared.set_result(prepared)
-        if prepared.report is not None:
-            self.release(state)
+        else:
+            state.prepared.set_result(prepared)
+            if prepared.report is not None:
+                self.release(state)
+        self.space.note_prepared(state)

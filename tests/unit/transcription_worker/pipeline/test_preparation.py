@@ -9,8 +9,9 @@ import pytest
 from transcription_api import reasons
 from transcription_api.report import Report
 from transcription_worker.errors import WorkerError
+from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.pipeline import WriteGate
-from transcription_worker.pipeline.preparation import InputState, Preparation, Prepared
+from transcription_worker.pipeline.preparation import Preparation
 from transcription_worker.pipeline.source import InputVersion
 
 SOON = 5.0  # seconds

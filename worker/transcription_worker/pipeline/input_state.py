@@ -1,0 +1,127 @@
+"""One input on its way through the pipeline, and who holds its samples."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic
+
+from transcription_api import reasons
+from transcription_api.report import Report
+
+from transcription_worker.engines.protocol import Audio, Samples, Transcript
+from transcription_worker.errors import WorkerError
+from transcription_worker.pipeline.source import InputT, InputVersion
+from transcription_worker.pipeline.tracks import Track
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An input that is ready for the engine, or the report of its results that are there already.
+
+    `seconds` are those of each track that are to be transcribed.
+    """
+
+    version: InputVersion
+    tracks: tuple[Track, ...] = ()
+    seconds: tuple[float, ...] = ()
+    report: Report | None = None
+
+
+class HeldAudio:
+    """Audio that an engine holds. `on_close` is called once it is closed."""
+
+    def __init__(self, audio: Audio, on_close: Callable[[], None]) -> None:
+        self._audio, self._on_close = audio, on_close
+
+    @property
+    def count(self) -> int:
+        return self._audio.count
+
+    def read(self, start: int, count: int) -> Samples:
+        """Implement Audio.read."""
+        return self._audio.read(start, count)
+
+    def close(self) -> None:
+        """Implement Audio.close."""
+        self._audio.close()
+        self._on_close()
+
+
+def _nothing() -> None:
+    """Do nothing: nobody waits for the disk."""
+
+
+@dataclass(eq=False)
+class InputState(Generic[InputT]):
+    """The state of one input. `number` counts inputs from 0, in the order of the source.
+
+    `on_freed` is called each time that samples of it were closed.
+    """
+
+    number: int
+    item: InputT
+    on_freed: Callable[[], None] = _nothing
+    prepared: "Future[Prepared]" = field(default_factory=Future)
+    transcripts: dict[int, Transcript] = field(default_factory=dict)  # by track
+    opened_time: float = 0.0  # monotonic: the engine opened the first track
+    finished_time: float = 0.0  # monotonic: the last track was transcribed
+    _taken: set[int] = field(default_factory=set)  # tracks whose audio the engine holds and closes
+    _freed: set[int] = field(default_factory=set)  # tracks whose audio is closed
+    _closed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def holds_samples(self) -> bool:
+        """Whether the input is prepared and not all of its audio is closed."""
+        prepared = self._known()
+        return prepared is not None and len(self._freed) < len(prepared.tracks)
+
+    def take(self, track: int, now: float) -> Audio:
+        """Wait until the input is prepared, and hand the audio of a track over to the engine, which closes it.
+
+        Raises:
+            WorkerError: the input could not be prepared, has results already, or has failed meanwhile.
+        """
+        while True:
+            waited_for = self.prepared
+            prepared = waited_for.result()
+            with self._lock:
+                if waited_for is not self.prepared:
+                    continue  # it was taken back, and is being prepared again
+                if self._closed or prepared.report is not None:
+                    raise WorkerError(reasons.INTERRUPTED, f"{self.item.name}: nothing to transcribe any more")
+                self.opened_time = self.opened_time or now
+                self._taken.add(track)
+            return HeldAudio(prepared.tracks[track].audio, lambda: self._free(track))
+
+    def take_back(self) -> bool:
+        """Close the samples and be unprepared again, unless the engine has opened some; return whether that was done."""
+        with self._lock:
+            prepared = self._known()
+            if prepared is None or not prepared.tracks or self._taken or self._closed:
+                return False
+            self.prepared = Future()
+        for track in prepared.tracks:
+            track.audio.close()
+        return True
+
+    def close(self) -> None:
+        """Close the audio that no engine holds; nothing more is handed over."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        prepared = self._known()
+        for number, track in enumerate(prepared.tracks if prepared else ()):
+            if number not in self._taken:
+                track.audio.close()
+                self._free(number)
+
+    def _known(self) -> Prepared | None:
+        future = self.prepared
+        return future.result() if future.done() and future.exception() is None else None
+
+    def _free(self, track: int) -> None:
+        self._freed.add(track)
+        self.on_freed()
