@@ -48,6 +48,9 @@ test-faults: install ## Kills, lost answers, errors and broken watches at each w
 test-fuzz: install ## 10,000 resources changed at random, valid and not, on a bare apiserver; FUZZ_SEED repeats a run (15 minutes)
 	$(RUN) python -m tests.fuzz $(RESOURCES)
 
+test-media-fuzz: install ## 1,000 media files of all containers and codecs, damaged at random; FUZZ_SEED repeats a run (10 minutes)
+	$(RUN) python -m tests.media_fuzz $(MEDIA)
+
 coverage: install ## Unit and integration tests with branch coverage of the api, the operator and the worker
 	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) --cov --cov-report=term tests/unit tests/integration
 
@@ -86,4 +89,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-faults test-fuzz cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs

@@ -1,0 +1,56 @@
+"""Media files that were damaged at random. The same seed gives the same files."""
+
+import os
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from transcription_api.choices import Channel
+
+from tests.faults.plans import sample_seed
+from tests.media_fuzz.mutations import MUTATIONS, unchanged
+from tests.media_fuzz.recordings import KINDS, Kind, recording
+
+# How many files make test-media-fuzz makes.
+COUNT = 1000
+# The share of files that keep the extension of their container.
+NAMED_RIGHTLY = 0.8
+CHANNELS = (Channel.MIX, Channel.MIX, Channel.MIX, Channel.LEFT, Channel.RIGHT, Channel.SPLIT)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One file and how it is read. `done` says what was done to it, by the names in tests.media_fuzz.mutations."""
+
+    number: int
+    kind: Kind
+    done: tuple[str, ...]
+    name: str
+    body: bytes
+    channel: Channel
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.kind}, {', '.join(self.done)}, as {self.name}, channel {self.channel.value}"
+
+
+def seed_of_run() -> str:
+    """Return FUZZ_SEED, or else the commit's hash, so that each commit has other files."""
+    return os.environ.get("FUZZ_SEED") or sample_seed()
+
+
+def cases(numbers: Iterable[int], seed: str) -> Iterator[Case]:
+    """Yield the files of these numbers, whose kinds take turns. Kinds that ffmpeg here cannot write are left out."""
+    for number in numbers:
+        kind = KINDS[number % len(KINDS)]
+        if (body := recording(kind)) is not None:
+            yield _damaged(number, kind, body, random.Random(f"{seed}/{number}"))
+
+
+def _damaged(number: int, kind: Kind, body: bytes, dice: random.Random) -> Case:
+    other = recording(dice.choice(KINDS)) or b""
+    done = dice.choices(MUTATIONS, k=dice.choice((1, 1, 2, 3)))
+    for mutation in done:
+        body = mutation(body, other, dice) if body else body
+    extension = kind.extension if dice.random() < NAMED_RIGHTLY else dice.choice(KINDS).extension
+    names = tuple(mutation.__name__ for mutation in done if mutation is not unchanged) or ("unchanged",)
+    return Case(number, kind, names, f"{number}.{extension}", body, dice.choice(CHANNELS))
