@@ -13,7 +13,7 @@ WITH_CLUSTER := eval "$$(hack/cluster/env)" &&
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-install: ## What the machine lacks: uv, Go, ffmpeg, espeak-ng
+install: ## What the machine lacks: uv, Go, ffmpeg, espeak-ng, flite
 	hack/install
 
 demo: install ## From a fresh machine to a printed transcript

@@ -4,13 +4,16 @@ Exits non-zero unless every job ends as it should.
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.speech import speak, write_wav
+from tests.support.flite import read_aloud
+from tests.support.realmodel import real_model_path
+from tests.support.speech import Samples, speak, write_wav
 from tests.support.stack import s3
 from tests.support.stack.kube import CommandError, apply, kubectl, list_items
 from tests.support.stack.release import ensure_namespace, ensure_release, release_values
@@ -19,8 +22,15 @@ from tests.support.testmodel import model_path
 NAMESPACE = "demo"
 # Phases that the jobs of jobs.yaml must end in.
 EXPECTED = {"english": "Complete", "portuguese": "Complete", "gpu-required": "Failed"}
-AUDIO_SECONDS = 60
-SEEDS = {"english": ("en", 7_000_001), "portuguese": ("pt", 7_000_002)}
+# What is read aloud, and transcribed with Whisper's tiny.en. The test model knows Portuguese, of a small grammar.
+ENGLISH = (
+    "Good morning, and thank you for coming. Could you tell us how you came to work at the harbor? "
+    "My father was a fisherman, so I grew up between boats. When I was nineteen, the port was looking for people who could "
+    "repair engines, and I stayed for thirty years. What has changed most since then? "
+    "In the old days we knew every ship and every captain by name. Today the ships are so large that they stay for six "
+    "hours only, and nobody comes ashore. I miss the stories, but I do not miss the cold."
+)
+PORTUGUESE_SEED, PORTUGUESE_SECONDS = 7_000_002, 60
 PATIENCE_SECONDS = 600
 
 
@@ -51,17 +61,23 @@ def stage(name: str) -> Iterator[None]:
 
 
 def upload(client: Any) -> None:
-    """Upload two recordings of synthetic speech and the test model, and remove earlier results, which a worker would reuse."""
+    """Upload two recordings and their models, and remove earlier results, which a worker would reuse."""
     s3.ensure_buckets(client)
     for item in client.list_objects_v2(Bucket="transcripts", Prefix="interviews/").get("Contents", []):
         client.delete_object(Bucket="transcripts", Key=item["Key"])
     client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
-    for name, (language, seed) in SEEDS.items():
-        samples, _ = speak(language, seed, AUDIO_SECONDS)
-        path = Path("/tmp") / f"{name}.wav"  # noqa: S108
+    client.upload_file(str(real_model_path()), "models", real_model_path().name)
+    portuguese, _ = speak("pt", PORTUGUESE_SEED, PORTUGUESE_SECONDS)
+    upload_recording(client, "english", read_aloud(ENGLISH))
+    upload_recording(client, "portuguese", portuguese)
+
+
+def upload_recording(client: Any, name: str, samples: Samples) -> None:
+    """Upload samples as a WAV file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.wav"
         write_wav(path, samples)
         client.upload_file(str(path), "audio", f"interviews/{name}.wav")
-        path.unlink()
 
 
 def watch_jobs() -> dict[str, str]:

@@ -3,9 +3,9 @@
 import argparse
 import hashlib
 import lzma
-import os
-import tempfile
 from pathlib import Path
+
+from tests.support.cached_files import project_cache, write_whole
 
 PACKED = Path(__file__).parents[2] / "tests" / "data" / "testmodel" / "model.pt.xz"
 DIGEST_PREFIX = 16  # hexadecimal digits of the packed file's digest that name its cache folder
@@ -19,8 +19,7 @@ def sha256(path: Path) -> str:
 
 def cache_folder(packed: Path = PACKED) -> Path:
     """Return the folder that the checkpoint is unpacked to; each checkpoint has its own."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "transcription-operator" / "testmodel" / sha256(packed)[:DIGEST_PREFIX]
+    return project_cache() / "testmodel" / sha256(packed)[:DIGEST_PREFIX]
 
 
 def model_path(packed: Path = PACKED) -> Path:
@@ -30,14 +29,8 @@ def model_path(packed: Path = PACKED) -> Path:
     packed file and lzma.LZMAError when that is broken.
     """
     target = cache_folder(packed) / "model.pt"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    content = lzma.decompress(packed.read_bytes())
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
-        partial.write(content)
-    Path(partial.name).chmod(0o644)  # a container reads it as another user
-    Path(partial.name).replace(target)
+    if not target.exists():
+        write_whole(target, lambda partial: partial.write_bytes(lzma.decompress(packed.read_bytes())))
     return target
 
 

@@ -1,0 +1,71 @@
+"""With the weights of Whisper's tiny.en: the conversion is true to them, and the batched engine to openai-whisper."""
+
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import pytest
+import torch
+import whisper
+from transcription_worker.engines.batched.engine import BatchedEngine
+from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
+from transcription_worker.engines.protocol import Transcript
+from whisper.tokenizer import get_tokenizer
+
+from hack.realmodel.package import model_bin
+from tests.support.engine_cases import all_differences, transcripts
+from tests.support.real_model_cases import LETTER, QUESTION, REPORT, read, real_model_cases
+from tests.support.realmodel import load_real_model
+from tests.support.transcript_score import word_error_rate
+
+pytestmark = [
+    pytest.mark.real_model,
+    # numpy warns about whisper's own argsort of a tensor.
+    pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning"),
+]
+
+CASES = real_model_cases()
+# Both compute the same halves in float32. What differs is the order of the sums: 4.4e-5 was measured.
+LOG_PROBABILITY_TOLERANCE = 1e-3
+WER_MAX = 0.05
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.set_num_threads(1)
+    return load_real_model()
+
+
+@pytest.fixture(scope="module")
+def expected(model: Any) -> dict[str, Transcript]:
+    """Return openai-whisper's own transcripts, made one file after the other."""
+    return transcripts(OpenAIWhisper(model), CASES)
+
+
+def test_log_probabilities_are_those_that_ctranslate2_computes_with_the_package_itself(model: Any) -> None:
+    tokenizer = get_tokenizer(multilingual=False)
+    # Without timestamps CTranslate2 changes no logit by a rule.
+    prompt = [tokenizer.sot, tokenizer.no_timestamps]
+    mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(read(REPORT, "slt")))[None]
+    original = ctranslate2.models.Whisper(str(model_bin().parent), compute_type="float32", intra_threads=1)
+    [result] = original.generate(
+        ctranslate2.StorageView.from_array(mel.numpy()), [prompt],
+        beam_size=1, suppress_blank=False, suppress_tokens=[], return_logits_vocab=True,
+    )  # fmt: skip
+    [tokens], [steps] = result.sequences_ids, result.logits
+    with torch.no_grad():
+        logits = model(mel, torch.tensor([prompt + tokens]))[0, len(prompt) - 1 :]
+    assert len(tokens) >= 40
+    expected = torch.from_numpy(np.stack([np.array(step).reshape(-1) for step in steps])).log_softmax(-1)
+    found = logits[: len(expected)].log_softmax(-1)
+    assert (found - expected).abs().max() < LOG_PROBABILITY_TOLERANCE
+
+
+def test_what_is_read_aloud_is_what_is_written(expected: dict[str, Transcript]) -> None:
+    spoken = f"{REPORT} {QUESTION} {LETTER}"
+    assert word_error_rate(spoken, expected["two windows"].text) <= WER_MAX
+    assert expected["a question, beams"].text.strip() == QUESTION
+
+
+def test_every_token_time_and_number_is_openai_whispers(model: Any, expected: dict[str, Transcript]) -> None:
+    assert not all_differences(expected, transcripts(BatchedEngine(model, batch=4), CASES))
