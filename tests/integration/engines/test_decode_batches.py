@@ -12,7 +12,7 @@ from transcription_api import reasons
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.batched.model import model_runner
 from transcription_worker.engines.batched.model.backend import Backend
-from transcription_worker.engines.batched.model.cross_attention import FeatureCrossAttention
+from transcription_worker.engines.batched.model.cross_attention import NumbaCrossAttention
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.model_runner import ModelRunner
 from transcription_worker.engines.batched.requests import DecodeResponse
@@ -172,7 +172,7 @@ def test_all_attention_is_computed_in_the_context_that_the_backend_gives(
     monkeypatch.setattr(
         model_runner,
         "choose_backend",
-        lambda *_: Backend(cross_attention=FeatureCrossAttention, attention_context=attention_context),
+        lambda *_: Backend(cross_attention=NumbaCrossAttention, attention_context=attention_context),
     )
     parts = {(ModelRunner, "encode"), (Decoder, "prefill"), (Decoder, "step"), (Decoder, "forward")}
     for owner, name in parts:

@@ -1,6 +1,6 @@
-"""Cross-attention of few queries over audio features on a CPU, in one pass over memory.
+"""Cross-attention of few queries on a CPU, in one pass over memory.
 
-Scores, softmax and weighted sum are computed a block of features at a time, with the online softmax of FlashAttention
+Scores, softmax and weighted sum are computed a block of keys at a time, with the online softmax of FlashAttention
 (arXiv:2205.14135): sums so far are rescaled whenever a higher score occurs.
 """
 
@@ -12,34 +12,34 @@ from transcription_worker.engines.batched.kernels.numba_jit import jit
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-# Features in a block: with 128 numbers each they fill 30 of the 32 KiB of a core's L1 cache.
-FEATURE_BLOCK = 60
+# Keys in a block: with 128 numbers each they fill 30 of the 32 KiB of a core's L1 cache.
+BLOCK = 60
 # Smaller exponents are raised to this one: such a term is negligible beside the highest, whose exponent is 0, and no product
 # with it becomes a denormal number, which CPUs compute slowly.
 MIN_EXPONENT = np.float32(-50.0)
 
 
 @jit
-def attend_features(queries: Array, features: Array, out: Array) -> None:
-    """Write softmax(queries @ features.T) @ features of each slot to `out`.
+def attend(queries: Array, keys: Array, values: Array, out: Array) -> None:
+    """Write softmax(queries @ keys.T) @ values of each slot to `out`.
 
-    queries, out: (slots, queries, width), with an even number of queries. features: (slots, n_audio_ctx, width).
+    queries, out: (slots, queries, width), with an even number of queries. keys, values: (slots, n_audio_ctx, width).
     """
     slots, count, _ = queries.shape
     # A row of scores for each query, a row with the highest scores and sums so far, and a row for `exponentials`.
-    scratch = np.empty((count + 2, max(FEATURE_BLOCK, 2 * count)), dtype=np.float32)
-    total = features.shape[1]
+    scratch = np.empty((count + 2, max(BLOCK, 2 * count)), dtype=np.float32)
+    total = keys.shape[1]
     for slot in range(slots):
         for query in range(count):
             scratch[count, query], scratch[count, count + query] = -np.inf, 0
             for column in range(out.shape[2]):
                 out[slot, query, column] = 0
-        for start in range(0, total, FEATURE_BLOCK):
-            block = features[slot, start : start + FEATURE_BLOCK]
+        for start in range(0, total, BLOCK):
+            block = keys[slot, start : start + BLOCK]
             _score(queries[slot], block, scratch)
             for query in range(count):
                 _exponentiate(query, count, block.shape[0], out[slot], scratch)
-            _add_weighted(block, out[slot], scratch)
+            _add_weighted(values[slot, start : start + BLOCK], out[slot], scratch)
         for query in range(count):
             _scale(out[slot, query], 1 / scratch[count, count + query])
 
@@ -52,7 +52,7 @@ def _scale(values: Array, factor: np.float32) -> None:
 
 @jit
 def _score(queries: Array, block: Array, scratch: Array) -> None:
-    """Compute the scores of all queries, two at a time, for the block's features."""
+    """Compute the scores of all queries, two at a time, for the block's keys."""
     width = block.shape[1]
     for position in range(block.shape[0]):
         for query in range(0, queries.shape[0], 2):
@@ -111,7 +111,7 @@ def exponentials(values: Array, size: int, highest: np.float32, scratch: Array) 
 
 @jit
 def _add_weighted(block: Array, out: Array, scratch: Array) -> None:
-    """Add the block's weighted features to `out`, four features and two queries at a time."""
+    """Add the block's weighted values to `out`, four values and two queries at a time."""
     width, size = block.shape[1], block.shape[0]
     whole = size - size % 4
     for query in range(0, out.shape[0], 2):

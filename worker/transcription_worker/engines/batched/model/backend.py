@@ -22,7 +22,7 @@ from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.model.cross_attention import (
     CacheTensors,
     CrossAttention,
-    FeatureCrossAttention,
+    NumbaCrossAttention,
     split_heads,
 )
 from transcription_worker.engines.batched.model.layer_norm import AddAndNorm, add_and_norm
@@ -59,7 +59,7 @@ def choose_backend(model: Any, dtype: torch.dtype) -> Backend:
     """
     device = torch.device(model.device)
     if uses_numba(dtype, device):
-        return Backend(cross_attention=FeatureCrossAttention)
+        return Backend(cross_attention=NumbaCrossAttention)
     if device.type != "cuda":
         return Backend()
     plain = Backend(attention_context=without_cudnn)

@@ -7,13 +7,23 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from transcription_worker.engines.batched.kernels.attention_cpu import attend_features
+from transcription_worker.engines.batched.kernels.attention_cpu import attend
 
 # Up to this many queries of a slot the numba kernel is faster than torch's matrix products, which read the features twice.
 MAX_NUMBA_QUERIES = 16
 
 # Tensors of a KV cache; their second dimension is the slots or rows.
 CacheTensors = tuple[Tensor, ...]
+
+
+def caches_features(heads: int, group: int) -> bool:
+    """Whether NumbaCrossAttention caches features for slots of `group` rows, and not keys and values.
+
+    A slot has a query for each head of each row, as wide as the model where features are cached. With more of them than a
+    pass takes the narrow products with keys and values are quicker, though they read more memory: a step of 8 windows with
+    five beams took 16 ms instead of 44 at tiny's dimensions (one core of an AMD EPYC).
+    """
+    return heads * group <= MAX_NUMBA_QUERIES
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -38,8 +48,8 @@ class CrossAttention:
         self._heads = model.dims.n_text_head
         self._blocks = [block.cross_attn for block in model.decoder.blocks]
 
-    def allocate(self, slots: int) -> CacheTensors:
-        """Empty keys and values, each (layers, slots, heads, n_audio_ctx, head width)."""
+    def allocate(self, slots: int, group: int = 1) -> CacheTensors:  # noqa: ARG002
+        """Empty keys and values, each (layers, slots, heads, n_audio_ctx, head width), for slots of `group` rows."""
         dims = self._dims
         shape = (dims.n_text_layer, slots, self._heads, dims.n_audio_ctx, dims.n_text_state // self._heads)
         return tuple(torch.zeros(shape, dtype=self._dtype, device=self._device) for _ in range(2))
@@ -77,13 +87,14 @@ class CrossAttention:
         return project_heads(self._blocks[layer], out)
 
 
-class FeatureCrossAttention(CrossAttention):
-    """Caches the features themselves: the weights of keys and values are absorbed into queries and results.
+class NumbaCrossAttention(CrossAttention):
+    """Caches the features themselves where a slot has few queries, and attends with kernels compiled by numba.
 
-    q (x K)' = (q K') x', and softmax(..) (x V) = (softmax(..) x) V. A window is cached once for all layers, instead of twice
-    for each layer, and each layer reads it once a step. In return every head's products are as wide as the model, which a
-    CPU computes while it would otherwise wait for memory. DeepSeek-V2 absorbs its projections in the same way
-    (arXiv:2405.04434, section 2.1.2). In float32 alone.
+    The weights of keys and values are absorbed into queries and results: q (x K)' = (q K') x', and softmax(..) (x V) =
+    (softmax(..) x) V. A window is cached once for all layers, instead of twice for each layer, and each layer reads it once a
+    step. In return every head's products are as wide as the model, which a CPU computes while it would otherwise wait for
+    memory. With many heads and beams that takes longer than the memory: then keys and values are cached. DeepSeek-V2 absorbs
+    its projections in the same way (arXiv:2405.04434, section 2.1.2). In float32 alone.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
@@ -93,22 +104,31 @@ class FeatureCrossAttention(CrossAttention):
         self._key_weights = [one.key.weight.view(shape) for one in self._blocks]
         self._value_weights = [one.value.weight.view(shape).transpose(1, 2) for one in self._blocks]
 
-    def allocate(self, slots: int) -> CacheTensors:
-        """Empty features, (1, slots, n_audio_ctx, width)."""
+    def allocate(self, slots: int, group: int = 1) -> CacheTensors:
+        """Empty features, (1, slots, n_audio_ctx, width), or keys and values, see `caches_features`."""
+        if not caches_features(self._heads, group):
+            return super().allocate(slots, group)
         return (
             torch.from_numpy(np.zeros((1, slots, self._dims.n_audio_ctx, self._dims.n_text_state), dtype=np.float32)),
         )
 
     def write(self, features: Tensor, cache: CacheTensors, slots: slice) -> None:
         """See CrossAttention.write."""
-        cache[0][0, slots] = features
+        if len(cache) > 1:
+            super().write(features, cache, slots)
+        else:
+            cache[0][0, slots] = features
 
     def prefill(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: slice) -> Tensor:
         """See CrossAttention.prefill."""
+        if len(cache) > 1:
+            return super().prefill(layer, hidden, cache, slots)
         return self.forward(layer, hidden, cache[0][0, slots])
 
     def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int) -> Tensor:
         """See CrossAttention.step."""
+        if len(cache) > 1:
+            return self._step(layer, hidden, *(one[layer, :slots] for one in cache))
         return self._absorbed(layer, hidden.view(slots, -1, hidden.shape[-1]), cache[0][0, :slots]).flatten(0, 1)
 
     def forward(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
@@ -117,25 +137,32 @@ class FeatureCrossAttention(CrossAttention):
         few = length * (self._heads - 1) < width
         return self._absorbed(layer, hidden, features) if few else super().forward(layer, hidden, features)
 
+    def _step(self, layer: int, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """hidden: (rows, width). keys, values: (slots, heads, n_audio_ctx, head width)."""
+        block, slots = self._blocks[layer], keys.shape[0]
+        queries = split_heads((block.query(hidden) * self._scale).view(slots, -1, hidden.shape[-1]), self._heads)
+        seen = _attend(queries.flatten(0, 1), keys.flatten(0, 1), values.flatten(0, 1))
+        return project_heads(block, seen.unflatten(0, (slots, self._heads))).flatten(0, 1)
+
     def _absorbed(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
         """hidden: (slots, length, width). features: (slots, n_audio_ctx, width)."""
         block, (slots, length, width) = self._blocks[layer], hidden.shape
         queries = (block.query(hidden) * self._scale).view(slots * length, self._heads, -1).transpose(0, 1)
         wide = torch.bmm(queries, self._key_weights[layer])
         wide = wide.transpose(0, 1).reshape(slots, length * self._heads, width).contiguous()
-        seen = _attend_features(wide, features)
+        seen = _attend(wide, features, features)
         seen = seen.reshape(slots * length, self._heads, width).transpose(0, 1)
         narrow = torch.bmm(seen, self._value_weights[layer]).transpose(0, 1).reshape(slots, length, width)
         out: Tensor = block.out(narrow + block.value.bias)
         return out
 
 
-def _attend_features(queries: Tensor, features: Tensor) -> Tensor:
-    """softmax(queries @ features') @ features. queries: (slots, queries, width)."""
+def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(queries @ keys') @ values. queries: (slots, queries, width). keys, values: (slots, n_audio_ctx, width)."""
     count = queries.shape[1]
     if count > MAX_NUMBA_QUERIES:
-        return torch.bmm(torch.bmm(queries, features.transpose(1, 2)).softmax(dim=-1), features)
-    even = pad(queries, (0, 0, 0, count % 2))
+        return torch.bmm(torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1), values)
+    even = pad(queries, (0, 0, 0, count % 2)).contiguous()
     out = torch.empty_like(even)
-    attend_features(even.numpy(), features.numpy(), out.numpy())
+    attend(even.numpy(), keys.numpy(), values.numpy(), out.numpy())
     return out[:, :count]

@@ -59,7 +59,7 @@ class Decoder:
 
     def allocate_cache(self, slots: int, group: int) -> KVCache:
         """An empty cache for slots of `group` rows each."""
-        return KVCache(self._self_attention.allocate(slots * group), self._cross_attention.allocate(slots))
+        return KVCache(self._self_attention.allocate(slots * group), self._cross_attention.allocate(slots, group))
 
     def prefill(self, tokens: Tensor, features: Tensor, cache: KVCache, slots: slice) -> Tensor:
         """Run whole prompts and cache their keys and values in every row of each slot. Returns (slots, length, width).

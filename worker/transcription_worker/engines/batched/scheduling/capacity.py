@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
+from transcription_worker.engines.batched.model.cross_attention import caches_features
 
 # More windows were not faster on two cores. 16 for each further core, and a GPU's limit, were not measured.
 MAX_WINDOWS_CPU = 32
@@ -29,7 +30,8 @@ def window_bytes(dims: Any, group: int, dtype: torch.dtype, device: torch.device
 
     dims: the model's whisper.model.ModelDimensions.
     """
-    audio = 1 if uses_numba(dtype, device) else 2 * dims.n_text_layer
+    features = uses_numba(dtype, device) and caches_features(dims.n_text_head, group)
+    audio = 1 if features else 2 * dims.n_text_layer
     positions = audio * dims.n_audio_ctx + 2 * dims.n_text_layer * group * dims.n_text_ctx
     return int(dims.n_text_state * positions * dtype.itemsize)
 

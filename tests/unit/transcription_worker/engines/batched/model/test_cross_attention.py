@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transcription_worker.engines.batched.kernels.attention_cpu import attend_features, exponentials
+from transcription_worker.engines.batched.kernels.attention_cpu import attend, exponentials
 from transcription_worker.engines.batched.model.backend import choose_backend
 from transcription_worker.engines.batched.model.cross_attention import (
     MAX_NUMBA_QUERIES,
     CrossAttention,
-    FeatureCrossAttention,
+    NumbaCrossAttention,
 )
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.scheduling import capacity
@@ -27,11 +27,10 @@ PLACES = 203
 def test_the_numba_kernel_is_a_softmax_between_two_products(queries: int, places: int, spread: float) -> None:
     generator = torch.Generator().manual_seed(queries)
     queried = torch.randn(3, queries, 40, generator=generator) * spread
-    audio = torch.randn(3, places, 40, generator=generator)
+    keys, values = (torch.randn(3, places, 40, generator=generator) for _ in range(2))
     out = torch.full_like(queried, 7.0)
-    attend_features(queried.numpy(), audio.numpy(), out.numpy())
-    exact = audio.double()
-    wanted = (queried.double() @ exact.transpose(1, 2)).softmax(dim=-1) @ exact
+    attend(queried.numpy(), keys.numpy(), values.numpy(), out.numpy())
+    wanted = (queried.double() @ keys.double().transpose(1, 2)).softmax(dim=-1) @ values.double()
     torch.testing.assert_close(out.double(), wanted, rtol=0, atol=2e-6 * spread * 10)
 
 
@@ -66,8 +65,8 @@ def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int
     features = torch.randn(slots, PLACES, 48, generator=generator)
     hidden = torch.randn(slots * group, 48, generator=generator)
     added = []
-    for one in (CrossAttention(model, torch.float32), FeatureCrossAttention(model)):
-        cache = one.allocate(slots + 1)
+    for one in (CrossAttention(model, torch.float32), NumbaCrossAttention(model)):
+        cache = one.allocate(slots + 1, group)
         one.write(features, cache, slice(0, slots))
         added.append([one.step(layer, hidden, cache, slots) for layer in range(2)])
     for layer in range(2):
@@ -80,7 +79,7 @@ def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None
     generator = torch.Generator().manual_seed(4)
     features = torch.randn(2, PLACES, 48, generator=generator)
     hidden = torch.randn(2, length, 48, generator=generator)
-    plain, features_only = CrossAttention(model, torch.float32), FeatureCrossAttention(model)
+    plain, features_only = CrossAttention(model, torch.float32), NumbaCrossAttention(model)
     slots = slice(1, 3)
     for layer in range(2):
         wanted = plain.forward(layer, hidden, features)
@@ -88,6 +87,12 @@ def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None
         features_only.write(features, cache, slots)
         torch.testing.assert_close(features_only.prefill(layer, hidden, cache, slots), wanted, rtol=0, atol=1e-5)
         torch.testing.assert_close(features_only.forward(layer, hidden, features), wanted, rtol=0, atol=1e-5)
+
+
+def test_beams_of_many_heads_are_cached_as_keys_and_values_which_are_read_more_quickly() -> None:
+    model = random_model(4)
+    one = NumbaCrossAttention(model)
+    assert [len(one.allocate(2, group)) for group in (1, 4, 5)] == [1, 1, 2]
 
 
 def test_a_window_is_cached_once_for_all_layers_where_keys_and_values_take_two_for_each() -> None:
