@@ -47,6 +47,7 @@ class Precision(enum.Enum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
+    INT8 = "int8"  # the weights of linear layers alone; the rest is float32
 
 
 class LongForm(enum.Enum):

@@ -138,9 +138,10 @@ class Decoding:
     )
     precision: Precision = option(
         Precision.AUTO,
-        missing_values={EngineKind.OPENAI_WHISPER: (Precision.BFLOAT16,)},
+        missing_values={EngineKind.OPENAI_WHISPER: (Precision.BFLOAT16, Precision.INT8)},
         help="Numbers that the model is computed in. auto is float32 on the CPU and float16 on a GPU. float16 needs a GPU. "
-        "openai-whisper knows no bfloat16.",
+        "int8 needs the CPU: weights of linear layers have 8 bits, and a word may change. "
+        "openai-whisper knows neither bfloat16 nor int8.",
     )
     long_form: LongForm = option(
         LongForm.SEQUENTIAL,

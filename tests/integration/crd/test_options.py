@@ -60,6 +60,7 @@ ACCEPTED = {
     "text alone": decoding(withoutTimestamps=True),
     "words without timestamps": decoding(withoutTimestamps=True, wordTimestamps=True),
     "pieces without timestamps": decoding(withoutTimestamps=True, longForm="chunked"),
+    "int8 on the cpu": job(decoding={"precision": "int8"}, device={"policy": "CPU"}),
     "bfloat16 on the cpu": job(decoding={"precision": "bfloat16"}, device={"policy": "CPU"}),
     "float16 on a gpu": decoding(precision="float16"),
     "float16 for the library": engine("openai-whisper", decoding={"precision": "float16"}),
@@ -192,14 +193,22 @@ REFUSED = {
     "a token beyond every vocabulary": (decoding(suppressTokens=[51866]), ["spec.decoding.suppressTokens[0]", "51866"]),
     "a token twice": (decoding(suppressTokens=[-1, 5, 5]), ["spec.decoding.suppressTokens[2]", "Duplicate", "5"]),
     "too many tokens": (decoding(suppressTokens=[*range(257)]), ["spec.decoding.suppressTokens", "257", "at most 256"]),
-    "an unknown precision": (decoding(precision="int8"), ["spec.decoding.precision", '"int8"', '"bfloat16"']),
+    "an unknown precision": (decoding(precision="int4"), ["spec.decoding.precision", '"int4"', '"int8"']),
+    "int8 where a GPU may be used": (
+        decoding(precision="int8"),
+        ["spec.decoding.precision", "got int8 with device.policy RequireGPU", "or device.policy CPU"],
+    ),
+    "int8 for the library": (
+        engine("openai-whisper", decoding={"precision": "int8"}, device={"policy": "CPU"}),
+        ["spec.decoding.precision", "got int8 with engine openai-whisper", "expected auto, float32 or float16"],
+    ),
     "bfloat16 for the library": (
         engine("openai-whisper", decoding={"precision": "bfloat16"}),
         ["spec.decoding.precision", "got bfloat16 with engine openai-whisper", "expected auto, float32 or float16"],
     ),
     "float16 on the cpu": (
         job(decoding={"precision": "float16"}, device={"policy": "CPU"}),
-        ["spec.decoding.precision", "got float16 with device.policy CPU", "expected auto, float32 or bfloat16"],
+        ["spec.decoding.precision", "got float16 with device.policy CPU", "expected auto, float32, bfloat16 or int8"],
     ),
     "an unknown way through a long file": (decoding(longForm="vad"), ["spec.decoding.longForm", '"vad"', '"chunked"']),
     "pieces for the library": (

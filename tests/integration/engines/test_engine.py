@@ -147,6 +147,18 @@ def test_bfloat16_gives_nearly_the_same_text(model: Any) -> None:
     assert word_error_rate(spoken_text(utterances), outcome.value().text) <= 0.05
 
 
+def test_int8_gives_nearly_the_same_text_whatever_else_is_in_the_batch() -> None:
+    samples, utterances = speak("en", 965, 40)
+    model = whisper.load_model(str(model_path()), device="cpu")
+    engine = BatchedEngine(model, Precision.INT8, batch=4)
+    alone = next(engine.transcribe([item("a", samples)])).value()
+    loud = [item(str(number), speak("pt", 970 + number, 20)[0] * 3) for number in range(3)]
+    together = by_id(engine.transcribe([*loud, item("a", samples)]))["a"].value()
+    assert alone.precision == "int8"
+    assert word_error_rate(spoken_text(utterances), alone.text) <= 0.05
+    assert together.text == alone.text
+
+
 def test_float16_on_a_cpu_is_refused_by_name(model: Any) -> None:
     with pytest.raises(WorkerError, match=r"spec\.decoding\.precision: got 'float16' on a CPU, expected auto"):
         BatchedEngine(model, Precision.FLOAT16)

@@ -43,6 +43,16 @@ def test_an_engine_refuses_what_it_does_not_have_and_the_batched_engine_nothing(
             selection.refuse(kind, asked, CPU)
 
 
+def test_int8_is_for_the_cpu_and_for_engines_that_have_it() -> None:
+    asked = Options(TaskKind.TRANSCRIBE, "en", Decoding(precision=Precision.INT8))
+    for kind in (EngineKind.BATCHED, EngineKind.FASTER_WHISPER):
+        selection.refuse(kind, asked, CPU)
+        with pytest.raises(WorkerError, match=r"spec\.decoding\.precision: got 'int8' on a GPU, expected auto"):
+            selection.refuse(kind, asked, DeviceUsed("cuda", "H100"))
+    with pytest.raises(WorkerError, match=r"got int8 with engine openai-whisper, expected auto, float32 or float16"):
+        selection.refuse(EngineKind.OPENAI_WHISPER, asked, CPU)
+
+
 def test_a_precision_that_the_device_has_not_is_refused_for_every_engine() -> None:
     asked = Options(TaskKind.TRANSCRIBE, "en", Decoding(precision=Precision.FLOAT16))
     for kind in EngineKind:

@@ -52,7 +52,9 @@ class BatchedEngine:
         self._device = torch.device(model.device)
         self._dtype = dtype_of(precision, self._device)
         store(model, self._dtype)
-        self._runner = ModelRunner(model, self._dtype)
+        int8 = precision is Precision.INT8
+        self._precision = precision.value if int8 else str(self._dtype).removeprefix("torch.")
+        self._runner = ModelRunner(model, self._dtype, int8)
         self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
@@ -131,7 +133,7 @@ class BatchedEngine:
             audio_seconds=mel.audio.count / SAMPLE_RATE,
             counters=sum_counters([transcriber.counters for transcriber in done]),
             long_form=item.options.decoding.long_form.value,
-            precision=str(self._dtype).removeprefix("torch."),
+            precision=self._precision,
         )
 
     def _transcribers(

@@ -12,19 +12,25 @@ _DTYPES = {
     Precision.FLOAT32: torch.float32,
     Precision.FLOAT16: torch.float16,
     Precision.BFLOAT16: torch.bfloat16,
+    Precision.INT8: torch.float32,
 }
 
 
 def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
     """torch's type for a precision. As in openai-whisper, auto is float32 on a CPU and float16 on a GPU.
 
+    With int8 it is the type of all but the weights of linear layers.
+
     Raises:
-        WorkerError: EngineUnsuitable for float16 on a CPU, which has no instructions for it.
+        WorkerError: EngineUnsuitable for float16 on a CPU, which has no instructions for it, and for int8 elsewhere.
     """
     if precision is Precision.AUTO:
         return torch.float16 if device.type == "cuda" else torch.float32
     if precision is Precision.FLOAT16 and device.type == "cpu":
-        message = "spec.decoding.precision: got 'float16' on a CPU, expected auto, float32 or bfloat16"
+        message = "spec.decoding.precision: got 'float16' on a CPU, expected auto, float32, bfloat16 or int8"
+        raise WorkerError(reasons.ENGINE_UNSUITABLE, message)
+    if precision is Precision.INT8 and device.type != "cpu":
+        message = "spec.decoding.precision: got 'int8' on a GPU, expected auto, float32, float16 or bfloat16"
         raise WorkerError(reasons.ENGINE_UNSUITABLE, message)
     return _DTYPES[precision]
 

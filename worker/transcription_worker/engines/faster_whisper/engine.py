@@ -100,7 +100,8 @@ def compute_type(precision: Precision, device: str) -> str:
     """
     import ctranslate2
 
-    wanted = str(dtype_of(precision, torch.device(device))).removeprefix("torch.")
+    dtype = dtype_of(precision, torch.device(device))
+    wanted = precision.value if precision is Precision.INT8 else str(dtype).removeprefix("torch.")
     known = ctranslate2.get_supported_compute_types(device)
     if wanted not in known:
         expected = ", ".join(one.value for one in Precision if one.value in known)

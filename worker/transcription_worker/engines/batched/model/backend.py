@@ -25,6 +25,7 @@ from transcription_worker.engines.batched.model.cross_attention import (
     NumbaCrossAttention,
     split_heads,
 )
+from transcription_worker.engines.batched.model.int8_linear import Int8Linear
 from transcription_worker.engines.batched.model.layer_norm import AddAndNorm, add_and_norm
 from transcription_worker.engines.batched.model.self_attention import SelfAttention
 
@@ -38,11 +39,16 @@ ENCODER_BATCH_GPU = 16
 SLOTS, POSITION, LENGTH = 32, 100, 128
 
 
+def _unchanged(layer: Any) -> Any:
+    return layer
+
+
 @dataclass(frozen=True)
 class Backend:
     """Implementations for a model and a type.
 
-    attention_context: entered around all attention. encoder_context: entered inside it around the encoder.
+    attention_context: entered around all attention. encoder_context: entered inside it around the encoder. linear: makes what
+    computes a torch.nn.Linear of the decoder.
     """
 
     cross_attention: Callable[[Any, torch.dtype], CrossAttention] = CrossAttention
@@ -50,16 +56,19 @@ class Backend:
     add_and_norm: AddAndNorm = add_and_norm
     attention_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     encoder_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    linear: Callable[[Any], Any] = _unchanged
 
 
-def choose_backend(model: Any, dtype: torch.dtype) -> Backend:
+def choose_backend(model: Any, dtype: torch.dtype, int8: bool = False) -> Backend:
     """Choose the backend for the model's device.
+
+    int8: whether linear layers have weights of 8 bits, on a CPU in float32 alone.
 
     On a GPU in half precision this takes some seconds, unless Triton has the compiled kernels in its cache.
     """
     device = torch.device(model.device)
     if uses_numba(dtype, device):
-        return Backend(cross_attention=NumbaCrossAttention)
+        return Backend(cross_attention=NumbaCrossAttention, linear=Int8Linear if int8 else _unchanged)
     if device.type != "cuda":
         return Backend()
     plain = Backend(attention_context=without_cudnn)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Linear
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
@@ -43,7 +44,9 @@ class Decoder:
         self._dtype, self._device = dtype, torch.device(model.device)
         self._heads = model.dims.n_text_head
         self._blocks = list(model.decoder.blocks)
-        self._qkv = [_fused(dtype, block.attn.query, block.attn.key, block.attn.value) for block in self._blocks]
+        self._qkv = [
+            backend.linear(_fused(dtype, block.attn.query, block.attn.key, block.attn.value)) for block in self._blocks
+        ]
         self._cross_attention = backend.cross_attention(model, dtype)
         self._self_attention = backend.self_attention(model, dtype)
         self._add_and_norm = backend.add_and_norm
@@ -126,7 +129,7 @@ class Decoder:
         hidden = self._embed(tokens, self._text.positional_embedding[positions])
         norm = layer_norm_float32(self._blocks[0].attn_ln, hidden)
         for layer, block in enumerate(self._blocks):
-            qkv = linear(norm, *self._qkv[layer])
+            qkv = self._qkv[layer](norm)
             attended = self._self_attention.step(layer, qkv, positions, mask, cache.self_attention, group)
             hidden, norm = self._add_and_norm(hidden, block.attn.out(attended), block.cross_attn_ln)
             attended = self._cross_attention.step(layer, norm, cache.cross_attention, slots)
@@ -166,15 +169,18 @@ class Decoder:
 
     def _project_qkv(self, layer: int, hidden: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of a layer's self-attention, each (batch, heads, length, head width)."""
-        qkv = linear(layer_norm_float32(self._blocks[layer].attn_ln, hidden), *self._qkv[layer])
+        qkv = self._qkv[layer](layer_norm_float32(self._blocks[layer].attn_ln, hidden))
         return tuple(split_heads(part, self._heads) for part in qkv.chunk(3, dim=-1))
 
     def _feed_forward(self, block: Any, hidden: Tensor) -> Tensor:
         return block.mlp(layer_norm_float32(block.mlp_ln, hidden))
 
 
-def _fused(dtype: torch.dtype, *projections: Any) -> tuple[Tensor, Tensor]:
-    """Weight and bias of several projections, to compute them as one."""
+def _fused(dtype: torch.dtype, *projections: Any) -> Linear:
+    """Several projections as one."""
     weight = torch.cat([one.weight for one in projections]).to(dtype)
     biases = [torch.zeros_like(one.weight[:, 0]) if one.bias is None else one.bias for one in projections]
-    return weight, torch.cat([bias.to(dtype) for bias in biases])
+    fused = Linear(weight.shape[1], weight.shape[0], device="meta")
+    fused.weight = torch.nn.Parameter(weight, requires_grad=False)
+    fused.bias = torch.nn.Parameter(torch.cat([bias.to(dtype) for bias in biases]), requires_grad=False)
+    return fused

@@ -11,6 +11,7 @@ from transcription_worker.engines.batched.model.alignment import align
 from transcription_worker.engines.batched.model.backend import ENCODER_BATCH_CPU, ENCODER_BATCH_GPU, choose_backend
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.encoder import Encoder
+from transcription_worker.engines.batched.model.int8_linear import quantize_model
 from transcription_worker.engines.batched.requests import AlignRequest
 from transcription_worker.engines.spoken_language import LanguageProbabilities
 
@@ -21,15 +22,17 @@ ALIGN_BATCH = 16
 class ModelRunner:
     """A model on its device, with the backend chosen for it. Call all methods in torch.inference_mode.
 
-    encoder_batch: windows that the encoder takes at once. attention_context: enter it around everything that computes
-    attention.
+    int8: whether linear layers have weights of 8 bits; those of `model` are then replaced. encoder_batch: windows that the
+    encoder takes at once. attention_context: enter it around everything that computes attention.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype, int8: bool = False) -> None:
         self.model, self.dtype = model, dtype
         self.device = torch.device(model.device)
-        backend = choose_backend(model, dtype)
+        backend = choose_backend(model, dtype, int8)
         self.decoder, self._encoder = Decoder(model, dtype, backend), Encoder(model, dtype, backend)
+        if int8:
+            quantize_model(model)
         self.attention_context = backend.attention_context
         self.encoder_batch = ENCODER_BATCH_GPU if self.device.type == "cuda" else ENCODER_BATCH_CPU
         self._alignment_heads = model.alignment_heads.to_dense().nonzero().T.cpu()
