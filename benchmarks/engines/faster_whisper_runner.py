@@ -1,7 +1,7 @@
 """Run faster-whisper in a comparison: the same weights, converted, in the fastest configuration on this machine.
 
 Its pipeline batches the pieces of one file, and files run in parallel in as many threads as it has workers. The first run
-tries every configuration on its files and keeps the fastest.
+tries every configuration on its files and keeps the fastest, unless one is given.
 """
 
 import importlib
@@ -42,23 +42,36 @@ class Configuration:
 
 
 class FasterWhisperRunner:
-    """Runs faster-whisper with a checkpoint of openai-whisper at `path`, in float32 as the other engines on a CPU."""
+    """Runs faster-whisper with a checkpoint of openai-whisper at `path`.
+
+    It computes in float32, as the other engines on a CPU, or in another of CTranslate2's types.
+    """
 
     name = "faster-whisper"
 
-    def __init__(self, path: str, options: Options, threads: int) -> None:
-        self._options, self._threads = options, threads
+    def __init__(
+        self,
+        path: str,
+        options: Options,
+        threads: int,
+        configuration: Configuration | None = None,
+        compute_type: str = "float32",
+    ) -> None:
+        self._options, self._threads, self._compute_type = options, threads, compute_type
+        self._configuration = configuration
         self._folder = tempfile.TemporaryDirectory()
         self._converted = Path(self._folder.name) / "model"
         ensure_converted(weights.read_checkpoint(Path(path)), None, self._converted)
-        self._models = {workers: self._model(workers) for workers in {1, threads}}
-        self._configuration: Configuration | None = None
+        counts = {configuration.workers} if configuration else {1, threads}
+        self._models = {workers: self._model(workers) for workers in counts}
+        if configuration is not None:
+            self.name = f"{configuration.name}, {compute_type}"
 
     def _model(self, workers: int) -> Any:
         return faster_whisper.WhisperModel(
             str(self._converted),
             device="cpu",
-            compute_type="float32",
+            compute_type=self._compute_type,
             cpu_threads=max(1, self._threads // workers),
             num_workers=workers,
         )

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 import whisper
+from transcription_api.spec import Precision
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.batched.scheduling.scheduler_pool import scheduler_count
@@ -120,10 +121,13 @@ def _watched(model: Any, times: PartTimes) -> Iterator[None]:
 class BatchedRunner:
     """Runs the batched engine."""
 
-    def __init__(self, model: Any, options: Options, batch: int | None = None) -> None:
-        self._engine, self._options = BatchedEngine(model, batch=batch), options
+    def __init__(
+        self, model: Any, options: Options, batch: int | None = None, precision: Precision = Precision.AUTO
+    ) -> None:
+        self._engine, self._options = BatchedEngine(model, precision, batch), options
         self._device = torch.device(model.device)
-        self.name = f"batched, {self._engine.batch} at a time"
+        how = "" if precision is Precision.AUTO else f", {precision.value}"
+        self.name = f"batched, {self._engine.batch} at a time{how}"
 
     def run(self, recordings: Sequence[Recording]) -> Measurement:
         """See `Runner.run`.

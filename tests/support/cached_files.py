@@ -18,5 +18,6 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
         partial = Path(folder) / target.name
         write(partial)
-        partial.chmod(0o644)  # a container reads it as another user
+        if partial.is_file():
+            partial.chmod(0o644)  # a container reads it as another user
         partial.replace(target)

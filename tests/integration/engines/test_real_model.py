@@ -28,6 +28,7 @@ CASES = real_model_cases()
 # Both compute the same halves in float32. What differs is the order of the sums: 4.4e-5 was measured.
 LOG_PROBABILITY_TOLERANCE = 1e-3
 WER_MAX = 0.05
+HALF = 750  # of the 1500 positions of a window
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,29 @@ def test_log_probabilities_are_those_that_ctranslate2_computes_with_the_package_
     expected = torch.from_numpy(np.stack([np.array(step).reshape(-1) for step in steps])).log_softmax(-1)
     found = logits[: len(expected)].log_softmax(-1)
     assert (found - expected).abs().max() < LOG_PROBABILITY_TOLERANCE
+
+
+def first_token(model: Any, features: torch.Tensor) -> torch.Tensor:
+    """Return the log probabilities of the first token that is written for a window."""
+    tokenizer = get_tokenizer(multilingual=False)
+    logits = model.decoder(torch.tensor([[tokenizer.sot, tokenizer.no_timestamps]]), features)
+    return logits[0, -1].log_softmax(-1)
+
+
+def test_no_position_of_a_short_window_can_be_left_out_without_changing_log_probabilities(model: Any) -> None:
+    """A window of 30 s that holds 2 s of sound costs 30 s of encoder: see docs/adr/0060."""
+    mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(read(QUESTION, "rms")))[None]
+    positions = model.encoder.positional_embedding
+    with torch.inference_mode():
+        whole = model.encoder(mel)
+        try:
+            model.encoder.positional_embedding = positions[:HALF]
+            encoded_in_half = model.encoder(mel[:, :, : 2 * HALF])
+        finally:
+            model.encoder.positional_embedding = positions
+        expected = first_token(model, whole)
+        for features in (encoded_in_half, whole[:, :HALF], whole[:, : len(positions) - 1]):
+            assert (first_token(model, features) - expected).abs().max() > LOG_PROBABILITY_TOLERANCE
 
 
 def test_what_is_read_aloud_is_what_is_written(expected: dict[str, Transcript]) -> None:
