@@ -39,8 +39,16 @@ class HeldAudio:
         return self._audio.count
 
     def read(self, start: int, count: int) -> Samples:
-        """Implement Audio.read."""
-        return self._audio.read(start, count)
+        """Implement Audio.read.
+
+        Raises:
+            WorkerError: SourceChanged, if the samples are no longer there. Some files are read where they lie.
+        """
+        try:
+            return self._audio.read(start, count)
+        except OSError as error:
+            words = f"the samples cannot be read any more: {error.strerror or type(error).__name__}"
+            raise WorkerError(reasons.SOURCE_CHANGED, words) from error
 
     def close(self) -> None:
         """Implement Audio.close."""

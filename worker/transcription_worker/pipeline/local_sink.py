@@ -10,7 +10,7 @@ from transcription_api.spec import Channel, Format, QualityPolicy, Subtitles
 from transcription_worker.errors import WorkerError
 from transcription_worker.media.audio import MOST_CHANNELS
 from transcription_worker.pipeline.local_results import require_writable, write_results
-from transcription_worker.pipeline.local_source import LocalFile
+from transcription_worker.pipeline.local_source import LocalFile, require_unchanged
 from transcription_worker.pipeline.pipeline import is_no_space
 from transcription_worker.pipeline.report import make_report
 from transcription_worker.pipeline.sink import Transcription
@@ -57,8 +57,12 @@ class LocalSink:
         """See `Sink.write`.
 
         Raises:
-            WorkerError: NoSpaceLeft, or DestinationDenied where nothing can be written.
+            WorkerError: SourceChanged, where the transcript is no longer that of the file; NoSpaceLeft, or DestinationDenied
+                where nothing can be written.
         """
+        # Plain WAV files are read where they lie. One that is gone meanwhile was read to its end all the same.
+        if item.path.exists():
+            require_unchanged(item, version)
         try:
             write_results(dict(self._results(item, transcription)))
         except OSError as error:

@@ -47,7 +47,7 @@ class LocalSource:
         return self._files
 
     def stat(self, item: LocalFile) -> InputVersion:
-        """Make sure that the file can be read. Its version is told by its inode, its size and the time of its last change.
+        """Make sure that the file can be read. Its version is told by its size and the time of its last change.
 
         Raises:
             WorkerError: UnsupportedMedia, with the operating system's words.
@@ -72,12 +72,21 @@ class LocalSource:
             WorkerError: SourceChanged, if the file was written to or replaced meanwhile; UnsupportedMedia, if it is gone.
         """
         yield item.path
-        try:
-            now = _version(item.path.stat())
-        except OSError as error:
-            raise unreadable(error) from error
-        if now != version.etag:
-            raise WorkerError(reasons.SOURCE_CHANGED, "the file was changed while it was read")
+        require_unchanged(item, version)
+
+
+def require_unchanged(item: LocalFile, version: InputVersion) -> None:
+    """Make sure that the file is the one that was looked up.
+
+    Raises:
+        WorkerError: SourceChanged, if it was written to or replaced since then; UnsupportedMedia, if it is gone.
+    """
+    try:
+        now = _version(item.path.stat())
+    except OSError as error:
+        raise unreadable(error) from error
+    if now != version.etag:
+        raise WorkerError(reasons.SOURCE_CHANGED, "the file was changed while it was read")
 
 
 def unreadable(error: OSError) -> WorkerError:
@@ -86,4 +95,5 @@ def unreadable(error: OSError) -> WorkerError:
 
 
 def _version(found: os.stat_result) -> str:
-    return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
+    # Not by its inode: some file systems in user space number a file anew each time.
+    return f"{found.st_size}-{found.st_mtime_ns}"

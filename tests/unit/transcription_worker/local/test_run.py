@@ -1,10 +1,12 @@
 """The local command's run over files that are whole and some that are not, with full disks and engines that break."""
 
-from collections.abc import Iterable, Iterator
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from transcription_worker.engines.protocol import Input, Outcome
+from transcription_worker.engines.protocol import Audio, Input, Outcome
 
 from tests.support.instant_engine import InstantEngine
 from tests.support.local_files import plan
@@ -107,3 +109,48 @@ def test_an_engine_that_breaks_off_at_every_file_ends_the_run(folder: Path, tmp_
         path.symlink_to(folder / "0.flac")
     with pytest.raises(RuntimeError, match="defect"):
         transcribe(plan(*files, "-o", tmp_path / "out", "-f", "txt"), tmp_path / "scratch", Broken())
+
+
+class Disturbed(OneAfterTheOther):
+    """Does something to a file once it is open."""
+
+    def __init__(self, disturb: Callable[[], None]) -> None:
+        self._disturb = disturb
+
+    def transcribe_file(self, item: Input) -> Outcome:
+        def opened() -> Audio:
+            audio = item.open()
+            self._disturb()
+            return audio
+
+        return super().transcribe_file(dataclasses.replace(item, open=opened))
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, 10_000)
+
+
+def record_on(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(bytes(10_000))
+
+
+def replace(path: Path) -> None:
+    path.with_name("new").write_bytes(path.read_bytes())
+    path.with_name("new").rename(path)
+
+
+@pytest.mark.parametrize("options", [("-ar", "16000"), ("-ar", "44100")], ids=["read in place", "converted"])
+@pytest.mark.parametrize("disturb", [cut_off, record_on, replace, Path.unlink])
+def test_a_file_that_changes_while_it_is_transcribed_has_no_transcript_of_what_it_was(
+    tmp_path: Path, options: tuple[str, str], disturb: Callable[[Path], None]
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    path = make(tmp_path / "a.wav", *options, seconds=3)
+    asked = plan(path, "-o", tmp_path / "out", "-f", "txt")
+    outcomes = transcribe(asked, tmp_path / "scratch", Disturbed(lambda: disturb(path)))
+    if disturb is Path.unlink:
+        assert outcomes.done == {"a.wav"}
+    else:
+        assert outcomes.reasons == {"a.wav": "SourceChanged"}
+        assert not (tmp_path / "out").exists()
