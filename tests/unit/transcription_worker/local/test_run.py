@@ -67,6 +67,19 @@ def test_channels_apart_end_on_a_full_disk_too(tmp_path: Path) -> None:
     assert outcomes.done
 
 
+def test_of_two_files_of_the_very_same_name_one_is_transcribed_and_the_other_fails_by_name(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("scratch", "other"):
+        (tmp_path / name).mkdir()
+    other = tmp_path / "other" / "0.flac"
+    other.write_bytes((folder / "0.flac").read_bytes())
+    asked = plan(folder / "0.flac", other, "-o", tmp_path / "out", "-f", "txt")
+    outcomes = transcribe(asked, tmp_path / "scratch")
+    assert outcomes.reasons == {"0.flac": "DestinationTaken"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["0.flac.txt"]
+
+
 def test_a_full_output_folder_fails_files_by_name(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     with small_disk(tmp_path / "out", 4) as out:
