@@ -23,7 +23,7 @@ from tests.support.simulated_cluster import PATIENCE, Namespace, until
 # Chosen for some 30 seconds on two cores. No time limit depends on the machine: a life may take minutes.
 LIVES_OF_A_SAMPLE = 3
 PLANS_OF_A_SAMPLE = 12
-OPERATORS = 4
+OPERATORS = 6
 
 
 @pytest.fixture(scope="module")
