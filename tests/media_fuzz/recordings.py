@@ -1,6 +1,7 @@
 """One short recording of each container and codec that ffmpeg can write here."""
 
 import functools
+import random
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ def _kinds(extension: str, *options: str, picture: bool = False) -> list[Kind]:
     return [Kind(extension, tuple(one.split()), picture) for one in options or ("",)]
 
 
+# Telephones record it, and ffmpeg cannot write it.
+AMR = Kind("amr")
+_AMR_FRAMES = 75  # of 20 ms
+_AMR_MODE = b"\x3c"  # the byte before a frame of 12.2 kbit/s: RFC 4867, section 5.3
+_AMR_BYTES = 31  # of such a frame
+
+
 KINDS: tuple[Kind, ...] = (
     *_kinds("wav", "", "-ar 16000 -ac 1", "-c:a pcm_f32le -ac 2", "-c:a pcm_u8", "-c:a adpcm_ms", "-c:a pcm_mulaw"),
     *_kinds(
@@ -46,7 +54,7 @@ KINDS: tuple[Kind, ...] = (
     *_kinds("flac", "", "-ac 2"),
     *_kinds("aac"),
     *_kinds("aiff", "", "-c:a pcm_s24be", "-c:a pcm_mulaw"),
-    *_kinds("amr", "-ar 8000 -b:a 12.2k"),
+    AMR,
     *_kinds("3gp", "-c:v mpeg4 -c:a aac", picture=True),
     *_kinds("wma", "", "-c:a wmav1"),
     *_kinds("wmv", "-c:a wmav2", picture=True),
@@ -56,7 +64,7 @@ KINDS: tuple[Kind, ...] = (
     *_kinds("vob", "-c:a ac3 -ar 48000", "-c:a mp2", picture=True),
     *_kinds("mpg", "-c:v mpeg2video -r 25", picture=True),
     *_kinds("mxf", "-c:v mpeg2video -r 25 -ar 48000", picture=True),
-    *_kinds("flv", "", "-c:a aac", picture=True),
+    *_kinds("flv", "-ar 22050", "-c:a aac", picture=True),
     *_kinds("caf", "", "-c:a alac", "-c:a pcm_mulaw"),
     *_kinds("au", "", "-c:a pcm_mulaw"),
     *_kinds("w64"),
@@ -81,6 +89,9 @@ KINDS: tuple[Kind, ...] = (
 @functools.cache
 def recording(kind: Kind) -> bytes | None:
     """Return the file's bytes; None if ffmpeg here has no encoder or no muxer for it."""
+    if kind == AMR:
+        dice = random.Random(0)
+        return b"#!AMR\n" + b"".join(_AMR_MODE + dice.randbytes(_AMR_BYTES) for _ in range(_AMR_FRAMES))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"made.{kind.extension}"
         command = ["ffmpeg", "-v", "error", "-y", *(PICTURE if kind.picture else ()), *SOUND, *kind.options, path]
