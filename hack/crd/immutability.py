@@ -1,4 +1,4 @@
-"""Generate the CEL rules that refuse a change of the spec.
+"""Generate the CEL rules that refuse a change of the spec, and limit all other rules to its creation.
 
 They are the same for every field and are generated, so that none can be forgotten.
 """
@@ -10,6 +10,7 @@ Schema = dict[str, Any]
 
 RULES = "x-kubernetes-validations"
 IMMUTABLE = "a spec is immutable but for suspend and ttlSecondsAfterFinished"
+HAS_EARLIER_VALUE = "oldSelf.hasValue()"
 # The apiserver compares an object of n fields in n * n steps, with each status that is written. A larger object is
 # compared field by field.
 LARGEST_OBJECT_COMPARED = 10
@@ -28,6 +29,23 @@ def add_rules(spec: Schema, mutable: Mapping[str, bool]) -> None:
         else:
             _add(field, {"rule": "self == oldSelf"} | _told_value(field))
     _add(spec, *absent)
+
+
+def at_creation(rule: Schema) -> Schema:
+    """Return the rule so that it judges a field when it is set, and not again.
+
+    The apiserver evaluates every rule of the spec with each status that is written. A field that has an earlier value has
+    been judged, and cannot have changed. So a rule that a later version adds does not keep an older resource from being
+    suspended either.
+    """
+    return rule | {"rule": f"{HAS_EARLIER_VALUE} || ({rule['rule']})", "optionalOldSelf": True}
+
+
+def written_rule(rule: Mapping[str, Any]) -> str:
+    """Return the expression of a rule as it was before `at_creation`."""
+    expression: str = rule["rule"]
+    limited = expression.startswith(HAS_EARLIER_VALUE)
+    return expression.removeprefix(f"{HAS_EARLIER_VALUE} || (").removesuffix(")") if limited else expression
 
 
 def _add_to_parts(schema: Schema) -> None:

@@ -121,7 +121,11 @@ def _keywords(bounds: Bounds) -> Schema:
 
 
 def _rules(path: str, handwritten: Handwritten) -> Schema:
-    return {immutability.RULES: list(handwritten.rules[path])} if path in handwritten.rules else {}
+    """Return the handwritten rules. Items of lists have no earlier value, so that only rules of fields are limited."""
+    if path not in handwritten.rules:
+        return {}
+    rules = handwritten.rules[path]
+    return {immutability.RULES: [*rules] if "[]" in path else [immutability.at_creation(rule) for rule in rules]}
 
 
 def _default(field: "dataclasses.Field[Any]") -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 from transcription_api.spec import EXTENDED_RESOURCE
 
+from hack.crd import immutability
+
 REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
 
 Schema = Mapping[str, Any]
@@ -90,7 +92,7 @@ def _section(path: str, schema: Schema) -> str:
         *(schema.get("x-kubernetes-validations", ()) if inner is not schema else ()),
         *inner.get("x-kubernetes-validations", ()),
     ]
-    rules = [f"- `{rule['rule']}`" for rule in told if _is_lasting(rule)]
+    rules = [f"- `{rule}`" for rule in map(immutability.written_rule, told) if IMMUTABLE not in rule]
     return "\n\n".join([*parts, *(["Rules:\n\n" + "\n".join(rules)] if rules else [])])
 
 
@@ -110,9 +112,9 @@ def _limits(field: Schema) -> Iterator[str]:
         yield "One of " + ", ".join(f"`{choice}`" for choice in choices) + "."
     if "pattern" in field:
         yield PATTERNS.get(field["pattern"]) or f"Matches `{_escaped(field['pattern'])}`."
-    for rule in field.get("x-kubernetes-validations", ()):
-        if _is_lasting(rule) and not _has_fields(field):
-            yield f"Rule: `{_escaped(rule['rule'])}`."
+    for rule in map(immutability.written_rule, field.get("x-kubernetes-validations", ())):
+        if IMMUTABLE not in rule and not _has_fields(field):
+            yield f"Rule: `{_escaped(rule)}`."
 
 
 def _range(low: float | None, high: float | None, what: str) -> str:
@@ -137,10 +139,6 @@ def _choices(name: str, field: Schema) -> str:
 
 def _is_long(field: Schema) -> bool:
     return len(field.get("enum", ())) > INLINE_CHOICES
-
-
-def _is_lasting(rule: Schema) -> bool:
-    return IMMUTABLE not in rule["rule"]
 
 
 def _has_fields(field: Schema) -> bool:

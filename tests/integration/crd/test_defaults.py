@@ -1,6 +1,7 @@
 """A real apiserver adds the defaults to a manifest, and lets only some fields be changed later."""
 
 import copy
+import functools
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import S3, job
 from tests.support.repository import read_crd
+from tests.support.simulated_cluster import PATIENCE, until
 
 
 def test_the_smallest_manifest_gets_every_default(kubectl: Kubectl) -> None:
@@ -145,3 +147,28 @@ def test_suspend_and_ttl_can_be_changed(kubectl: Kubectl) -> None:
     kubectl("replace", "-f", "-", given=changed)
     stored = kubectl("get", "tj", changed["metadata"]["name"], "-o", "jsonpath={.spec.suspend}").stdout
     assert stored == "true"
+
+
+@pytest.fixture
+def translating_turbo(kubectl: Kubectl) -> str:
+    """Return the name of a resource that was stored before the present rules, which refuse it."""
+    older, manifest = read_crd(), job(task="translate", model={"name": "turbo"})
+    del older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"]
+    create = functools.partial(kubectl, "create", "-f", "-", "-o", "name", given=manifest, check=False)
+
+    def created() -> str:
+        return create().stdout.strip()
+
+    try:
+        kubectl("apply", "--server-side", "-f", "-", given=older)
+        name: str = until(created, "a resource that breaks a rule", PATIENCE)
+    finally:
+        kubectl("apply", "--server-side", "-f", "-", given=read_crd())
+    until(lambda: "got translate" in create("--dry-run=server").stderr, "the present rules", PATIENCE)
+    return name
+
+
+def test_a_resource_that_a_newer_rule_refuses_can_be_suspended(kubectl: Kubectl, translating_turbo: str) -> None:
+    kubectl("patch", translating_turbo, "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    stored = kubectl("get", translating_turbo, "-o", "jsonpath={.spec.suspend} {.spec.task}").stdout
+    assert stored == "true translate"

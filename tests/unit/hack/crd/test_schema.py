@@ -60,8 +60,21 @@ def test_a_part_that_is_used_twice_may_be_described_at_each_place() -> None:
 def test_a_handwritten_rule_comes_before_the_generated_one() -> None:
     rule = {"rule": "self != ''", "message": "got nothing, expected something"}
     rules = generated({"spec.task": [rule]})["task"][immutability.RULES]
-    assert rules[0] == rule
+    assert rules[0]["message"] == rule["message"]
     assert rules[1]["rule"] == "self == oldSelf"
+
+
+def test_a_handwritten_rule_is_evaluated_when_its_field_is_set_and_not_with_each_status() -> None:
+    rule = {"rule": "self == 'a' || self == 'b'", "message": "got neither, expected one of the two"}
+    (found, *_) = generated({"spec.task": [rule]})["task"][immutability.RULES]
+    assert found["rule"] == "oldSelf.hasValue() || (self == 'a' || self == 'b')"
+    assert found["optionalOldSelf"] is True
+
+
+def test_a_handwritten_rule_of_the_items_of_a_list_has_no_earlier_value() -> None:
+    rule = {"rule": "self.start < self.end", "message": "got an early end, expected a later one"}
+    items = generated({"spec.audio.clips[]": [rule]})["audio"]["properties"]["clips"]["items"]
+    assert items[immutability.RULES] == [rule]
 
 
 def test_a_handwritten_rule_of_no_field_is_refused() -> None:
