@@ -29,7 +29,7 @@ def register_handlers(informer: Informer) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     async def login(**kwargs: Any) -> kopf.AiohttpSession:
-        return _log_in(**kwargs)
+        return _log_in(informer, **kwargs)
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
     async def on_resource_event(event: kopf.RawEvent, **_: Any) -> None:
@@ -42,7 +42,7 @@ def register_handlers(informer: Informer) -> kopf.OperatorRegistry:
     return registry
 
 
-def _log_in(**kwargs: Any) -> kopf.AiohttpSession:
+def _log_in(informer: Informer, **kwargs: Any) -> kopf.AiohttpSession:
     """Log in with the pod's service account, or with the kubeconfig outside a cluster, to a session that survives faults.
 
     The credentials are read for each request: those of a pod change every hour.
@@ -61,6 +61,6 @@ def _log_in(**kwargs: Any) -> kopf.AiohttpSession:
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         proxy=info.proxy_url,
-        middlewares=(KopfSession(lambda: read_credentials().as_http_headers()),),
+        middlewares=(KopfSession(lambda: read_credentials().as_http_headers(), informer.is_known),),
     )
     return kopf.AiohttpSession(server=info.server, aiohttp_session=session, default_namespace=info.default_namespace)

@@ -1,13 +1,17 @@
 """Put what watches and lists show into the cache, and the resource's key into the work queue if it is news."""
 
+from transcription_api import names
+
 from transcription_operator.config import Config
 from transcription_operator.models.objects import Body, JobView, Key, Resource, view_job, view_resource
+from transcription_operator.models.ownership import job_owner
 from transcription_operator.watch.informer_cache import InformerCache
 from transcription_operator.watch.liveness import Watch, WatchLiveness
 from transcription_operator.work_queue import WorkQueue
 
-# The type of a watch event for an object that was deleted.
+# The types of watch events for an object that was deleted, and for one that is there.
 DELETED = "DELETED"
+CHANGES = ("ADDED", "MODIFIED")
 ALL_NAMESPACES = "all namespaces"
 RESOURCES = "TranscriptionJobs"
 JOBS = "Jobs"
@@ -22,6 +26,29 @@ class Informer:
         self._liveness = liveness
         cache.on_removal(liveness.forget)
         self._namespaced = bool(config.namespaces)
+
+    def is_known(self, event: Body) -> bool:
+        """Whether a watch event shows a version that the cache holds, as it does after each write of the operator's own.
+
+        Such an event counts for the liveness of its watch, and has no other effect.
+        """
+        try:
+            kind, meta = event["object"]["kind"], event["object"]["metadata"]
+            known = event["type"] in CHANGES and int(meta["resourceVersion"]) == self._known_version(kind, meta)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return False  # a bookmark, or what no apiserver sends: an error of its handler ends nothing, and one here would
+        if known:
+            watch = self._watch(RESOURCES if kind == names.KIND else JOBS, meta["namespace"])
+            self._liveness.event_received(watch, meta["uid"])
+        return known
+
+    def _known_version(self, kind: str, meta: Body) -> int | None:
+        if kind == names.KIND:
+            resource = self._cache.resource(Key(meta["namespace"], meta["name"]))
+            return resource.version if resource is not None and resource.uid == meta["uid"] else None
+        owner = job_owner(meta) if kind == "Job" else None
+        job = self._cache.job(owner, meta["uid"]) if owner is not None else None
+        return job.version if job is not None else None
 
     def on_resource_event(self, event_type: str | None, body: Body) -> None:
         """Take a watch event: ADDED, MODIFIED or DELETED, or None for an object of the list that a watch starts with."""

@@ -51,6 +51,10 @@ class InformerCache:
         """The Jobs of the resource, by ordinal."""
         return tuple(sorted(self._jobs.get(resource.owner, {}).values(), key=lambda job: job.ordinal))
 
+    def job(self, owner: Owner, uid: str) -> JobView | None:
+        """The Job with this uid, or None if it is not known."""
+        return self._jobs.get(owner, {}).get(uid)
+
     def put_resource(self, resource: Resource, before: Resource | None = None) -> bool:
         """Store a resource. Returns False if this version or a newer one is known already.
 
