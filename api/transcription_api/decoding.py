@@ -70,7 +70,8 @@ class Decoding:
         min_length=1,
         max_length=2048,
         whisper="initial_prompt",
-        help="Text given to the model before the first window, such as names and terms. Whisper uses its last 223 tokens.",
+        help="Text given to the model before the first window, such as names and terms. Whisper uses its last 223 tokens. "
+        "All of it is words, also what looks like a special token.",
     )
     condition_on_previous_text: bool = option(
         True,
@@ -110,7 +111,8 @@ class Decoding:
         False,
         whisper="carry_initial_prompt",
         engines=OPENAI_ALGORITHM,
-        help="Give the initial prompt to the model before every window and not the first alone.",
+        help="Give the initial prompt to the model before every window and not the first alone, and what its last 223 tokens "
+        "leave room for of the text before.",
     )
     hallucination_silence_threshold: float | None = option(
         None,
@@ -127,8 +129,8 @@ class Decoding:
         unique_items=True,
         items=Bounds(minimum=-1, maximum=LAST_TOKEN),
         whisper="suppress_tokens",
-        help="Tokens of the model's vocabulary that are never given. -1 stands for the symbols that nobody speaks. An empty "
-        "list suppresses nothing.",
+        help="Tokens of the model's vocabulary that are never given; others are refused. -1 stands for the symbols that "
+        "nobody speaks. An empty list suppresses nothing.",
     )
     without_timestamps: bool = option(
         False,
@@ -182,7 +184,7 @@ class AudioSelection:
         whisper="clip_timestamps",
         chunked=BATCHED_ALONE,
         help="Ranges of the audio, ascending and without overlap. Times in the transcripts stay those of the whole audio. "
-        "Without it all of it is transcribed.",
+        "What lies past its end has no text. Without it all of it is transcribed.",
     )
 
 
@@ -195,8 +197,9 @@ class LanguageDetection:
         minimum=1,
         maximum=20,
         engines=(EngineKind.BATCHED, EngineKind.FASTER_WHISPER),
-        help="How many windows of 30 s, spread over what is transcribed, are listened to. With 1 it is the file's first, as "
-        "in openai-whisper. Engines other than batched always look at one, so that the default of 3 means 1 there.",
+        help="How many windows of 30 s, spread over what is transcribed, are listened to. With 1 it is the first of what is "
+        "transcribed, as in openai-whisper where there are no clips. Engines other than batched always look at one, so that "
+        "the default of 3 means 1 there.",
     )
     candidates: tuple[str, ...] = option(
         (),

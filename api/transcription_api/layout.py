@@ -95,7 +95,7 @@ def fingerprint(spec: Spec) -> str:
     parts["model"]["cache"] = None
     # The order of the formats changes nothing.
     parts["formats"] = sorted(fmt.value for fmt in spec.formats)
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def _deciding(part: Any, path: str) -> dict[str, Any]:

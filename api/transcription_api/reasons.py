@@ -150,7 +150,15 @@ MODEL_DIGEST_MISMATCH = _permanent(
     "The model's SHA-256 is not spec.model.sha256; correct the digest or the file.",
 )
 MODEL_INVALID = _permanent(
-    "ModelInvalid", exit_codes.MODEL_INVALID, "The file is no Whisper checkpoint that openai-whisper can open."
+    "ModelInvalid",
+    exit_codes.MODEL_INVALID,
+    "Check the model's file, which must be a Whisper checkpoint, or choose a model that has what the message asks for.",
+)
+# The same numbers come out of the same audio each time: the engine has computed them twice.
+NUMERIC_OVERFLOW = _permanent(
+    "NumericOverflow",
+    exit_codes.MODEL_INVALID,
+    "Set spec.decoding.precision to bfloat16 or float32. A model that gives NaN in float32 too cannot be used.",
 )
 MODEL_CACHE_NOT_WRITABLE = _permanent(
     "ModelCacheNotWritable",

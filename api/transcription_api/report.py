@@ -160,7 +160,7 @@ def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> byt
 
 def _encode(value: object) -> bytes:
     # A name from the file system may hold a byte that is no character, which UTF-8 cannot take.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(errors="replace")
 
 
 def _short(report: Report, characters: int) -> Report:

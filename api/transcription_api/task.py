@@ -39,7 +39,8 @@ def encode_task(task: Task) -> str:
     It holds no dollar sign, since the kubelet replaces $$ and $(NAME) in the values of environment variables: JSON's escape
     stands for it, which every version of the worker reads.
     """
-    return json.dumps(to_json(task), sort_keys=True, separators=(",", ":")).replace("$", "\\u0024")
+    text = json.dumps(to_json(task), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("$", "\\u0024")
 
 
 def parse_task(text: str) -> Task:

@@ -16,7 +16,7 @@ def run_doctor(policy: DevicePolicy, as_json: bool) -> int:
     facts = observe_device()
     diagnosis = diagnose(facts)
     report = doctor_report(facts, diagnosis, policy)
-    sys.stdout.write((json.dumps(report, indent=2) if as_json else render_report(report)) + "\n")
+    sys.stdout.write((json.dumps(report, indent=2, allow_nan=False) if as_json else render_report(report)) + "\n")
     unusable = policy is DevicePolicy.REQUIRE_GPU and diagnosis.reason is not None
     return exit_codes.DEVICE_UNUSABLE if unusable else exit_codes.OK
 

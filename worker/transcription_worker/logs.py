@@ -63,7 +63,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": one_line(record.getMessage()),
         }
-        return json.dumps(fields | _subject | _error(record), ensure_ascii=False)
+        return json.dumps(fields | _subject | _error(record), ensure_ascii=False, allow_nan=False)
 
 
 class TextFormatter(logging.Formatter):

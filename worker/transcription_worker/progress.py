@@ -87,7 +87,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/progress":
-            self._answer(200, json.dumps(to_json(self.tracker.read())).encode(), "application/json")
+            self._answer(200, json.dumps(to_json(self.tracker.read()), allow_nan=False).encode(), "application/json")
         elif self.path == "/healthz":
             self._answer(200, b"ok\n", "text/plain")
         else:

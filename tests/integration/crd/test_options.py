@@ -56,6 +56,11 @@ ACCEPTED = {
     "skipped silence": decoding(wordTimestamps=True, hallucinationSilenceThreshold=2),
     "silence of any length": decoding(wordTimestamps=True, hallucinationSilenceThreshold=0),
     "suppressed tokens": decoding(suppressTokens=[-1, 11, 51865]),
+    "the last token of a model of 99 languages": job(model={"name": "medium"}, decoding={"suppressTokens": [51864]}),
+    "Cantonese for a model that knows it": job(model={"name": "large"}, language="yue"),
+    "Cantonese for a model of one's own": job(
+        model={"volume": {"path": "m.pt", "persistentVolumeClaim": {"claimName": "models"}}}, language="yue"
+    ),
     "no suppressed tokens": decoding(suppressTokens=[]),
     "text alone": decoding(withoutTimestamps=True),
     "words without timestamps": decoding(withoutTimestamps=True, wordTimestamps=True),
@@ -191,6 +196,29 @@ REFUSED = {
     ),
     "a token that is none": (decoding(suppressTokens=[-2]), ["spec.decoding.suppressTokens[0]", "-2"]),
     "a token beyond every vocabulary": (decoding(suppressTokens=[51866]), ["spec.decoding.suppressTokens[0]", "51866"]),
+    "a token beyond the model's vocabulary": (
+        job(model={"name": "medium"}, decoding={"suppressTokens": [-1, 51865]}),
+        ["spec.decoding.suppressTokens", "got 51865 with model medium", "expected tokens below 51865"],
+    ),
+    "a token beyond the vocabulary of english": (
+        job(model={"name": "tiny.en"}, decoding={"suppressTokens": [51864]}),
+        ["spec.decoding.suppressTokens", "got 51864 with model tiny.en", "expected tokens below 51864"],
+    ),
+    "Cantonese for a model that lacks it": (
+        job(model={"name": "large-v2"}, language="yue"),
+        ["spec.language", "got yue with model large-v2", "expected a model that knows it"],
+    ),
+    "Cantonese to fall back to": (
+        job(
+            model={"name": "small"},
+            languageDetection={"minProbability": 0.5, "below": "default", "default": "yue"},
+        ),
+        ["spec.languageDetection.default", "got yue with model small", "expected a model that knows it"],
+    ),
+    "a temperature at which numbers overflow": (
+        decoding(temperatures=[0, 1e-40]),
+        ["spec.decoding.temperatures", "expected 0 or at least 0.01"],
+    ),
     "a token twice": (decoding(suppressTokens=[-1, 5, 5]), ["spec.decoding.suppressTokens[2]", "Duplicate", "5"]),
     "too many tokens": (decoding(suppressTokens=[*range(257)]), ["spec.decoding.suppressTokens", "257", "at most 256"]),
     "an unknown precision": (decoding(precision="int4"), ["spec.decoding.precision", '"int4"', '"int8"']),

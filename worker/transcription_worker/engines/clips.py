@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from transcription_api.spec import Clip
 from whisper.audio import FRAMES_PER_SECOND
 
 from transcription_worker.engines.protocol import Options
@@ -10,17 +9,27 @@ from transcription_worker.engines.protocol import Options
 FrameRange = tuple[int, int]  # start and end, in frames of 10 ms
 
 
-def clip_timestamps(clips: tuple[Clip, ...]) -> list[float]:
-    """Starts and ends in turn, as whisper.transcribe takes them; a last clip without an end goes to the end of the audio."""
-    return [point for clip in clips for point in (clip.start, clip.end) if point is not None] or [0.0]
+def clip_timestamps(options: Options, frames: int) -> list[float]:
+    """Starts and ends in turn, in seconds, as whisper.transcribe takes them; [0.0] for all of a file with this many frames.
+
+    No clip goes beyond the audio, because whisper.transcribe would wait there for ever.
+    """
+    if not options.clips:
+        return [0.0]
+    points = [frame / FRAMES_PER_SECOND for clip in frame_clips(options, frames) for frame in clip]
+    return points or [0.0, 0.0]
 
 
 def frame_clips(options: Options, frames: int) -> list[FrameRange]:
-    """The frames to transcribe of a file with this many frames: all of them, or the clips as far as there is audio."""
+    """The frames to transcribe of a file with this many frames: all of them, or the clips as far as there is audio.
+
+    A clip that begins beyond the audio is left out.
+    """
     if not options.clips:
         return [(0, frames)]
     ends = [frames if clip.end is None else min(frames, round(clip.end * FRAMES_PER_SECOND)) for clip in options.clips]
-    return [(round(clip.start * FRAMES_PER_SECOND), end) for clip, end in zip(options.clips, ends, strict=True)]
+    starts = [round(clip.start * FRAMES_PER_SECOND) for clip in options.clips]
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
 def clip_progress(clips: list[FrameRange], on_progress: Callable[[float], None]) -> Callable[[float], None]:

@@ -1,11 +1,14 @@
 """Language detection: which windows are examined, and which language is chosen from the model's probabilities."""
 
+import math
 from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.spec import LanguageDetection, UncertainLanguage
 from whisper.audio import N_FRAMES
 
+from transcription_worker.engines.clips import FrameRange
+from transcription_worker.engines.overflow import NotANumberError
 from transcription_worker.errors import WorkerError
 
 
@@ -21,25 +24,54 @@ class LanguageProbabilities:
 MIN_WEIGHT = 1e-3
 
 
-def window_starts(clips: list[tuple[int, int]], count: int) -> list[int]:
-    """Frames where `count` windows begin, evenly spread over the clips. A single one begins the file, as in openai-whisper.
+def detection_windows(clips: list[FrameRange], frames: int, count: int) -> list[list[FrameRange]]:
+    """The windows in which the language is detected, evenly spread over the clips as if these were one recording.
 
-    clips: frames [start, end). There are fewer windows if the clips are shorter.
+    Args:
+        clips: What is transcribed, in frames.
+        frames: Length of the whole audio.
+        count: Number of windows wanted; there are fewer if the clips are shorter.
+
+    Returns:
+        The pieces that make up each window, at most N_FRAMES in all. Where the audio ends before the window does, the last
+        piece goes on into the silence after it, as in openai-whisper.
     """
     total = sum(end - start for start, end in clips)
-    count = min(count, -(-total // N_FRAMES))
-    if count <= 1:
-        return [0]
-    places = [round(index * (total - N_FRAMES) / (count - 1)) for index in range(count)]
-    return [_in_clips(place, clips) for place in places]
+    count = max(1, min(count, -(-total // N_FRAMES)))
+    last = max(0, total - N_FRAMES)
+    places = [round(index * last / (count - 1)) for index in range(count)] if count > 1 else [0]
+    return [_with_silence(_pieces(clips, place), frames) for place in places]
 
 
-def _in_clips(place: int, clips: list[tuple[int, int]]) -> int:
+def _pieces(clips: list[FrameRange], place: int) -> list[FrameRange]:
+    """Frames [place, place + N_FRAMES) of the joined clips."""
+    pieces, room = [], N_FRAMES
     for start, end in clips:
-        if place < end - start:
-            return start + place
-        place -= end - start
-    return clips[-1][1]
+        first = start + min(place, end - start)
+        taken = min(end - first, room)
+        if taken > 0:
+            pieces.append((first, first + taken))
+        place, room = place - (first - start), room - taken
+    return pieces
+
+
+def _with_silence(pieces: list[FrameRange], frames: int) -> list[FrameRange]:
+    room = N_FRAMES - sum(end - start for start, end in pieces)
+    if not pieces:
+        return [(frames, frames + N_FRAMES)]
+    start, end = pieces[-1]
+    return [*pieces[:-1], (start, end + room)] if end == frames else pieces
+
+
+def refuse_nan(window: LanguageProbabilities) -> LanguageProbabilities:
+    """Return the probabilities.
+
+    Raises:
+        NotANumberError: one is NaN, so that any language would be the likeliest.
+    """
+    if any(map(math.isnan, (window.no_speech, *window.languages.values()))):
+        raise NotANumberError
+    return window
 
 
 def average_probabilities(windows: list[LanguageProbabilities]) -> dict[str, float]:

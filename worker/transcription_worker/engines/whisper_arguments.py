@@ -3,31 +3,18 @@
 from typing import Any
 
 import numpy as np
-from transcription_api import reasons
 from transcription_api.options import options_of
 from transcription_api.spec import DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF, Decoding
 
-from transcription_worker.engines.clips import clip_timestamps
 from transcription_worker.engines.protocol import Options
-from transcription_worker.errors import WorkerError
 
 # As the command counts them up: its 0.6 is 0.6000000000000001, which the json shows.
 COMMAND_TEMPERATURES = tuple(float(step) for step in np.arange(0.0, 1.0 + 1e-6, 0.2))
-
-
-def refuse_language(multilingual: bool, language: str | None) -> None:
-    """Refuse another language than English for a model of English alone, which would write what looks like English.
-
-    Raises:
-        WorkerError: ModelInvalid.
-    """
-    if not multilingual and language not in (None, "en"):
-        message = f"spec.language: got {language!r}, expected 'en' or auto: the model knows English alone"
-        raise WorkerError(reasons.MODEL_INVALID, message)
+HALF_FRAME = 0.005  # s
 
 
 def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
-    """Return the keyword arguments of whisper.transcribe, with the defaults of its command.
+    """Return the keyword arguments of whisper.transcribe but for the clips, with the defaults of its command.
 
     Args:
         options: The options of one file.
@@ -39,7 +26,6 @@ def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
         "verbose": None,
         "task": options.task.value,
         "language": options.language,
-        "clip_timestamps": clip_timestamps(options.clips),
         "fp16": half,
         # These are not passed on as they stand in the spec.
         "temperature": _temperatures(decoding),
@@ -47,7 +33,17 @@ def transcribe_arguments(options: Options, half: bool) -> dict[str, Any]:
         "best_of": decoding.best_of or DEFAULT_BEST_OF,
         "patience": None if _greedy(decoding) else decoding.patience,
         "suppress_tokens": list(decoding.suppress_tokens),
+        "hallucination_silence_threshold": silence_threshold(decoding),
     }
+
+
+def silence_threshold(decoding: Decoding) -> float | None:
+    """hallucination_silence_threshold in seconds, and at least half a frame.
+
+    Words' times are rounded to frames. Without a frame's difference the same window would come again and again.
+    """
+    threshold = decoding.hallucination_silence_threshold
+    return None if threshold is None else max(threshold, HALF_FRAME)
 
 
 def _greedy(decoding: Decoding) -> bool:

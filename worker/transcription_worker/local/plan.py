@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transcription_api.model import MODEL_NAMES
 from transcription_api.spec import (
     DEFAULT_BEAM_SIZE,
     DEFAULT_BEST_OF,
@@ -34,6 +35,10 @@ DETECTION = LanguageDetection()
 # Trained to transcribe alone: asked to translate they write the spoken language.
 CANNOT_TRANSLATE = ("turbo", "large-v3-turbo")
 ENGLISH_ALONE = ".en"
+# The models with 100 languages instead of 99: Cantonese is the last.
+KNOW_CANTONESE = ("large", "large-v3", "large-v3-turbo", "turbo")
+CANTONESE = "yue"
+LEAST_TEMPERATURE = 0.01  # above 0; below it numbers overflow
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,8 @@ def contradictions(given: argparse.Namespace) -> Iterator[str]:
         yield f"--fp16: got {given.fp16} with --precision {given.precision}, expected one of the two"
     if given.batch_size is not None and given.engine != EngineKind.BATCHED.value:
         yield f"--batch-size: got {given.batch_size} with --engine {given.engine}, expected --engine batched"
+    if 0 < given.temperature < LEAST_TEMPERATURE:
+        yield f"--temperature: got {given.temperature:g}, expected 0 or at least {LEAST_TEMPERATURE:g}"
     if given.patience is not None and given.patience * (given.beam_size or 1) <= 0.5:
         yield f"--patience: got {given.patience:g} with {given.beam_size or 1} beams, expected a product above 0.5"
 
@@ -154,6 +161,10 @@ def contradictions(given: argparse.Namespace) -> Iterator[str]:
 def _of_model(given: argparse.Namespace) -> Iterator[str]:
     if given.task == TaskKind.TRANSLATE.value and given.model in CANNOT_TRANSLATE:
         yield f"--task: got translate with --model {given.model}, expected a model that can, such as large-v3 or medium"
+    if given.model in MODEL_NAMES and given.model not in KNOW_CANTONESE:
+        for name, language in (("--language", given.language), ("--language-default", given.language_default)):
+            if language == CANTONESE:
+                yield f"{name}: got yue with --model {given.model}, expected a model that knows it, such as large-v3 or turbo"
     if not given.model.endswith(ENGLISH_ALONE):
         return
     if given.task == TaskKind.TRANSLATE.value:

@@ -6,6 +6,7 @@ Every reader raises argparse.ArgumentTypeError, with the text and what was expec
 import argparse
 from collections.abc import Callable
 
+from transcription_api.decoding import LAST_TOKEN, LONGEST_AUDIO_SECONDS
 from transcription_api.languages import CODES
 from transcription_api.spec import Clip, Format
 
@@ -94,9 +95,13 @@ def formats(text: str) -> tuple[Format, ...]:
 def tokens(text: str) -> tuple[int, ...]:
     """Read the numbers of tokens, separated by commas. An empty text gives none."""
     try:
-        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+        numbers = tuple(int(part) for part in text.split(",")) if text.strip() else ()
     except ValueError:
-        raise _wrong(text, "numbers of tokens separated by commas, -1 for symbols that nobody speaks") from None
+        numbers = (-2,)
+    if not all(-1 <= number <= LAST_TOKEN for number in numbers):
+        expected = f"numbers of tokens up to {LAST_TOKEN} separated by commas, -1 for symbols that nobody speaks"
+        raise _wrong(text, expected)
+    return numbers
 
 
 def clips(text: str) -> tuple[Clip, ...]:
@@ -109,8 +114,8 @@ def clips(text: str) -> tuple[Clip, ...]:
     except ValueError:
         points = [-1.0]
     empty = any(start >= end for start, end in zip(points[::2], points[1::2], strict=False))
-    if empty or any(point < 0 for point in points) or points != sorted(points):
-        raise _wrong(text, "seconds as start,end,start,end,..., in ascending order")
+    if empty or not all(0 <= point <= LONGEST_AUDIO_SECONDS for point in points) or points != sorted(points):
+        raise _wrong(text, f"seconds as start,end,start,end,..., in ascending order, up to {LONGEST_AUDIO_SECONDS}")
     if points in ([], [0.0]):
         return ()
     ends: list[float | None] = [*points[1::2], *([None] * (len(points) % 2))]

@@ -177,4 +177,5 @@ def _track_report(track: TrackTranscript, channel: int) -> TrackReport:
 
 def encode_committed(committed: CommittedReport | ReportBeingReplaced) -> bytes:
     """Return the report as JSON, for the object in S3."""
-    return json.dumps(to_json(committed), ensure_ascii=False, indent=2).encode(errors="replace") + b"\n"
+    text = json.dumps(to_json(committed), ensure_ascii=False, indent=2, allow_nan=False)
+    return text.encode(errors="replace") + b"\n"

@@ -81,6 +81,6 @@ def _read(folder: Path, key: str, role: Role, secret: str) -> str:
     except (OSError, UnicodeDecodeError):
         value = ""
     if not value:
-        message = f"{role.value}.credentialsSecretRef: Secret {json.dumps(secret)} has no key {key}, or an empty one"
+        message = f"{role.value}.credentialsSecretRef: Secret {json.dumps(secret, allow_nan=False)} has no key {key}, or an empty one"
         raise WorkerError(reasons.BAD_CREDENTIALS, message)
     return value

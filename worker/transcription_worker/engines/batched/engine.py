@@ -23,16 +23,15 @@ from transcription_worker.engines.batched.scheduling.scheduler import ASYNC_DEVI
 from transcription_worker.engines.batched.scheduling.scheduler_pool import SchedulerPool
 from transcription_worker.engines.batched.scheduling.task_queue import TaskQueue, TaskResult
 from transcription_worker.engines.checkpoints.precision import dtype_of, store
-from transcription_worker.engines.clips import clip_progress, frame_clips
+from transcription_worker.engines.clips import FrameRange, clip_progress, frame_clips
 from transcription_worker.engines.protocol import Counters, Input, Options, Outcome, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
 from transcription_worker.engines.speech.chunks import find_chunks
 from transcription_worker.engines.speech.loudness import Loudness
-from transcription_worker.engines.whisper_arguments import refuse_language, transcribe_arguments
+from transcription_worker.engines.vocabulary import Vocabulary
+from transcription_worker.engines.whisper_arguments import transcribe_arguments
 
 E = TypeVar("E")
-
-FrameRange = tuple[int, int]  # start and end, in frames of 10 ms
 
 # Files that are opened before their turn on a CPU. On a GPU it is the encoder's batch, since finished prefetches are taken only
 # once a round.
@@ -101,7 +100,7 @@ class BatchedEngine:
         return Outcome(prefetched.item.id, transcript=result.value, error=result.error)
 
     def _open(self, item: Input) -> AudioSource:
-        refuse_language(self._model.is_multilingual, item.options.language)
+        Vocabulary.of(self._model).refuse(item.options)
         audio = item.open()
         try:
             with torch.inference_mode():
@@ -117,7 +116,9 @@ class BatchedEngine:
         if language is None and not self._model.is_multilingual:
             language = "en"
         if language is None:
-            language, probability = yield from detect_language(mel, source.clips, item.options.detection, encoded)
+            language, probability = yield from detect_language(
+                mel, source.clips, item.options.detection, encoded, self._precision
+            )
             item.on_language(language)
         transcribers = self._transcribers(item, source, language, encoded)
         done: list[Transcriber] = yield GatherRequest([transcriber.run() for transcriber in transcribers])
@@ -151,6 +152,7 @@ class BatchedEngine:
             stride=N_FRAMES // self._model.dims.n_audio_ctx,
             context=self._model.dims.n_text_ctx,
             dtype=self._dtype,
+            precision=self._precision,
             on_progress=clip_progress(source.clips, item.on_progress),
             encoded=encoded,
         )
@@ -183,7 +185,9 @@ def make_source(options: Options, mel: LogMel) -> AudioSource:
 
 
 def frame_chunks(mel: LogMel, clips: list[FrameRange]) -> list[FrameRange]:
-    """Chunks of at most 30 s of the clips, in frames."""
+    """Chunks of at most 30 s of the clips, in frames; none if no clip holds audio."""
+    if not clips:
+        return []
     chunks = find_chunks(mel.audio, [(start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND) for start, end in clips])
     return [(round(one.start * FRAMES_PER_SECOND), round(one.end * FRAMES_PER_SECOND)) for one in chunks]
 

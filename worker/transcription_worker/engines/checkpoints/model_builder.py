@@ -8,6 +8,7 @@ from torch.overrides import TorchFunctionMode
 from whisper.model import Whisper
 
 from transcription_worker.engines.checkpoints.checkpoint import Checkpoint
+from transcription_worker.engines.checkpoints.finite import refuse_not_finite
 
 
 def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> Any:
@@ -15,6 +16,7 @@ def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> A
 
     Raises:
         RuntimeError: the tensors do not fit the dimensions.
+        WorkerError: ModelInvalid, for weights that are not finite.
     """
     with _NoRandomInit():
         model = Whisper(checkpoint.dims)
@@ -24,10 +26,11 @@ def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> A
         if isinstance(module, torch.nn.Linear | torch.nn.Conv1d)
         for kind in ("weight", "bias")
     }
-    stored = {
-        name: tensor.to(device).to(stored_type(name, tensor, products, dtype))
-        for name, tensor in checkpoint.tensors.items()
-    }
+    stored = {}
+    for name, tensor in checkpoint.tensors.items():
+        moved = tensor.to(device)
+        refuse_not_finite(name, moved)
+        stored[name] = moved.to(stored_type(name, tensor, products, dtype))
     model.load_state_dict(stored, assign=True)
     return model
 

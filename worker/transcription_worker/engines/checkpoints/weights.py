@@ -34,6 +34,8 @@ _NO_CHECKPOINT = (
     IndexError,
 )
 
+SMALLEST_VOCABULARY = 51864  # tokens: that of the models of English alone
+
 # (mels, vocabulary, audio layers, audio width, text layers) of the official models. large-v1 and large-v2 have the same and are
 # told apart by their digests.
 _BY_SHAPE = {
@@ -116,9 +118,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint in either format, whatever the file's name.
 
     Raises:
-        See read_pickled and read_safetensors.
+        WorkerError: ModelInvalid, for a vocabulary that lacks tokens of whisper.tokenizer.
+        Others: see read_pickled and read_safetensors.
     """
-    return read_safetensors(path) if is_safetensors(path) else read_pickled(path)
+    checkpoint = read_safetensors(path) if is_safetensors(path) else read_pickled(path)
+    if checkpoint.dims.n_vocab < SMALLEST_VOCABULARY:
+        message = (
+            f"spec.model: got a vocabulary of {checkpoint.dims.n_vocab} tokens, expected at least {SMALLEST_VOCABULARY}"
+        )
+        raise WorkerError(reasons.MODEL_INVALID, message)
+    return checkpoint
 
 
 def official_name(dims: Any, sha256: str) -> str | None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from whisper.tokenizer import LANGUAGES, get_tokenizer
 
 from transcription_worker.engines.checkpoints.checkpoint import Checkpoint
+from transcription_worker.engines.checkpoints.finite import refuse_not_finite
 from transcription_worker.engines.faster_whisper.tokenizer import build_tokenizer, token_texts
 
 # Increase it when the files written here change: conversions of each revision have a folder of their own.
@@ -55,6 +56,8 @@ def ensure_converted(checkpoint: Checkpoint, official: str | None, folder: Path)
 
 def write_model(checkpoint: Checkpoint, official: str | None, folder: Path) -> None:
     """Write model.bin in the checkpoint's precision, and the other files that faster-whisper reads."""
+    for name, tensor in checkpoint.tensors.items():
+        refuse_not_finite(name, tensor)
     spec = build_spec(checkpoint)
     tokenizer = get_tokenizer(_multilingual(checkpoint), num_languages=_language_count(checkpoint))
     set_config(spec.config, checkpoint, official, tokenizer)
@@ -64,7 +67,8 @@ def write_model(checkpoint: Checkpoint, official: str | None, folder: Path) -> N
     spec.decoder.projection.weight = "decoder/embeddings/weight"
     spec.save(str(folder))
     build_tokenizer(tokenizer.encoding).save(str(folder / "tokenizer.json"))
-    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_size": checkpoint.dims.n_mels}))
+    features = json.dumps({"feature_size": checkpoint.dims.n_mels}, allow_nan=False)
+    (folder / "preprocessor_config.json").write_text(features)
 
 
 def build_spec(checkpoint: Checkpoint) -> Any:

@@ -5,37 +5,41 @@ text is close to openai-whisper's, but not equal. Samples above temperature 0 de
 seeded once.
 """
 
-import contextlib
-import dataclasses
 import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transcription_api import reasons
 from transcription_api.report import DeviceUsed
 from transcription_api.spec import LongForm, Precision
-from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES
+from whisper.audio import HOP_LENGTH, N_FRAMES
+from whisper.tokenizer import LANGUAGES
 
 from transcription_worker.engines.checkpoints import weights
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.checkpoints.precision import dtype_of
-from transcription_worker.engines.clips import clip_progress, frame_clips
+from transcription_worker.engines.clips import FrameRange, clip_progress, clip_timestamps, frame_clips
 from transcription_worker.engines.faster_whisper.cublas import load_cublas
 from transcription_worker.engines.faster_whisper.options import batched_arguments, refuse_options, sequential_arguments
+from transcription_worker.engines.faster_whisper.windows import observe_windows
 from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.overflow import confirm
 from transcription_worker.engines.protocol import SAMPLE_RATE, Counters, Input, Options, Outcome, Samples, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
 from transcription_worker.engines.spoken_language import (
     LanguageProbabilities,
     average_probabilities,
     choose_language,
-    window_starts,
+    detection_windows,
+    refuse_nan,
 )
-from transcription_worker.engines.whisper_arguments import refuse_language
+from transcription_worker.engines.vocabulary import Vocabulary
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import container_paths
 from transcription_worker.threads import observed_thread_count
@@ -161,13 +165,12 @@ class FasterWhisper:
 
     def _transcribe_file(self, item: Input) -> Transcript:
         refuse_options(item.options)
-        refuse_language(self._model.model.is_multilingual, item.options.language)
+        self._vocabulary().refuse(item.options)
         audio = item.open()
         try:
             with host_or_device_memory("transcribing"):
                 samples = audio.read(0, audio.count)
                 language, probability = self._language(item, samples)
-                self._refuse_unknown(language)
                 segments, counters = self._segments(item, samples, language)
             flag_segments(segments, audio, item.options)
         finally:
@@ -194,16 +197,19 @@ class FasterWhisper:
         if not self._model.model.is_multilingual:
             return "en", None
         clips = frame_clips(item.options, samples.size // HOP_LENGTH)
-        starts = window_starts(clips, item.options.detection.windows)
-        probabilities = [self._language_probabilities(samples[start * HOP_LENGTH :][:N_SAMPLES]) for start in starts]
+        windows = detection_windows(clips, samples.size // HOP_LENGTH, item.options.detection.windows)
+        probabilities = [
+            confirm(partial(self._language_probabilities, _joined(samples, pieces)), self._precision)
+            for pieces in windows
+        ]
         language, probability = choose_language(average_probabilities(probabilities), item.options.detection)
         item.on_language(language)
         return language, probability
 
-    def _refuse_unknown(self, language: str) -> None:
-        if self._model.hf_tokenizer.token_to_id(f"<|{language}|>") is None:
-            message = f"spec.language: got {language!r}, expected a language that the model knows"
-            raise WorkerError(reasons.MODEL_INVALID, message)
+    def _vocabulary(self) -> Vocabulary:
+        tokenizer = self._model.hf_tokenizer
+        known = tuple(code for code in LANGUAGES if tokenizer.token_to_id(f"<|{code}|>") is not None)
+        return Vocabulary(known if self._model.model.is_multilingual else ("en",), tokenizer.get_vocab_size())
 
     def _language_probabilities(self, samples: Samples) -> LanguageProbabilities:
         from faster_whisper.audio import pad_or_trim
@@ -213,23 +219,28 @@ class FasterWhisper:
         languages = {token[2:-2]: float(chance) for token, chance in model.detect_language(features)[0]}
         asked = [[self._token("<|startoftranscript|>")]]
         result = model.generate(features, asked, beam_size=1, max_length=2, return_no_speech_prob=True)[0]
-        return LanguageProbabilities(languages, float(result.no_speech_prob))
+        return refuse_nan(LanguageProbabilities(languages, float(result.no_speech_prob)))
 
     def _token(self, text: str) -> int:
         return int(self._model.hf_tokenizer.token_to_id(text))
 
     def _segments(self, item: Input, samples: Samples, language: str) -> tuple[list[Segment], Counters]:
         start, chunked = self._token("<|startoftranscript|>"), item.options.decoding.long_form is LongForm.CHUNKED
-        with count_work(self._model, self._pipeline, item.options.decoding.temperatures) as tally:
+        temperatures = item.options.decoding.temperatures
+        with observe_windows(self._model, self._pipeline, temperatures, self._precision) as tally:
             if chunked:
                 arguments = batched_arguments(item.options, start, self._batch)
                 found, _ = self._pipeline.transcribe(samples, language=language, **arguments)
             else:
-                found, _ = self._model.transcribe(
-                    samples, language=language, **sequential_arguments(item.options, start)
-                )
+                clips = clip_timestamps(item.options, samples.size // HOP_LENGTH)
+                arguments = sequential_arguments(item.options, start) | {"clip_timestamps": clips}
+                found, _ = self._model.transcribe(samples, language=language, **arguments)
             segments = list(_consume(found, _progress(item, samples.size)))
             return segments, Counters(tally.windows, tally.steps, tally.fallbacks)
+
+
+def _joined(samples: Samples, pieces: list[FrameRange]) -> Samples:
+    return np.concatenate([samples[start * HOP_LENGTH : end * HOP_LENGTH] for start, end in pieces])
 
 
 def _progress(item: Input, samples: int) -> Callable[[float], None]:
@@ -269,39 +280,3 @@ def openai_segment(number: int, segment: Any) -> Segment:
             for word in segment.words
         ]
     return made
-
-
-@dataclasses.dataclass
-class Tally:
-    """protocol.Counters while they are counted."""
-
-    windows: int = 0
-    steps: int = 0
-    fallbacks: int = 0
-
-
-@contextlib.contextmanager
-def count_work(model: Any, pipeline: Any, temperatures: tuple[float, ...]) -> Iterator[Tally]:
-    """Count windows, steps and fallbacks by wrapping the methods that decode. One transcription at a time."""
-    tally = Tally()
-    decode_one, decode_many = model.generate_with_fallback, pipeline.generate_segment_batched
-
-    def one(*args: Any, **options: Any) -> Any:
-        decoded = decode_one(*args, **options)
-        result, _, temperature, _ = decoded
-        tally.windows += 1
-        tally.steps += len(result.sequences_ids[0])
-        tally.fallbacks += temperatures.index(temperature)
-        return decoded
-
-    def many(features: Any, *args: Any, **options: Any) -> Any:
-        encoded, outputs = decode_many(features, *args, **options)
-        tally.windows += len(outputs)
-        tally.steps += sum(len(output["tokens"]) for output in outputs)
-        return encoded, outputs
-
-    model.generate_with_fallback, pipeline.generate_segment_batched = one, many
-    try:
-        yield tally
-    finally:
-        del model.generate_with_fallback, pipeline.generate_segment_batched

@@ -10,9 +10,10 @@ from typing import Any
 from transcription_api.options import options_of
 from transcription_api.spec import DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF, Decoding, EngineKind, LongForm
 
-from transcription_worker.engines.clips import clip_timestamps
+from transcription_worker.engines.prompt import replace_surrogates
 from transcription_worker.engines.protocol import Options
 from transcription_worker.engines.unsupported_options import Accepted, refuse_unsupported
+from transcription_worker.engines.whisper_arguments import silence_threshold
 
 # No temperature above 0 is tried, and none is sampled at: the pipeline takes the likeliest token at any temperature.
 ONE_TEMPERATURE = (0.0,)
@@ -38,12 +39,12 @@ def refuse_options(options: Options) -> None:
 
 
 def sequential_arguments(options: Options, start_of_transcript: int) -> dict[str, Any]:
-    """Return the keyword arguments of WhisperModel.transcribe, but for the language."""
+    """Return the keyword arguments of WhisperModel.transcribe, but for the language and the clips."""
     decoding = options.decoding
     return _shared(options, LongForm.SEQUENTIAL, start_of_transcript) | {
         "temperature": list(decoding.temperatures),
         "best_of": decoding.best_of or DEFAULT_BEST_OF,
-        "clip_timestamps": clip_timestamps(options.clips),
+        "hallucination_silence_threshold": silence_threshold(decoding),
     }
 
 
@@ -69,7 +70,7 @@ def _shared(options: Options, long_form: LongForm, start_of_transcript: int) -> 
         "beam_size": decoding.beam_size or DEFAULT_BEAM_SIZE,
         "patience": 1.0 if decoding.patience is None else decoding.patience,
         # The batched pipeline adds no space of its own.
-        "initial_prompt": None if prompt is None else f" {prompt.strip()}",
+        "initial_prompt": None if prompt is None else f" {replace_surrogates(prompt).strip()}",
         # For none faster-whisper suppresses not even the special tokens, as openai-whisper always does.
         "suppress_tokens": list(decoding.suppress_tokens) or [start_of_transcript],
     }

@@ -43,7 +43,7 @@ def _render_json(result: Result, _: Subtitles) -> bytes:
     try:
         return json.dumps(result, allow_nan=False).encode()
     except ValueError:
-        return json.dumps(_finite(result)).encode()
+        return json.dumps(_finite(result), allow_nan=False).encode()
 
 
 def _render_txt(result: Result, _: Subtitles) -> bytes:

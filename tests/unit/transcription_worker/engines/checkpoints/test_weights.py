@@ -274,3 +274,13 @@ def test_what_is_no_whisper_model_is_refused_by_name(kind: str, tmp_path: Path) 
     with pytest.raises(WorkerError, match=r"spec.model: 'model.bin' is no Whisper checkpoint: \w+ while") as caught:
         load(path)
     assert caught.value.reason is reasons.MODEL_INVALID
+
+
+def test_a_vocabulary_without_whispers_tokens_is_refused_by_its_size(tmp_path: Path) -> None:
+    dims = dataclasses.replace(dims_like("multilingual"), n_vocab=51863)
+    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": drawn(dims, HALF)}, tmp_path / "own.pt")
+    with pytest.raises(
+        WorkerError, match=r"spec\.model: got a vocabulary of 51863 tokens, expected at least 51864"
+    ) as caught:
+        load(tmp_path / "own.pt")
+    assert caught.value.reason is reasons.MODEL_INVALID

@@ -163,7 +163,7 @@ def test_one_inputs_failure_is_that_inputs_outcome(engine: FasterWhisper) -> Non
         "good": None,
     }
     assert word_error_rate(spoken_text(utterances), outcomes["good"].value().text) <= WER_MAX
-    assert closed == ["closed"] * 3
+    assert closed == ["closed"] * 2, "what is refused is not opened"
 
 
 def test_the_library_knows_every_language_of_whisper() -> None:
@@ -282,6 +282,14 @@ def test_of_two_that_convert_at_once_one_stays_whole(tmp_path: Path) -> None:
     assert ctranslate2.contains_model(str(folder))
 
 
+def drawn(dims: ModelDimensions, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Return random weights. Whisper leaves the positions of the text as the memory was."""
+    model = Whisper(dims)
+    torch.nn.init.normal_(model.decoder.positional_embedding)
+    tensors: dict[str, torch.Tensor] = model.to(dtype).state_dict()
+    return tensors
+
+
 @pytest.mark.parametrize(
     ("mels", "vocabulary"), [(80, 51864), (80, 51865), (128, 51866)], ids=["english", "multilingual", "large-v3"]
 )
@@ -289,7 +297,7 @@ def test_every_kind_of_model_is_opened(mels: int, vocabulary: int, tmp_path: Pat
     torch.manual_seed(vocabulary)
     dims = ModelDimensions(mels, 1500, 64, 1, 1, vocabulary, 448, 64, 1, 2)
     path = tmp_path / "model.pt"
-    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": Whisper(dims).half().state_dict()}, path)
+    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": drawn(dims, torch.float16)}, path)
     loaded = engine_module.load(ModelFile(path, ModelUsed("own.pt", "sha256:1")), CPU, Precision.FLOAT32)
     model = loaded._model.model
     assert (model.n_mels, model.is_multilingual) == (mels, vocabulary > 51864)
@@ -305,7 +313,7 @@ def test_every_kind_of_model_is_opened(mels: int, vocabulary: int, tmp_path: Pat
 def test_a_model_with_a_vocabulary_of_its_own_is_refused(tmp_path: Path) -> None:
     dims = ModelDimensions(80, 1500, 64, 1, 1, 51870, 448, 64, 1, 1)
     path = tmp_path / "model.pt"
-    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": Whisper(dims).state_dict()}, path)
+    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": drawn(dims, torch.float32)}, path)
     with pytest.raises(WorkerError, match=r"spec\.model: 'own\.pt' is no Whisper checkpoint") as caught:
         engine_module.load(ModelFile(path, ModelUsed("own.pt", "sha256:2")), CPU, Precision.FLOAT32)
     assert caught.value.reason is reasons.MODEL_INVALID
@@ -315,7 +323,7 @@ def test_a_model_with_a_vocabulary_of_its_own_is_refused(tmp_path: Path) -> None
 def test_heads_that_follow_the_sound_are_those_of_the_official_model(tmp_path: Path) -> None:
     dims = ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)
     path = tmp_path / "model.pt"
-    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": Whisper(dims).half().state_dict()}, path)
+    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": drawn(dims, torch.float16)}, path)
     folder = engine_module.converted_model(ModelFile(path, ModelUsed("own.pt", "sha256:3")))
     model = weights.load(path, "0" * 64, "cpu", "own.pt")
     expected = model.alignment_heads.to_dense().nonzero().tolist()

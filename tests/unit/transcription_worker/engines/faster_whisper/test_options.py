@@ -36,7 +36,7 @@ def test_every_option_of_the_spec_reaches_the_library() -> None:
         suppress_tokens=(-1, 7),
         without_timestamps=True,
     )
-    asked = Options(TaskKind.TRANSLATE, "pt", decoding, clips=(Clip(1.0, 2.0), Clip(3.0)))
+    asked = Options(TaskKind.TRANSLATE, "pt", decoding)
     shared = {
         "task": "translate",
         "beam_size": 3,
@@ -54,7 +54,6 @@ def test_every_option_of_the_spec_reaches_the_library() -> None:
         "no_speech_threshold": 0.4,
         "condition_on_previous_text": False,
         "hallucination_silence_threshold": 2.0,
-        "clip_timestamps": [1.0, 2.0, 3.0],
     }
     assert batched_arguments(asked, 50258, 4) == shared | {"temperature": [0.0], "batch_size": 4}
 

@@ -7,6 +7,8 @@ from whisper.audio import HOP_LENGTH, N_FRAMES, SAMPLE_RATE
 from whisper.decoding import DecodingResult
 from whisper.tokenizer import Tokenizer
 
+from transcription_worker.engines.standstill import drop_standstill
+
 Segment = dict[str, Any]
 
 
@@ -53,12 +55,13 @@ class SegmentedWindow:
 
 def segment_window(window: Window, result: DecodingResult, tokenizer: Tokenizer) -> SegmentedWindow:
     """Split at pairs of consecutive timestamps; without a pair the whole window is one segment."""
-    tokens, begin = result.tokens, tokenizer.timestamp_begin
+    begin = tokenizer.timestamp_begin
+    tokens = drop_standstill(result.tokens, begin)
     timestamps = [token >= begin for token in tokens]
     single_ending = timestamps[-2:] == [False, True]
     ends = [place + 1 for place in range(len(tokens) - 1) if timestamps[place] and timestamps[place + 1]]
     if not ends:
-        return SegmentedWindow([_whole(window, result, tokenizer)], window.seek + window.size, single_ending)
+        return SegmentedWindow([_whole(window, tokens, result, tokenizer)], window.seek + window.size, single_ending)
     if single_ending:
         ends.append(len(tokens))
     segments = []
@@ -72,12 +75,12 @@ def segment_window(window: Window, result: DecodingResult, tokenizer: Tokenizer)
     return SegmentedWindow(segments, window.seek + ahead, single_ending)
 
 
-def _whole(window: Window, result: DecodingResult, tokenizer: Tokenizer) -> Segment:
-    timestamps = [token for token in result.tokens if token >= tokenizer.timestamp_begin]
+def _whole(window: Window, tokens: list[int], result: DecodingResult, tokenizer: Tokenizer) -> Segment:
+    timestamps = [token for token in tokens if token >= tokenizer.timestamp_begin]
     duration = window.duration
     if timestamps and timestamps[-1] != tokenizer.timestamp_begin:
         duration = (timestamps[-1] - tokenizer.timestamp_begin) * window.precision
-    return _segment(window, window.start, window.start + duration, result.tokens, result, tokenizer)
+    return _segment(window, window.start, window.start + duration, tokens, result, tokenizer)
 
 
 def _segment(

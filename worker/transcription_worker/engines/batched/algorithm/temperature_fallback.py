@@ -1,5 +1,6 @@
 """Decode one window at rising temperatures until its text passes the thresholds: decode_with_fallback of whisper.transcribe."""
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from torch import Tensor
 from whisper.decoding import DecodingOptions, DecodingResult
 
 from transcription_worker.engines.batched.requests import DecodeRequest, DecodeResponse, Request
+from transcription_worker.engines.overflow import NotANumberError
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,16 @@ def decode_with_fallback(
 
     features: of the window, shape (1500, width). options: keyword arguments of DecodingOptions without the temperature.
     seed: of this window; every attempt has its own.
+
+    Raises:
+        NotANumberError: the model gives NaN.
     """
     steps = 0
     for attempt, temperature in enumerate(temperatures, start=1):
         request = DecodeRequest(features, _options_at(temperature, options), seed + attempt)
         response: DecodeResponse = yield request
+        if math.isnan(response.result.avg_logprob) or math.isnan(response.result.no_speech_prob):
+            raise NotANumberError
         steps += response.steps
         if attempt == len(temperatures) or not thresholds.needs_fallback(response.result):
             return FallbackResult(response.result, attempt, steps)

@@ -1,7 +1,9 @@
 """The sequential algorithm of one file: whisper.transcribe's loop over windows, as a generator of requests."""
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,9 +30,12 @@ from transcription_worker.engines.batched.algorithm.temperature_fallback import 
 )
 from transcription_worker.engines.batched.algorithm.word_timestamps import add_words, text_tokens
 from transcription_worker.engines.batched.requests import AlignRequest, EncodeRequest, Request
+from transcription_worker.engines.overflow import NotANumberError, confirm_requests
+from transcription_worker.engines.prompt import carry_prompt, encode_prompt
 from transcription_worker.engines.protocol import Counters, Options
 from transcription_worker.engines.quality.flags import window_flags
 from transcription_worker.engines.speech.loudness import Loudness
+from transcription_worker.engines.standstill import hold_last_word
 
 # Text decoded above this temperature does not become the prompt of the next window: whisper.transcribe.
 PROMPT_TEMPERATURE = 0.5
@@ -71,8 +76,8 @@ class Transcriber:
     """The state that whisper.transcribe keeps from window to window.
 
     arguments: keyword arguments of whisper.transcribe. clips: frames [start, end). stride: frames for one timestamp token.
-    context: tokens that the text decoder takes. encoded: features of whole windows that are known already, by their first
-    frame.
+    context: tokens that the text decoder takes. precision: what the model computes in, for messages. encoded: features of
+    whole windows that are known already, by their first frame.
     """
 
     options: Options
@@ -86,6 +91,7 @@ class Transcriber:
     context: int
     dtype: torch.dtype
     on_progress: Callable[[float], None]
+    precision: str = "float32"
     encoded: dict[int, Tensor] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
@@ -97,13 +103,13 @@ class Transcriber:
     def run(self) -> Generator[Request, Any, "Transcriber"]:
         """Transcribe all windows of all clips. Returns itself, with the segments and counters filled in."""
         if (prompt := self.arguments["initial_prompt"]) is not None:
-            self._prompt = self.tokenizer.encode(" " + prompt.strip())
+            self._prompt = encode_prompt(self.tokenizer, prompt)
             self.tokens.extend(self._prompt)
         for start, end in self.clips:
             seek = start
             while seek < end:
                 window = Window(seek, min(N_FRAMES, self.mel.frames - seek, end - seek), self.stride)
-                seek = yield from self._transcribe_window(window)
+                seek = yield from confirm_requests(partial(self._transcribe_window, window), self.precision)
                 self.on_progress(min(seek, self.mel.frames) / FRAMES_PER_SECOND)
         return self
 
@@ -143,8 +149,7 @@ class Transcriber:
         if not self.arguments["carry_initial_prompt"]:
             return self.tokens[self._reset_since :]
         since = max(len(self._prompt), self._reset_since)
-        room = self.context // 2 - 1 - len(self._prompt)
-        return self._prompt + self.tokens[since:][-room:]
+        return carry_prompt(self._prompt, self.tokens[since:], self.context // 2 - 1)
 
     def _decode(
         self, features: Tensor, window: Window, prompt: list[int], temperatures: tuple[float, ...], seed: int
@@ -180,7 +185,10 @@ class Transcriber:
         """Add words to the segments. Returns True if the window is to be decoded again from `segmented.seek`."""
         tokens = text_tokens(segmented.segments, self.tokenizer)
         alignment = (yield AlignRequest(features, tokens, window.size, self.tokenizer)) if tokens else []
+        if any(math.isnan(word.probability) for word in alignment):
+            raise NotANumberError
         add_words(segmented.segments, self.tokenizer, alignment, self._last_speech)
+        hold_last_word(segmented.segments, window.seek, window.start)
         segmented.seek = seek_after_words(segmented, window)
         threshold = self.arguments["hallucination_silence_threshold"]
         return threshold is not None and skip_silence(segmented, window, threshold, self._last_speech, self.mel.frames)
