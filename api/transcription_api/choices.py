@@ -66,6 +66,13 @@ class Channel(enum.Enum):
     SPLIT = "split"  # each on its own, one transcript a channel
 
 
+class Truncated(enum.Enum):
+    """What happens to a file that holds less audio than its header announces."""
+
+    ACCEPT = "Accept"  # what is there is transcribed, and a warning says what is not
+    FAIL = "Fail"  # the resource fails with MediaTruncated
+
+
 class QualityPolicy(enum.Enum):
     """What happens to windows whose text looks wrong."""
 

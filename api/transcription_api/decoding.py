@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from transcription_api.choices import Channel, EngineKind, LongForm, Precision, QualityPolicy, UncertainLanguage
+from transcription_api.choices import (
+    Channel,
+    EngineKind,
+    LongForm,
+    Precision,
+    QualityPolicy,
+    Truncated,
+    UncertainLanguage,
+)
 from transcription_api.languages import CODES
 from transcription_api.options import Bounds, option, required
 
@@ -12,6 +20,7 @@ DEFAULT_BEST_OF = 5  # as the whisper command
 LAST_TOKEN = 51865
 LONGEST_AUDIO_SECONDS = 86400
 MAX_SPLIT_CHANNELS = 16  # each is a transcript of its own
+MAX_AUDIO_TRACKS = 64
 
 BATCHED_ALONE = (EngineKind.BATCHED,)
 # faster-whisper has no place for these.
@@ -185,6 +194,19 @@ class AudioSelection:
         chunked=BATCHED_ALONE,
         help="Ranges of the audio, ascending and without overlap. Times in the transcripts stay those of the whole audio. "
         "What lies past its end has no text. Without it all of it is transcribed.",
+    )
+    track: int | None = option(
+        None,
+        minimum=0,
+        maximum=MAX_AUDIO_TRACKS - 1,
+        help="Which audio track of a file with several, counted from 0. Without it the one that players play: the first that "
+        "is marked as default, or the first.",
+    )
+    truncated: Truncated | None = option(
+        None,
+        help="What becomes of a file with less audio than its header announces. Accept transcribes what is there and warns. Fail "
+        "is MediaTruncated. Without it Accept where the header alone says that there was more, Fail where an mp4 or mkv breaks "
+        "off.",
     )
 
 

@@ -17,6 +17,7 @@ from transcription_api.untrusted_json import parse_untrusted_json
 # In bytes. Kubernetes keeps 4,096 of a termination message; the difference is left for the container runtime's own text.
 TERMINATION_MESSAGE_LIMIT = 3584
 MESSAGE_LIMIT = 1024  # characters of Report.message
+MAX_WARNINGS, WARNING_LIMIT = 4, 256  # of Report.warnings, and characters of each
 # The most results of one file: every channel in every format. A test checks that a termination message has room for them.
 MAX_OBJECTS = MAX_SPLIT_CHANNELS * len(Format)
 # Far more than ffmpeg reads of a file. The operator counts up to this number when it looks for what a report lacks.
@@ -103,6 +104,11 @@ class Report:
     long_form: str | None = field(default=None, metadata=WORD)  # sequential or chunked, as used
     # The number of channels, if audio.channel is split.
     channels: int | None = field(default=None, metadata=bounded(minimum=1, maximum=MAX_CHANNELS))
+    # Which audio track was transcribed, counted from 0, and how many the file has, where its format can have several.
+    audio_track: int | None = field(default=None, metadata=SMALL_COUNT)
+    audio_tracks: int | None = field(default=None, metadata=SMALL_COUNT)
+    # What is wrong with the file though its audio was transcribed, in sentences.
+    warnings: tuple[str, ...] = field(default=(), metadata=bounded(max_length=WARNING_LIMIT, max_items=MAX_WARNINGS))
     quality: QualityCounts | None = None
     objects: tuple[WrittenObject, ...] = ()
     # The complete result for the same source and spec was found in S3, and nothing was transcribed again.
@@ -142,7 +148,7 @@ def failure(reason: reasons.Reason, message: str, **known: object) -> Report:
 def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
     """Return the report as JSON of at most `limit` bytes.
 
-    If there is no room, the preview is left out first, then most of the message, then the ETags of the results. The
+    If there is no room, the preview is left out first, then most of the message and warnings, then the ETags of the results. The
     fields that say whether the result is complete always stay.
 
     Raises:
@@ -164,13 +170,17 @@ def _encode(value: object) -> bytes:
 
 
 def _short(report: Report, characters: int) -> Report:
-    told = _cut(report.device.fallback_message, characters) if report.device is not None else None
-    device = report.device and dataclasses.replace(report.device, fallback_message=told)
-    return dataclasses.replace(report, preview=None, message=_cut(report.message, characters), device=device)
+    device = report.device
+    if device is not None and device.fallback_message is not None:
+        device = dataclasses.replace(device, fallback_message=cut(device.fallback_message, characters))
+    warnings = tuple(cut(words, characters) for words in report.warnings)
+    message = None if report.message is None else cut(report.message, characters)
+    return dataclasses.replace(report, preview=None, message=message, device=device, warnings=warnings)
 
 
-def _cut(text: str | None, characters: int) -> str | None:
-    return text if text is None or len(text) <= characters else text[: characters - 3] + "..."
+def cut(text: str, characters: int) -> str:
+    """Return the text, or its beginning and three dots if it is longer than that."""
+    return text if len(text) <= characters else text[: characters - 3] + "..."
 
 
 def parse_report(text: str | bytes) -> Report | None:

@@ -14,6 +14,7 @@ from transcription_api.choices import (
     Precision,
     QualityPolicy,
     TaskKind,
+    Truncated,
     UncertainLanguage,
 )
 from transcription_api.codec import from_json
@@ -75,6 +76,7 @@ __all__ = [
     "Spec",
     "Subtitles",
     "TaskKind",
+    "Truncated",
     "UncertainLanguage",
     "parse_spec",
 ]

@@ -15,7 +15,7 @@ from transcription_api.bounds import (
     WORD,
     bounded,
 )
-from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
+from transcription_api.report import MAX_WARNINGS, WARNING_LIMIT, DeviceUsed, ModelUsed, QualityCounts
 
 MAX_RESULTS = 128  # more than a worker can have written: see report.MAX_OBJECTS
 MAX_CONDITIONS = 16
@@ -157,6 +157,11 @@ class Status:
     rtfx: float | None = field(default=None, metadata=bounded(minimum=0))  # rounded to one decimal
     words: int | None = field(default=None, metadata=COUNT)
     segments: int | None = field(default=None, metadata=COUNT)
+    # Taken of the tracks in the file, counted from 0, and their number, where the format can have several.
+    audio_track: int | None = field(default=None, metadata=SMALL_COUNT)
+    audio_tracks: int | None = field(default=None, metadata=SMALL_COUNT)
+    # What is wrong with the file though its audio was transcribed.
+    warnings: tuple[str, ...] = field(default=(), metadata=bounded(max_length=WARNING_LIMIT, max_items=MAX_WARNINGS))
     quality: QualityCounts | None = None
     results: tuple[ResultObject, ...] = field(default=(), metadata=bounded(max_items=MAX_RESULTS))
     report_key: str | None = field(default=None, metadata=KEY)

@@ -81,7 +81,7 @@ def run(case: Case, folder: Path) -> Outcome:
     scratch.mkdir()
     asked = plan(path, "--channel", case.channel.value)
     item = LocalFile(path, folder, "out", len(case.body))
-    options = PipelineOptions(asked.options, asked.channel, scratch)
+    options = PipelineOptions(asked.options, asked.audio, scratch)
     before, began = _own_memory(), time.monotonic()
     with _watched(scratch, outcome):
         Pipeline(LocalSource([item]), NoResults(), InstantLoader(asked.options), options, _Listener(outcome)).run()

@@ -37,8 +37,8 @@ class Outcomes(PipelineListener[LocalFile]):
 def transcribe(plan: Plan, scratch: Path, engine: InstantEngine | None = None) -> Outcomes:
     """Run the pipeline over all files of a plan, and check that it leaves nothing in the scratch folder."""
     outcomes = Outcomes()
-    sink = LocalSink(plan.formats, plan.subtitles, plan.options.quality.policy, plan.channel)
-    options = PipelineOptions(plan.options, plan.channel, scratch)
+    sink = LocalSink(plan.formats, plan.subtitles, plan.options.quality.policy, plan.audio.channel)
+    options = PipelineOptions(plan.options, plan.audio, scratch)
     Pipeline(LocalSource(find_files(plan).files), sink, InstantLoader(plan.options, engine), options, outcomes).run()
     assert list(scratch.iterdir()) == []
     return outcomes

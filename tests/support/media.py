@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transcription_api.spec import AudioSelection, Channel
+from transcription_worker.media.audio import open_media
+from transcription_worker.media.pcm_file import PcmFile
 
 SAMPLE_RATE = 16_000  # Hz
 _BIG_ENDIAN_S16 = 3  # AU's name for it
@@ -56,6 +59,11 @@ def write_channels(path: Path, channels: list[Pcm], rate: int = SAMPLE_RATE) -> 
         file.setframerate(rate)
         file.writeframes(np.stack(channels, axis=1).astype("<i2").tobytes())
     return path
+
+
+def open_split(path: Path, scratch: Path) -> tuple[PcmFile, ...]:
+    """Decode every channel apart."""
+    return open_media(path, scratch, AudioSelection(channel=Channel.SPLIT)).channels
 
 
 def write_long(path: Path, seconds: int, every: int = 1800) -> Path:

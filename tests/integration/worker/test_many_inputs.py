@@ -83,7 +83,7 @@ def run(container: WorkerContainer, keys: list[str], prefix: str, **fields: Any)
     paths.scratch.mkdir(parents=True, exist_ok=True)
     source = ListedObjects(spec.source.s3, keys, Bucket(spec.source.s3, Role.SOURCE, paths))
     sink = S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), lambda: PROVENANCE)
-    options = PipelineOptions(engine_options(spec), spec.audio.channel, paths.scratch)
+    options = PipelineOptions(engine_options(spec), spec.audio, paths.scratch)
     Pipeline(source, sink, loader, options, outcomes).run()
     assert list(paths.scratch.iterdir()) == []
     return outcomes, loader

@@ -108,6 +108,22 @@ def test_one_channel_of_two_speakers_is_that_speakers_text(
     assert word_error_rate(spoken_text(utterances), result["text"]) <= WER_MAX
 
 
+def test_a_file_with_less_than_its_header_announces_is_complete_with_a_warning(
+    container: WorkerContainer, server: S3Server, spoken: Spoken, tmp_path: Path, prefix: str
+) -> None:
+    short = convert(spoken.path, tmp_path / "whole.flac", "-t", "8")
+    key = upload(server, cut(short, tmp_path / "cut.flac", 0.6))
+    ended = container.run(container.spec(key, prefix, formats=["json", "srt"], decoding=GREEDY))
+    assert ended.code == 0, ended.log
+    warnings = ended.report.warnings
+    assert "the header announces" in warnings[0]
+    assert warnings[0] in ended.log
+    assert json.loads(written(server, f"{prefix}cut.report.json"))["report"]["warnings"] == list(warnings)
+    seconds = ended.report.audio_seconds or 0.0
+    assert 4 < seconds < 6
+    assert all(one["end"] <= seconds for one in json.loads(written(server, f"{prefix}cut.json"))["segments"])
+
+
 def playlist(path: Path, url: str) -> Path:
     path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.3,\n{url}\n#EXT-X-ENDLIST\n")
     return path
@@ -146,8 +162,8 @@ def test_what_cannot_be_transcribed_fails_by_name_and_writes_nothing(
             playlist(path, f"{address}/inner.wav")
         else:
             convert(spoken.path, path)
-        audio = {"audio": {"channel": "right"}} if name == "mono.wav" else {}
-        ended = container.run(container.spec(upload(server, path), prefix, **audio))
+        audio = {"mono.wav": {"channel": "right"}, "cut.flac": {"truncated": "Fail"}}.get(name, {})
+        ended = container.run(container.spec(upload(server, path), prefix, audio=audio))
     assert ended.report.reason == reason, ended.log
     assert ended.code == BY_NAME[reason].exit_code
     assert words in (ended.report.message or "")

@@ -75,6 +75,8 @@ def test_the_report_never_takes_the_key_of_a_result() -> None:
         {"languageDetection": {"windows": 1}},
         {"audio": {"channel": "left"}},
         {"audio": {"clips": [{"start": 1}]}},
+        {"audio": {"track": 1}},
+        {"audio": {"truncated": "Fail"}},
         {"decoding": {"longForm": "chunked"}},
         {"quality": {"policy": "retry"}},
         {"subtitles": {"maxLineWidth": 42}},

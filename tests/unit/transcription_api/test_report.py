@@ -7,7 +7,9 @@ import pytest
 from transcription_api import reasons
 from transcription_api.report import (
     MAX_OBJECTS,
+    MAX_WARNINGS,
     TERMINATION_MESSAGE_LIMIT,
+    WARNING_LIMIT,
     DeviceUsed,
     QualityCounts,
     Report,
@@ -51,6 +53,18 @@ def test_sixteen_channels_in_every_format_fit_and_keep_sizes_and_names() -> None
     ]
     assert {item.etag for item in parsed.objects} == {""}
     assert parsed.quality == quality
+
+
+def test_warnings_fit_beside_sixteen_channels_and_stay_in_some_words() -> None:
+    objects = tuple(WrittenObject(fmt, 10**9, "", channel) for channel in range(16) for fmt in Format)
+    warnings = ("\N{SNOWMAN}" * WARNING_LIMIT,) * MAX_WARNINGS
+    whole = dataclasses.replace(WHOLE, objects=objects, channels=16, warnings=warnings)
+    encoded = encode_report(failure(reasons.QUALITY_REJECTED, "\N{SNOWMAN}" * 1024, **fields_of(whole)))
+    assert len(encoded) <= TERMINATION_MESSAGE_LIMIT
+    parsed = parse_report(encoded)
+    assert parsed is not None
+    assert len(parsed.warnings) == MAX_WARNINGS
+    assert all(words.startswith("\N{SNOWMAN}" * 10) for words in parsed.warnings)
 
 
 def test_every_channel_that_the_worker_splits_fits_in_every_format() -> None:

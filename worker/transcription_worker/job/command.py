@@ -49,6 +49,8 @@ def _report(paths: Paths, known: dict[str, object]) -> Report:
 
 
 def _log_report(report: Report) -> None:
+    for words in report.warnings:
+        log.warning("%s", words)
     if report.reason is not None:  # the results are written, and yet fail the task
         log.error("%s: %s", report.reason, report.message)
         return

@@ -52,7 +52,7 @@ def transcribe_object(
         S3Source(spec.source.s3, Bucket(spec.source.s3, Role.SOURCE, paths)),
         S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), find_provenance),
         EngineLoader(spec.engine, options, device, find_model),
-        PipelineOptions(options, spec.audio.channel, paths.scratch),
+        PipelineOptions(options, spec.audio, paths.scratch),
         listener,
     ).run()
     return listener.result()

@@ -126,8 +126,8 @@ class LocalRun:
             os.environ["OMP_NUM_THREADS"] = str(plan.threads)
         loader = EngineLoader(plan.engine, options, prove_device(plan.policy), partial(local_model, plan), plan.batch)
         loader.check()
-        sink = LocalSink(plan.formats, plan.subtitles, options.quality.policy, plan.channel)
-        settings = PipelineOptions(options, plan.channel, self._scratch)
+        sink = LocalSink(plan.formats, plan.subtitles, options.quality.policy, plan.audio.channel)
+        settings = PipelineOptions(options, plan.audio, self._scratch)
         return Pipeline(LocalSource(self._files), sink, loader, settings, self._listener)
 
     def end(self, code: int | None = None, signal_name: str | None = None) -> int:

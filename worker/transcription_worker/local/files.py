@@ -175,5 +175,5 @@ def is_done(file: LocalFile, plan: Plan) -> bool:
     """Whether every format is there, and whole. Of channels that are apart the first is written last and speaks for all."""
     if file.taken_by is not None:
         return False  # what is there belongs to the other file
-    channel = FIRST_CHANNEL if plan.channel is Channel.SPLIT else None
+    channel = FIRST_CHANNEL if plan.audio.channel is Channel.SPLIT else None
     return are_whole({fmt: file.result(fmt, channel) for fmt in plan.formats})

@@ -15,7 +15,6 @@ from transcription_api.spec import (
     DEFAULT_BEAM_SIZE,
     DEFAULT_BEST_OF,
     AudioSelection,
-    Channel,
     Decoding,
     DevicePolicy,
     EngineKind,
@@ -59,7 +58,7 @@ class Plan:
     engine: EngineKind
     batch: int | None
     threads: int | None
-    channel: Channel
+    audio: AudioSelection
     subtitles: Subtitles
     options: Options
 
@@ -85,7 +84,7 @@ def make_plan(given: argparse.Namespace) -> Plan:
         engine=EngineKind(given.engine),
         batch=given.batch_size,
         threads=given.threads or None,
-        channel=audio.channel,
+        audio=audio,
         subtitles=given_part(Subtitles, given),
         options=Options(
             task=TaskKind(given.task),

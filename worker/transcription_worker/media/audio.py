@@ -1,8 +1,4 @@
-"""Decode media files to samples on disk, which an engine reads in pieces.
-
-The samples equal those of whisper.audio.load_audio. They are kept in a file in the scratch folder, 115 MB per hour of
-audio, so that long audio does not fill the memory; docs/adr/0027 explains why.
-"""
+"""Decode media files to samples on disk: each sample as whisper.audio.load_audio has it, and silence where time stamps leave gaps."""
 
 import errno
 import logging
@@ -10,100 +6,81 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 from transcription_api import reasons
-from transcription_api.spec import Channel
+from transcription_api.spec import AudioSelection, Channel, Truncated
 
-from transcription_worker.engines.protocol import SAMPLE_RATE, Samples
+from transcription_worker.engines.protocol import SAMPLE_RATE
 from transcription_worker.errors import WorkerError
 from transcription_worker.media import ffmpeg, wav
-from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Output, ProcessResult
-from transcription_worker.media.streams import find_audio_stream
-from transcription_worker.media.truncation import lacks_index, missing_seconds
+from transcription_worker.media.cancellation import find_cancelled, is_mostly_quiet, levels
+from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Clock, Output, ProcessResult
+from transcription_worker.media.pcm_file import PcmFile
+from transcription_worker.media.reading import Reading, leading_zeros
+from transcription_worker.media.streams import Streams, find_streams
+from transcription_worker.media.timeline import Timeline, find_gaps
+from transcription_worker.media.truncation import Shortfall, find_shortfall
 
 log = logging.getLogger(__name__)
 
 MOST_CHANNELS = 16  # the most that are split, since each channel becomes a transcript of its own
-_FULL_SCALE = 32768.0
-_READ_SAMPLES = 1 << 20  # the samples read at a time, whose bytes are held in memory beside the result
 _NO_SPACE = {b"No space left on device": errno.ENOSPC, b"Disk quota exceeded": errno.EDQUOT}
 # The number of the channel that ffmpeg's pan filter selects; None mixes all channels without a filter.
 _NUMBERS = {Channel.MIX: None, Channel.LEFT: 0, Channel.RIGHT: 1}
+# First bytes of formats that hold one audio track and no time stamps, so that ffprobe need not be asked: FLAC, AIFF, AU,
+# WavPack, True Audio, Monkey's Audio, AMR, and mp3 with a tag. A WAVE file is told by its header.
+_ONE_TRACK = (b"fLaC", b"FORM", b".snd", b"wvpk", b"TTA1", b"MAC ", b"#!AM", b"ID3\x02", b"ID3\x03", b"ID3\x04")
 
 
-class PcmFile:
-    """Implement protocol.Audio over a file that holds `count` samples as s16le from the byte `offset` on."""
+@dataclass(frozen=True)
+class Media:
+    """A file that is decoded: the samples of its mix or of the chosen channel, or those of every channel.
 
-    def __init__(self, file: IO[bytes], offset: int, count: int) -> None:
-        """Take ownership of the open file. A temporary file is deleted when it is closed."""
-        self._file = file
-        self._offset = offset
-        self._count = count
+    `track` is the audio track that they are from, of `tracks` in the file; both are None where the format has but one.
+    `warnings` are sentences about what is wrong with the file.
+    """
 
-    @property
-    def count(self) -> int:
-        return self._count
+    channels: tuple[PcmFile, ...]
+    track: int | None = None
+    tracks: int | None = None
+    warnings: tuple[str, ...] = ()
 
-    def read(self, start: int, count: int) -> Samples:
-        """Return float32 samples of shape (up to `count`,); see `protocol.Audio.read`.
 
-        It uses pread, so that threads share no file position and no mapped pages count as memory.
+@dataclass(frozen=True)
+class _File:
+    """What is known of a file before it is decoded. `streams` is None where they need not be asked for."""
 
-        Raises:
-            OSError: EIO, if the file was cut off while it was read.
-        """
-        start = min(start, self._count)
-        samples = np.empty(min(count, self._count - start), np.float32)
-        for at in range(0, samples.size, _READ_SAMPLES):
-            part = samples[at : at + _READ_SAMPLES]
-            part[:] = self._pcm(start + at, part.size)
-        samples /= _FULL_SCALE
-        return samples
-
-    def _pcm(self, start: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":
-        taken = os.pread(self._file.fileno(), count * SAMPLE_BYTES, self._offset + start * SAMPLE_BYTES)
-        if len(taken) != count * SAMPLE_BYTES:
-            raise OSError(errno.EIO, "the samples were cut off while they were read", self._file.name)
-        return np.frombuffer(taken, np.dtype("<i2"))
-
-    def close(self) -> None:
-        """Close the file; see `protocol.Audio.close`. Closing it more than once is no error."""
-        self._file.close()
+    path: Path
+    scratch: Path
+    track: int
+    reading: Reading
+    streams: Streams | None
+    header: wav.Wav | None
 
 
 def open_audio(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> PcmFile:
-    """Decode the first audio stream to mono samples at 16 kHz.
+    """Decode the mix or one channel of the file's own choice of track; see `open_media`."""
+    (pcm,) = open_media(path, scratch, AudioSelection(channel=channel)).channels
+    return pcm
+
+
+def open_media(path: Path, scratch: Path, selection: AudioSelection) -> Media:
+    """Decode one audio track to mono samples at 16 kHz: the mix, one channel, or every channel apart in one pass.
 
     It is safe to call from several threads, and no ffmpeg process outlives the call.
 
     Raises:
-        WorkerError: UnsupportedMedia, NoAudioStream, MediaTruncated, AudioTooLong; OutOfMemory, Interrupted.
+        WorkerError: UnsupportedMedia, also for more than MOST_CHANNELS channels to split; NoAudioStream, MediaTruncated,
+            AudioTooLong; OutOfMemory, Interrupted.
         OSError: the scratch folder is full.
     """
     _require_file(path)
-    if channel is Channel.MIX and (plain := _open_plain(path)) is not None:
-        return plain
-    number = _NUMBERS[channel]
-    if number and (channels := find_audio_stream(path).channels) <= number:
-        raise _refused(channel, f"the audio has {channels} channel, expected at least {number + 1}")
-    return _decode(path, scratch, [number])[0]
-
-
-def open_split(path: Path, scratch: Path) -> list[PcmFile]:
-    """Decode every channel of the first audio stream to a PcmFile of its own, in one pass.
-
-    Raises:
-        WorkerError: as in `open_audio`; UnsupportedMedia also for more than MOST_CHANNELS channels.
-        OSError: the scratch folder is full.
-    """
-    _require_file(path)
-    channels = find_audio_stream(path).channels
-    if channels > MOST_CHANNELS:
-        raise _refused(Channel.SPLIT, f"the audio has {channels} channels, expected at most {MOST_CHANNELS}")
-    return _decode(path, scratch, range(channels))
+    header = wav.read_header(path)
+    plain = None if header is None else _open_plain(path, header, selection)
+    return plain or _open_decoded(_look(path, scratch, header, selection.track), selection)
 
 
 def _require_file(path: Path) -> None:
@@ -112,27 +89,97 @@ def _require_file(path: Path) -> None:
         raise ffmpeg.unsupported("the file has 0 bytes" if path.is_file() else "it is no regular file")
 
 
-def _open_plain(path: Path) -> PcmFile | None:
+def _open_plain(path: Path, header: wav.Wav, selection: AudioSelection) -> Media | None:
     """Open a file that already holds the samples that Whisper needs; return None if it must be converted."""
-    header = wav.read_header(path)
-    count = None if header is None else wav.plain_samples(header, SAMPLE_RATE)
-    if header is None or not count:
+    count = wav.plain_samples(header, SAMPLE_RATE)
+    if not count or selection.channel is not Channel.MIX or selection.track:
         return None
     if count > ffmpeg.LONGEST_SECONDS * SAMPLE_RATE:
         raise ffmpeg.too_long()
-    return PcmFile(path.open("rb", buffering=0), header.offset, count)
+    shortfall = find_shortfall(path, header.seconds, ProcessResult(0, b""), 0, None)
+    warnings = _warnings(header, header.seconds, shortfall, selection.truncated)
+    return Media((PcmFile(path.open("rb", buffering=0), header.offset, count),), warnings=warnings)
 
 
-def _decode(path: Path, scratch: Path, channels: Sequence[int | None]) -> list[PcmFile]:
+def _look(path: Path, scratch: Path, header: wav.Wav | None, track: int | None) -> _File:
+    """Choose the track. ffprobe takes as long as decoding a minute of mp3, and is asked only where there may be several."""
+    reading = Reading(leading_zeros(path), to_the_end=header is not None and header.surplus_seconds > 0)
+    if track or not (header or _has_one_track(path)):
+        streams = find_streams(path, reading)
+        return _File(path, scratch, streams.choose(track).number, streams.reading, streams, header)
+    return _File(path, scratch, 0, reading, None, header)
+
+
+def _has_one_track(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _ONE_TRACK
+
+
+def _open_decoded(file: _File, selection: AudioSelection) -> Media:
+    numbers = _channels(file, selection.channel)
     with ExitStack() as opened:
-        spools = [opened.enter_context(_new_spool(scratch)) for _ in channels]
-        outputs = [Output(spool.fileno(), channel) for spool, channel in zip(spools, channels, strict=True)]
-        result = ffmpeg.decode(path, outputs)
-        counts = [os.fstat(spool.fileno()).st_size // SAMPLE_BYTES for spool in spools]
-        _require_success(path, scratch, result)
-        _require_whole(path, max(counts) / SAMPLE_RATE, result)
+        channels, result = _decode(file, numbers)
+        for pcm in channels:
+            opened.callback(pcm.close)
+        decoded = max(pcm.count for pcm in channels) / SAMPLE_RATE
+        shortfall = find_shortfall(file.path, decoded, result, file.track, file.streams)
+        warnings = _warnings(file.header, decoded, shortfall, selection.truncated)
+        if decoded == 0:
+            raise WorkerError(reasons.UNSUPPORTED_MEDIA, "the audio stream holds no samples")
+        if b"[error]" in result.stderr:
+            warnings += (f"damaged media, decoded as far as it goes: {result.first_error()}",)
+        if selection.channel is Channel.MIX and (apart := _open_cancelled(file, channels[0])) is not None:
+            number, channels = apart
+            warnings += (f"the channels cancel each other out when they are mixed: channel {number} alone was taken",)
+            opened.close()
         opened.pop_all()
-    return [PcmFile(spool, 0, count) for spool, count in zip(spools, counts, strict=True)]
+    track, tracks = (file.track, len(file.streams.tracks)) if file.streams else (None, None)
+    return Media(tuple(channels), track, tracks, warnings)
+
+
+def _channels(file: _File, channel: Channel) -> Sequence[int | None]:
+    """Return the numbers of the channels that are decoded.
+
+    Raises:
+        WorkerError: UnsupportedMedia, if the track lacks the channel or has too many to split.
+    """
+    if channel is not Channel.SPLIT and not _NUMBERS[channel]:
+        return [_NUMBERS[channel]]
+    count = _channel_count(file)
+    if channel is Channel.SPLIT:
+        if count > MOST_CHANNELS:
+            raise _refused(channel, f"the audio has {count} channels, expected at most {MOST_CHANNELS}")
+        return range(count)
+    if count < 2:
+        raise _refused(channel, f"the audio has {count} channel, expected at least 2")
+    return [_NUMBERS[channel]]
+
+
+def _channel_count(file: _File) -> int:
+    return _known_channels(file) or find_streams(file.path, file.reading).tracks[file.track].channels
+
+
+def _known_channels(file: _File) -> int | None:
+    if file.streams:
+        return file.streams.tracks[file.track].channels
+    return file.header.channels if file.header else None
+
+
+def _decode(file: _File, channels: Sequence[int | None]) -> tuple[list[PcmFile], ProcessResult]:
+    with ExitStack() as opened:
+        clock, *spools = [opened.enter_context(_new_spool(file.scratch)) for _ in range(len(channels) + 1)]
+        outputs = [Output(spool.fileno(), channel) for spool, channel in zip(spools, channels, strict=True)]
+        result = ffmpeg.decode(file.path, [*outputs, Clock(clock.fileno())], file.track, file.reading)
+        counts = [os.fstat(spool.fileno()).st_size // SAMPLE_BYTES for spool in spools]
+        _require_success(file, result)
+        timeline = _timeline(clock, max(counts), _start(file))
+        opened.pop_all()
+        clock.close()
+    return [PcmFile(spool, 0, count, timeline) for spool, count in zip(spools, counts, strict=True)], result
+
+
+def _start(file: _File) -> float:
+    return file.streams.tracks[file.track].start if file.streams else 0.0
 
 
 def _new_spool(scratch: Path) -> IO[bytes]:
@@ -140,26 +187,59 @@ def _new_spool(scratch: Path) -> IO[bytes]:
     return tempfile.NamedTemporaryFile(dir=scratch, prefix="samples-", suffix=".s16le", buffering=0)
 
 
-def _require_success(path: Path, scratch: Path, result: ProcessResult) -> None:
+def _timeline(clock: IO[bytes], stored: int, start: float) -> Timeline:
+    with open(clock.fileno(), "rb", closefd=False) as lines:
+        lines.seek(0)
+        timeline = Timeline(find_gaps(lines, start))
+    if stored + timeline.silence > ffmpeg.LONGEST_SECONDS * SAMPLE_RATE:
+        log.warning("the time stamps leave gaps of %.0f s: they are not believed", timeline.silence / SAMPLE_RATE)
+        return Timeline()
+    return timeline
+
+
+def _require_success(file: _File, result: ProcessResult) -> None:
     if result.returncode == 0:
         return
     for words, number in _NO_SPACE.items():
         if words in result.stderr:
-            raise OSError(number, os.strerror(number), str(scratch))
-    if lacks_index(path, result):
-        raise WorkerError(reasons.MEDIA_TRUNCATED, "the file ends before its index (an mp4's moov box)")
-    find_audio_stream(path)  # raises a more precise error if there is no audio stream
+            raise OSError(number, os.strerror(number), str(file.scratch))
+    find_streams(file.path, file.reading)  # raises a more precise error if the file shows one
     raise ffmpeg.unsupported(result.first_error())
 
 
-def _require_whole(path: Path, decoded: float, result: ProcessResult) -> None:
-    if missing := missing_seconds(path, decoded, result):
-        words = f"{decoded:.1f} s of audio could be decoded, the header announces {missing:.1f} s more"
+def _warnings(
+    header: wav.Wav | None, decoded: float, shortfall: Shortfall | None, truncated: Truncated | None
+) -> tuple[str, ...]:
+    """Return sentences about a header that is wrong.
+
+    Raises:
+        WorkerError: MediaTruncated, if the file lacks audio and the spec or the file's own look says that it is cut off.
+    """
+    if header and header.surplus_seconds:
+        announced = header.seconds - header.surplus_seconds
+        return (
+            f"the header announces {announced:.1f} s of audio, the file holds {header.seconds:.1f} s: all was taken",
+        )
+    if shortfall is None:
+        return ()
+    words = f"{decoded:.1f} s of audio could be decoded, the header announces {shortfall.seconds:.1f} s more"
+    if truncated is Truncated.FAIL or (truncated is None and shortfall.certain):
         raise WorkerError(reasons.MEDIA_TRUNCATED, words)
-    if decoded == 0:
-        raise WorkerError(reasons.UNSUPPORTED_MEDIA, "the audio stream holds no samples")
-    if b"[error]" in result.stderr:
-        log.warning("damaged media, decoded as far as it goes: %s", result.first_error())
+    return (words,)
+
+
+def _open_cancelled(file: _File, mix: PcmFile) -> tuple[int, list[PcmFile]] | None:
+    """Return the loudest channel and its number if the mix lost it; None in all other cases."""
+    if _known_channels(file) == 1 or not is_mostly_quiet(mixed := levels(mix)):
+        return None
+    if not 1 < (count := _channel_count(file)) <= MOST_CHANNELS:
+        return None
+    channels, _ = _decode(file, range(count))
+    chosen = find_cancelled(mixed, [levels(channel) for channel in channels])
+    for number, channel in enumerate(channels):
+        if number != chosen:
+            channel.close()
+    return None if chosen is None else (chosen, [channels[chosen]])
 
 
 def _refused(channel: Channel, words: str) -> WorkerError:

@@ -22,14 +22,9 @@ from transcription_api import reasons
 
 from transcription_worker.engines.protocol import SAMPLE_RATE
 from transcription_worker.errors import WorkerError
+from transcription_worker.media.reading import AS_USUAL, Reading
 
 SAMPLE_BYTES = 2  # s16le
-
-# Demuxers by the names of `ffmpeg -demuxers`. Those that open other files (hls, dash, concat, sdp, image2) are left out.
-FORMATS = (
-    "aac ac3 aiff amr amrnb amrwb ape asf au avi caf dsf dts dtshd eac3 flac flv gsm loas matroska webm mov mp4 m4a "
-    "3gp 3g2 mj2 mp3 mpc mpc8 mpeg mpegts mpegtsraw mxf nistsphere ogg oma rm shn spdif sox tak truehd tta voc w64 wav wv xwma"
-).split()
 
 # Limits on what an unfamiliar or hostile file may cost.
 MEMORY_LIMIT = 2 << 30  # bytes of address space for one ffmpeg: its libraries take 0.3 GB, audio 60 MB more
@@ -53,6 +48,27 @@ class Output:
     fd: int
     channel: int | None = None
 
+    def arguments(self, track: int) -> list[str]:
+        """Return the options that make ffmpeg write this output of an audio track."""
+        channel = [] if self.channel is None else ["-af", f"pan=mono|c0=c{self.channel}"]
+        form = ["-f", "s16le", "-ac", "1", "-acodec", "pcm_s16le", "-ar", str(SAMPLE_RATE)]
+        return [*_only(track), *channel, *form, f"pipe:{self.fd}"]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """An open file descriptor, to which lines of ffmpeg's framecrc muxer are written: the time stamp of each decoded frame."""
+
+    fd: int
+
+    def arguments(self, track: int) -> list[str]:
+        """Return the options that make ffmpeg write the time stamps of an audio track, at its own sample rate."""
+        return [*_only(track), "-f", "framecrc", "-acodec", "pcm_s16le", f"pipe:{self.fd}"]
+
+
+def _only(track: int) -> list[str]:
+    return ["-map", f"0:a:{track}", "-vn", "-sn", "-dn", "-filter_threads", "1"]
+
 
 @dataclass(frozen=True)
 class ProcessResult:
@@ -68,13 +84,16 @@ class ProcessResult:
         """Return the first error line of stderr, or else its last line, without ffmpeg's [component @ address] prefixes."""
         lines = [line for line in self.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if "[error]" in line or "[fatal]" in line] or lines[-1:] or ["no words"]
-        if "not on whitelist" in errors[0]:  # the line continues with the whole whitelist
-            return "the format is not one of those that hold their own audio"
+        if "not on whitelist" in errors[0]:  # the line begins with the format and continues with the whole whitelist
+            name = re.match(r"\[([^\s\]]+) @", errors[0])
+            return (
+                f"the format{' ' + name[1] if name else ''} is not one of those that hold their own audio and are read"
+            )
         return re.sub(r"\[[^\]]*\] ", "", errors[0]).strip()[:200]
 
 
-def decode(path: Path, outputs: Sequence[Output]) -> ProcessResult:
-    """Decode the first audio stream to s16le samples at 16 kHz, one channel per output, straight into the open files.
+def decode(path: Path, outputs: Sequence[Output | Clock], track: int = 0, reading: Reading = AS_USUAL) -> ProcessResult:
+    """Decode one audio track to s16le samples at 16 kHz, one channel per output, straight into the open files.
 
     The samples equal those of whisper.audio.load_audio. ffmpeg writes the files itself, because copying the bytes in
     Python would contend for the interpreter's lock.
@@ -82,20 +101,19 @@ def decode(path: Path, outputs: Sequence[Output]) -> ProcessResult:
     Raises:
         WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory if ffmpeg had to be stopped or was killed; Interrupted.
     """
-    command = [_found("ffmpeg"), "-nostdin", "-nostats", *_input(path, "-threads", "1")]
-    for output in outputs:
-        command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-filter_threads", "1"]
-        command += [] if output.channel is None else ["-af", f"pan=mono|c0=c{output.channel}"]
-        command += ["-f", "s16le", "-ac", "1", "-acodec", "pcm_s16le", "-ar", str(SAMPLE_RATE), f"pipe:{output.fd}"]
     files = [output.fd for output in outputs]
-    with _started(command, files) as process:
-        words = _watch(process, files)
-        cpu_seconds = _reap(process)
+    with path.open("rb") as source:
+        command = [_found("ffmpeg"), "-nostdin", "-nostats", "-threads", "1", *reading.arguments(source.fileno())]
+        command += [argument for output in outputs for argument in output.arguments(track)]
+        with _started(command, [*files, source.fileno()]) as process:
+            words = _watch(process, files)
+            cpu_seconds = _reap(process)
+        url = reading.url(source.fileno())
     _require_normal_exit(process.returncode, cpu_seconds)
-    return _process_result(path, process.returncode, words)
+    return _process_result(url, process.returncode, words)
 
 
-def show(path: Path, entries: str) -> tuple[ProcessResult, bytes]:
+def show(path: Path, entries: str, reading: Reading = AS_USUAL) -> tuple[ProcessResult, bytes]:
     """Run ffprobe on the file and return its result and its stdout, which is JSON.
 
     `entries` is the value of ffprobe's -show_entries.
@@ -103,18 +121,20 @@ def show(path: Path, entries: str) -> tuple[ProcessResult, bytes]:
     Raises:
         WorkerError: UnsupportedMedia, if ffprobe did not end within PROBE_SECONDS.
     """
-    command = [_found("ffprobe"), *_input(path), "-show_entries", entries, "-of", "json"]
-    with _started(command, stdout=subprocess.PIPE) as process:
-        try:
-            out, words = process.communicate(timeout=PROBE_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise unsupported(f"ffprobe was not done after {PROBE_SECONDS:.0f} s") from None
-    return _process_result(path, process.returncode, words), out
+    with path.open("rb") as source:
+        command = [_found("ffprobe"), *reading.arguments(source.fileno()), "-show_entries", entries, "-of", "json"]
+        with _started(command, [source.fileno()], stdout=subprocess.PIPE) as process:
+            try:
+                out, words = process.communicate(timeout=PROBE_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise unsupported(f"ffprobe was not done after {PROBE_SECONDS:.0f} s") from None
+        url = reading.url(source.fileno())
+    return _process_result(url, process.returncode, words), out
 
 
-def _process_result(path: Path, returncode: int, words: bytes) -> ProcessResult:
-    url = os.fsencode(_url(path))
-    return ProcessResult(returncode, words.replace(url + b": ", b"").replace(url, b"of the source"))
+def _process_result(url: str, returncode: int, words: bytes) -> ProcessResult:
+    name = url.encode()
+    return ProcessResult(returncode, words.replace(name + b": ", b"").replace(name, b"of the source"))
 
 
 def unsupported(words: str) -> WorkerError:
@@ -126,15 +146,6 @@ def too_long() -> WorkerError:
     """Return an AudioTooLong error."""
     hours = LONGEST_SECONDS / 3600
     return WorkerError(reasons.AUDIO_TOO_LONG, f"more than {hours:g} hours of audio, expected at most {hours:g}")
-
-
-def _input(path: Path, *options: str) -> list[str]:
-    limits = ["-protocol_whitelist", "file,pipe", "-format_whitelist", ",".join(FORMATS)]
-    return ["-v", "level+warning", *limits, *options, "-i", _url(path)]
-
-
-def _url(path: Path) -> str:
-    return f"file:{path.absolute()}"
 
 
 def _found(program: str) -> str:

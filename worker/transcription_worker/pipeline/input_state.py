@@ -11,20 +11,24 @@ from transcription_api.report import Report
 
 from transcription_worker.engines.protocol import Audio, Samples, Transcript
 from transcription_worker.errors import WorkerError
+from transcription_worker.media.audio import Media
 from transcription_worker.pipeline.source import InputT, InputVersion
 from transcription_worker.pipeline.tracks import Track
+
+NOTHING = Media(())
 
 
 @dataclass(frozen=True)
 class Prepared:
     """An input that is ready for the engine, or the report of its results that are there already.
 
-    `seconds` are those of each track that are to be transcribed.
+    `seconds` are those of each track that are to be transcribed; `media` is the file that the tracks are of.
     """
 
     version: InputVersion
     tracks: tuple[Track, ...] = ()
     seconds: tuple[float, ...] = ()
+    media: Media = NOTHING
     report: Report | None = None
 
 

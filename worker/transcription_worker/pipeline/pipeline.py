@@ -15,15 +15,16 @@ from typing import Generic
 
 from transcription_api import reasons
 from transcription_api.report import Report
-from transcription_api.spec import Channel
+from transcription_api.spec import AudioSelection, Channel
 
-from transcription_worker.engines.protocol import Audio, Input, Options, Outcome
+from transcription_worker.engines.protocol import SAMPLE_RATE, Audio, Input, Options, Outcome
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.preparation import Preparation
 from transcription_worker.pipeline.sink import EngineUsed, Sink, TrackTranscript, Transcription
 from transcription_worker.pipeline.source import InputT, InputVersion, Source
+from transcription_worker.pipeline.times import end_within
 from transcription_worker.pipeline.tracks import open_tracks, selected_seconds
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class PipelineOptions:
     """The options that hold for every input. `scratch` is the folder of downloads and samples."""
 
     engine: Options
-    channel: Channel
+    audio: AudioSelection
     scratch: Path
 
 
@@ -178,10 +179,10 @@ class Pipeline(Generic[InputT]):
         self._preparation.reserve(state, version.download_bytes)
         with self._source.fetch(item, version, scratch) as path:
             self._enter("decode")
-            tracks = tuple(open_tracks(path, scratch, self._options.channel))
+            tracks, media = open_tracks(path, scratch, self._options.audio)
         seconds = tuple(selected_seconds(track.audio, self._options.engine.clips) for track in tracks)
         self._listener.input_decoded(state.number, seconds)
-        return Prepared(version, tracks, seconds)
+        return Prepared(version, tracks, seconds, media)
 
     def _failure(self, error: Exception) -> WorkerError:
         if isinstance(error, WorkerError):
@@ -202,11 +203,11 @@ class Pipeline(Generic[InputT]):
         """
         for state in itertools.chain([first], self._preparation):
             self._under_way[state.number] = state
-            if self._options.channel is Channel.SPLIT:
+            if self._options.audio.channel is Channel.SPLIT:
                 # Further tracks come after the next inputs, so that one of these would wait for what waits for it.
                 self._preparation.space.stop_waiting()
             yield self._engine_input(state, 0)
-            if self._options.channel is Channel.SPLIT:
+            if self._options.audio.channel is Channel.SPLIT:
                 self._uncounted.append(state)
                 yield from self._further_tracks(wait=False)
         yield from self._further_tracks(wait=True)
@@ -330,11 +331,15 @@ class Pipeline(Generic[InputT]):
         state.transcripts = {}
         return Transcription(
             tracks=tuple(
-                TrackTranscript(transcripts[number], track.channel) for number, track in enumerate(prepared.tracks)
+                TrackTranscript(end_within(transcripts[number], track.audio.count / SAMPLE_RATE), track.channel)
+                for number, track in enumerate(prepared.tracks)
             ),
             audio_seconds=max(prepared.seconds),
             wall_seconds=state.finished_time - state.opened_time,
             engine=engine,
+            audio_track=prepared.media.track,
+            audio_tracks=prepared.media.tracks,
+            warnings=prepared.media.warnings,
         )
 
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from transcription_api import reasons
 from transcription_api.bounds import COUNT, FRACTION, KEY, SMALL_COUNT, WORD, bounded
 from transcription_api.codec import to_json
-from transcription_api.report import BAD, VERDICTS, QualityCounts, Report, WrittenObject
+from transcription_api.report import (
+    BAD,
+    MAX_WARNINGS,
+    VERDICTS,
+    WARNING_LIMIT,
+    QualityCounts,
+    Report,
+    WrittenObject,
+    cut,
+)
 from transcription_api.spec import QualityPolicy
 
 from transcription_worker.engines.protocol import Transcript
@@ -106,6 +115,9 @@ def make_report(
         precision=first.precision,
         long_form=first.long_form,
         channels=len(transcripts) if apart else None,
+        audio_track=transcription.audio_track,
+        audio_tracks=transcription.audio_tracks,
+        warnings=tuple(cut(words, WARNING_LIMIT) for words in transcription.warnings[:MAX_WARNINGS]),
         quality=sum_quality(transcripts),
         objects=objects,
         preview=preview,

@@ -33,13 +33,17 @@ class Transcription:
     """All transcripts of one input, in the order of its tracks.
 
     `audio_seconds` counts the audio that was asked for once, however many channels it has. `wall_seconds` runs from the
-    moment when the engine opened the audio; other inputs may have been transcribed in the same time.
+    moment when the engine opened the audio; other inputs may have been transcribed in the same time. `audio_track`,
+    `audio_tracks` and `warnings` are those of media.audio.Media.
     """
 
     tracks: tuple[TrackTranscript, ...]
     audio_seconds: float
     wall_seconds: float
     engine: EngineUsed
+    audio_track: int | None = None
+    audio_tracks: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Sink(Protocol[InputT_contra]):

@@ -1,13 +1,13 @@
-"""The tracks of one media file: its mixed channels, one of them, or each on its own."""
+"""What is transcribed of one media file: its mixed channels, one of them, or each on its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcription_api.spec import Channel, Clip
+from transcription_api.spec import AudioSelection, Channel, Clip
 
 from transcription_worker.engines.protocol import SAMPLE_RATE, Audio
-from transcription_worker.media.audio import open_audio, open_split
+from transcription_worker.media.audio import Media, open_media
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,16 @@ class Track:
     channel: int | None = None
 
 
-def open_tracks(path: Path, scratch: Path, channel: Channel) -> list[Track]:
-    """Decode a media file into the scratch folder.
+def open_tracks(path: Path, scratch: Path, selection: AudioSelection) -> tuple[tuple[Track, ...], Media]:
+    """Decode a media file into the scratch folder. The clips of the selection are the engine's.
 
     Raises:
         WorkerError: UnsupportedMedia, NoAudioStream, MediaTruncated, AudioTooLong, OutOfMemory, Interrupted.
         OSError: the scratch folder is full.
     """
-    if channel is Channel.SPLIT:
-        return [Track(audio, number) for number, audio in enumerate(open_split(path, scratch))]
-    return [Track(open_audio(path, scratch, channel))]
+    media = open_media(path, scratch, selection)
+    apart = selection.channel is Channel.SPLIT
+    return tuple(Track(audio, number if apart else None) for number, audio in enumerate(media.channels)), media
 
 
 def selected_seconds(audio: Audio, clips: Sequence[Clip]) -> float:

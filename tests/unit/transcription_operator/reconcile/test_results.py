@@ -70,6 +70,13 @@ def test_the_status_says_what_transcribed_and_how() -> None:
     assert (status.channels, status.quality) == (None, GOOD.quality)
 
 
+def test_what_is_wrong_with_the_file_is_in_the_status_of_a_complete_resource() -> None:
+    words = "9.0 s of audio could be decoded, the header announces 891.0 s more"
+    status, _ = ended(dataclasses.replace(GOOD, warnings=(words,), audio_track=1, audio_tracks=2))
+    assert status.phase is Phase.COMPLETE
+    assert (status.warnings, status.audio_track, status.audio_tracks) == ((words,), 1, 2)
+
+
 def test_every_channel_in_every_format_completes_a_split_file_under_keys_of_its_own() -> None:
     written = [(fmt, channel) for channel in (0, 1) for fmt in BOTH]
     status, _ = ended(split_report(2, *written), SPLIT)

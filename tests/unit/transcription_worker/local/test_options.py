@@ -20,6 +20,7 @@ from transcription_api.spec import (
     QualityPolicy,
     Subtitles,
     TaskKind,
+    Truncated,
     UncertainLanguage,
 )
 from transcription_worker.errors import WorkerError
@@ -84,7 +85,7 @@ def test_without_options_it_is_what_the_smallest_manifest_asks_for() -> None:
     spelled = Decoding(temperatures=tuple(np.arange(0, 1.0 + 1e-6, 0.2).tolist()))
     assert made.options.decoding == spelled
     assert [round(step, 6) for step in spelled.temperatures] == list(Decoding().temperatures)
-    assert (made.engine, made.policy, made.channel) == (EngineKind.BATCHED, DevicePolicy.REQUIRE_GPU, Channel.MIX)
+    assert (made.engine, made.policy, made.audio.channel) == (EngineKind.BATCHED, DevicePolicy.REQUIRE_GPU, Channel.MIX)
     assert made.options.detection == LanguageDetection()
     assert made.options.language is None
     assert made.subtitles == Subtitles()
@@ -93,7 +94,8 @@ def test_without_options_it_is_what_the_smallest_manifest_asks_for() -> None:
 def test_every_option_reaches_the_plan_in_either_spelling() -> None:
     words = (
         "--model_dir m --device cpu --engine faster-whisper --precision bfloat16 --threads 3 --task translate "
-        "--model small --language Portuguese --channel split --clip_timestamps 1,2.5,9 --long-form chunked "
+        "--model small --language Portuguese --channel split --track 1 --truncated Fail --clip_timestamps 1,2.5,9 --long-form "
+        "chunked "
         "--quality retry --temperature 0.2 --temperature_increment_on_fallback None --best_of 3 --beam-size 4 "
         "--patience 2 --length_penalty 0.5 --suppress_tokens=-1,7 --initial_prompt Anna --carry_initial_prompt True "
         "--condition_on_previous_text False --compression_ratio_threshold 2 --logprob_threshold -0.5 "
@@ -128,7 +130,8 @@ def test_every_option_reaches_the_plan_in_either_spelling() -> None:
     assert options.quality.policy is QualityPolicy.RETRY
     assert made.subtitles == Subtitles(40, 2, None, True)
     assert (made.engine, made.policy) == (EngineKind.FASTER_WHISPER, DevicePolicy.CPU)
-    assert (made.channel, made.formats, made.threads) == (Channel.SPLIT, (Format.SRT, Format.JSON), 3)
+    assert (made.audio.channel, made.audio.track, made.audio.truncated) == (Channel.SPLIT, 1, Truncated.FAIL)
+    assert (made.formats, made.threads) == ((Format.SRT, Format.JSON), 3)
     assert (str(made.model_dir), made.model, made.recursive, made.skip_existing) == ("m", "small", True, True)
 
 

@@ -16,9 +16,9 @@ import pytest
 from transcription_api import reasons
 from transcription_worker.errors import WorkerError
 from transcription_worker.media import ffmpeg
-from transcription_worker.media.audio import open_audio, open_split
+from transcription_worker.media.audio import open_audio
 
-from tests.support.media import convert, make, write_long
+from tests.support.media import convert, make, open_split, write_long
 
 LONG_SECONDS = 20 * 3600  # some 10 s of ffmpeg's time
 
@@ -59,7 +59,7 @@ def fields(process: int) -> dict[str, str]:
 def peak_memory(process: int) -> int:
     """Return the peak memory of an ffmpeg in bytes; 0 until it runs, since before that the memory is its parent's."""
     said = fields(process)
-    return int(said["VmHWM"].split()[0]) << 10 if said.get("Name") == "ffmpeg" and "VmHWM" in said else 0
+    return int(said["VmHWM"].split()[0]) << 10 if said.get("Name") in ("ffmpeg", "ffprobe") and "VmHWM" in said else 0
 
 
 def wait_until(probe: Callable[[], object], seconds: float = 60.0) -> None:
@@ -97,7 +97,7 @@ def test_a_stopped_ffmpeg_is_a_stall_and_is_killed(scratch: Path, long: Path, mo
 def test_a_stopped_ffprobe_is_killed_too(tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ffmpeg, "PROBE_SECONDS", 0.001)
     with pytest.raises(WorkerError, match="ffprobe was not done after 0 s") as caught:
-        open_split(make(tmp_path / "a.wav"), scratch)
+        open_split(make(tmp_path / "a.m4a"), scratch)
     assert caught.value.reason is reasons.UNSUPPORTED_MEDIA
 
 

@@ -3,14 +3,15 @@
 import struct
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from transcription_api import reasons
 from transcription_api.reasons import Reason
-from transcription_api.spec import Channel
+from transcription_api.spec import AudioSelection, Channel, Truncated
 from transcription_worker.errors import WorkerError
-from transcription_worker.media.audio import open_audio, open_split
+from transcription_worker.media.audio import open_audio, open_media
 
 from tests.support.media import SAMPLE_RATE, canary, cut, make, noise, write_channels, write_long
 
@@ -24,10 +25,12 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
     assert list(folder.iterdir()) == []
 
 
-def refusal(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> tuple[Reason, str]:
+def refusal(
+    path: Path, scratch: Path, channel: Channel = Channel.MIX, truncated: Truncated | None = None
+) -> tuple[Reason, str]:
     """Return the reason and the message, after checking that it does not contain the path."""
     with pytest.raises(WorkerError) as caught:
-        open_split(path, scratch) if channel is Channel.SPLIT else open_audio(path, scratch, channel)
+        open_media(path, scratch, AudioSelection(channel, truncated=truncated))
     assert str(path.parent) not in caught.value.message
     return caught.value.reason, caught.value.message
 
@@ -131,16 +134,44 @@ CUT = [
 ]
 
 
+BREAKS_OFF = ("a.mp4", "a.m4a", "a.mov", "a.mkv", "a.webm")  # in the middle of a box or an element
+
+
 @pytest.mark.parametrize("share", [0.9, 0.5])
 @pytest.mark.parametrize(("name", "options"), CUT)
-def test_a_file_that_ends_before_what_its_header_announces_is_truncated(
+def test_with_truncated_fail_a_file_that_lacks_what_its_header_announces_is_refused(
     tmp_path: Path, scratch: Path, name: str, options: list[str], share: float
 ) -> None:
     whole = make(tmp_path / name, *options, seconds=10)
-    open_audio(whole, scratch).close()
-    reason, message = refusal(cut(whole, tmp_path / f"cut {name}", share), scratch)
+    open_media(whole, scratch, AudioSelection(truncated=Truncated.FAIL)).channels[0].close()
+    reason, message = refusal(cut(whole, tmp_path / f"cut {name}", share), scratch, truncated=Truncated.FAIL)
     assert reason is reasons.MEDIA_TRUNCATED
     assert "announces" in message or "index" in message
+
+
+@pytest.mark.parametrize(("name", "options"), [row for row in CUT if row[0] in BREAKS_OFF])
+def test_a_file_that_breaks_off_is_truncated(tmp_path: Path, scratch: Path, name: str, options: list[str]) -> None:
+    whole = make(tmp_path / name, *options, seconds=10)
+    assert refusal(cut(whole, tmp_path / f"cut {name}", 0.8), scratch)[0] is reasons.MEDIA_TRUNCATED
+
+
+@pytest.mark.parametrize(("name", "options"), [row for row in CUT if row[0] not in BREAKS_OFF])
+def test_a_file_whose_header_alone_tells_of_more_is_read_with_a_warning(
+    tmp_path: Path, scratch: Path, name: str, options: list[str]
+) -> None:
+    whole = make(tmp_path / name, *options, seconds=10)
+    media = open_media(cut(whole, tmp_path / f"cut {name}", 0.5), scratch, AudioSelection())
+    with closing(media.channels[0]) as pcm:
+        assert 4 * SAMPLE_RATE < pcm.count < 6 * SAMPLE_RATE
+    assert "the header announces" in media.warnings[0]
+
+
+def test_with_truncated_accept_what_is_left_of_a_file_that_breaks_off_is_read(tmp_path: Path, scratch: Path) -> None:
+    whole = make(tmp_path / "a.mp4", "-movflags", "+faststart", seconds=10)
+    media = open_media(cut(whole, tmp_path / "b.mp4", 0.5), scratch, AudioSelection(truncated=Truncated.ACCEPT))
+    with closing(media.channels[0]) as pcm:
+        assert 3 * SAMPLE_RATE < pcm.count < 6 * SAMPLE_RATE
+    assert "the header announces" in media.warnings[0]
 
 
 def test_a_truncated_video_is_told_by_its_sound(tmp_path: Path, scratch: Path) -> None:
@@ -151,7 +182,7 @@ def test_a_truncated_video_is_told_by_its_sound(tmp_path: Path, scratch: Path) -
 @pytest.mark.parametrize("channel", [Channel.LEFT, Channel.SPLIT])
 def test_a_truncated_channel_is_truncated_media(tmp_path: Path, scratch: Path, channel: Channel) -> None:
     whole = write_channels(tmp_path / "a.wav", [noise(1, 4), noise(2, 4)])
-    assert refusal(cut(whole, tmp_path / "b.wav", 0.5), scratch, channel) == (
+    assert refusal(cut(whole, tmp_path / "b.wav", 0.5), scratch, channel, Truncated.FAIL) == (
         reasons.MEDIA_TRUNCATED,
         "2.0 s of audio could be decoded, the header announces 2.0 s more",
     )
@@ -259,7 +290,7 @@ def test_no_file_makes_ffmpeg_ask_the_network(
 def test_a_list_of_files_is_told_from_a_damaged_file(tmp_path: Path, scratch: Path) -> None:
     path = tmp_path / "list.wav"
     path.write_text(ELSEWHERE["list.wav"].format(url="inner.wav"))
-    words = "the format is not one of those that hold their own audio"
+    words = "the format concat is not one of those that hold their own audio and are read"
     assert refusal(path, scratch)[1] == f"cannot decode the source: {words}"
 
 

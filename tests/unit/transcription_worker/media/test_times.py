@@ -1,0 +1,161 @@
+"""Times count on the clock that a player shows, whatever gaps the time stamps of a file leave."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import whisper.audio
+from transcription_api.spec import AudioSelection, Channel
+from transcription_worker.media.audio import open_audio, open_media
+from transcription_worker.media.timeline import Gap, Timeline, find_gaps
+
+from tests.support.media import SAMPLE_RATE, convert, noise, write_channels
+
+GAP = "asetpts='if(gte(PTS*TB,4),PTS+20/TB,PTS)'"
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """Yield a scratch folder, and check that nothing is left in it."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+def opened(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> Any:
+    with closing(open_audio(path, scratch, channel)) as pcm:
+        return pcm.read(0, pcm.count)
+
+
+def silent_seconds(samples: Any) -> list[tuple[float, float]]:
+    """Return the start and the end of each stretch of digital silence of half a second and more."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], (samples == 0).astype(np.int8), [0]))))
+    pairs = edges.reshape(-1, 2) / SAMPLE_RATE
+    return [(float(start), float(end)) for start, end in pairs if end - start >= 0.4]
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.m4a", "late.mka", "late.ts"])
+def test_sound_that_begins_late_has_the_times_that_a_player_shows(tmp_path: Path, scratch: Path, name: str) -> None:
+    sound = write_channels(tmp_path / "a.wav", [noise(1, 2)])
+    picture = ["-f", "lavfi", "-i", "color=size=64x64:rate=5:duration=10"]
+    late = ["-itsoffset", "8", "-i", str(sound)]
+    both = [*picture, *late, "-map", "1:v", "-map", "2:a", "-ac", "1"]
+    path = convert(sound, tmp_path / name, *(both if name in ("late.mp4", "late.ts") else [*late, "-map", "1:a"]))
+    samples = opened(path, scratch)
+    ((start, end),) = silent_seconds(samples)
+    assert (start, end) == pytest.approx((0, 8), abs=0.1)
+    assert samples.size / SAMPLE_RATE == pytest.approx(10, abs=0.1)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("gap.mp4", "aac"), ("gap.webm", "libopus"), ("gap.mka", "pcm_s16le")])
+def test_a_pause_in_the_recording_lasts_as_long_in_the_transcript(
+    tmp_path: Path, scratch: Path, name: str, codec: str
+) -> None:
+    sound = write_channels(tmp_path / "a.wav", [noise(1, 9)])
+    path = convert(sound, tmp_path / name, "-af", GAP, "-c:a", codec)
+    for channel in (Channel.MIX, Channel.LEFT):
+        samples = opened(path, scratch, channel)
+        assert samples.size / SAMPLE_RATE == pytest.approx(29, abs=0.1)
+        ((start, end),) = silent_seconds(samples)
+        assert (start, end) == pytest.approx((4, 24), abs=0.15)
+
+
+def test_of_channels_apart_each_has_the_pause(tmp_path: Path, scratch: Path) -> None:
+    sound = write_channels(tmp_path / "a.wav", [noise(1, 9), noise(2, 9)])
+    path = convert(sound, tmp_path / "gap.mka", "-af", GAP, "-c:a", "pcm_s16le")
+    media = open_media(path, scratch, AudioSelection(Channel.SPLIT))
+    for pcm in media.channels:
+        with closing(pcm):
+            ((start, end),) = silent_seconds(pcm.read(0, pcm.count))
+            assert (start, end) == pytest.approx((4, 24), abs=0.1)
+
+
+def test_what_follows_damaged_frames_keeps_its_time(tmp_path: Path, scratch: Path) -> None:
+    sound = write_channels(tmp_path / "a.wav", [noise(1, 10, 44_100)], 44_100)
+    path = convert(sound, tmp_path / "a.m4a", "-b:a", "64k", "-movflags", "+faststart")
+    whole = opened(path, scratch)
+    content = bytearray(path.read_bytes())
+    middle, half_a_second = len(content) // 2, 4000
+    content[middle : middle + half_a_second] = b"\xff" * half_a_second
+    path.write_bytes(content)
+    assert whisper.audio.load_audio(str(path)).size < whole.size - 0.3 * SAMPLE_RATE, "frames are lost"
+    media = open_media(path, scratch, AudioSelection())
+    with closing(media.channels[0]) as pcm:
+        assert pcm.count == pytest.approx(whole.size, abs=0.1 * SAMPLE_RATE)
+        offset = pcm.count - whole.size
+        last = pcm.read(7 * SAMPLE_RATE, 2 * SAMPLE_RATE)
+    same = whole[7 * SAMPLE_RATE - offset :][: last.size]
+    assert np.corrcoef(last, same)[0, 1] > 0.9, "the same noise at the same time"
+    assert "damaged" in media.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.mp4", "a.mkv", "a.webm", "a.mp3", "a.ogg", "a.opus", "a.ts", "a.flv", "a.wma", "a.avi", "a.mov", "a.3gp"],
+)
+def test_of_a_file_without_gaps_not_one_sample_changes(tmp_path: Path, scratch: Path, name: str) -> None:
+    options = ["-ar", "8000", "-ac", "1", "-c:a", "libopencore_amrnb"] if name == "a.3gp" else []
+    sound = write_channels(tmp_path / "sound.wav", [noise(3, 70), noise(4, 70)], 44_100)
+    if name == "a.3gp":
+        options = ["-ac", "1", "-c:a", "aac"]
+    path = convert(sound, tmp_path / name, *options)
+    np.testing.assert_array_equal(opened(path, scratch), whisper.audio.load_audio(str(path)))
+
+
+def test_a_fragment_of_a_live_stream_begins_at_zero(tmp_path: Path, scratch: Path) -> None:
+    sound = write_channels(tmp_path / "a.wav", [noise(1, 3)])
+    options = [
+        "-itsoffset",
+        "50000",
+        "-i",
+        str(sound),
+        "-map",
+        "1:a",
+        "-c:a",
+        "aac",
+        "-movflags",
+        "frag_keyframe+empty_moov",
+    ]
+    path = convert(sound, tmp_path / "live.mp4", *options)
+    assert opened(path, scratch).size / SAMPLE_RATE == pytest.approx(3, abs=0.1)
+
+
+# --- gaps
+
+
+def lines(*frames: tuple[int, int]) -> list[bytes]:
+    """Return framecrc's lines for frames of a time stamp and a number of samples."""
+    return [b"#tb 0: 1/16000", *(b"0, %d, %d, %d, %d, 0x00000000" % (at, at, n, 2 * n) for at, n in frames)]
+
+
+def test_time_stamps_that_drift_or_jitter_leave_no_gap() -> None:
+    frames = [(number * 324 + number % 3 * 40, 320) for number in range(5000)]
+    assert find_gaps(lines(*frames), 0.0) == []
+
+
+def test_time_stamps_that_go_back_leave_no_gap_and_drop_nothing() -> None:
+    assert find_gaps(lines((0, 16000), (8000, 16000), (24000, 16000)), 0.0) == []
+
+
+def test_single_lost_frames_are_made_up_for_once_they_come_to_a_tenth_of_a_second() -> None:
+    frames = [(number * 656, 320) for number in range(11)]
+    assert find_gaps(lines(*frames), 0.0) == [Gap(5 * 320, 1680), Gap(10 * 320, 1680)]
+
+
+def test_pieces_leave_out_the_silence() -> None:
+    timeline = Timeline([Gap(0, 5), Gap(10, 7), Gap(10, 1)])
+    stored = np.arange(1, 21)
+    whole = np.concatenate((np.zeros(5), stored[:10], np.zeros(8), stored[10:]))
+    assert timeline.silence == 13
+    for start in range(0, 33):
+        for end in range(start, 34):
+            found = np.zeros(end - start)
+            for piece in timeline.pieces(start, end):
+                found[piece.at - start : piece.at - start + piece.count] = stored[
+                    piece.stored : piece.stored + piece.count
+                ]
+            np.testing.assert_array_equal(found, whole[start:end])
