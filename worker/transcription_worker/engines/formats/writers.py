@@ -11,7 +11,7 @@ from typing import Any
 import whisper.utils
 from transcription_api.spec import Format, Subtitles
 
-from transcription_worker.engines.formats import cue_text
+from transcription_worker.engines.formats import cue_text, cue_times
 from transcription_worker.engines.protocol import Transcript
 
 Result = dict[str, Any]
@@ -32,7 +32,8 @@ class FormatWriter:
 def render_format(transcript: Transcript, fmt: Format, subtitles: Subtitles = AS_SPOKEN) -> bytes:
     """Return the bytes that the whisper command writes for the same result and options, in UTF-8.
 
-    They differ where the text would break the file: see docs/adr/0031. `subtitles` applies to srt and vtt alone.
+    They differ where the text or a cue of no length would break the file: see docs/adr/0031. `subtitles` applies to srt
+    and vtt alone.
     """
     result = {"text": transcript.text, "segments": transcript.segments, "language": transcript.language}
     return FORMATS[fmt].render(result, subtitles)
@@ -51,7 +52,7 @@ def _render_txt(result: Result, _: Subtitles) -> bytes:
 
 
 def _render_tsv(result: Result, _: Subtitles) -> bytes:
-    return _written(_writer("tsv"), cue_text.flatten(result), {})
+    return _written(_writer("tsv"), cue_times.with_lengths(cue_times.leave_out_empty(cue_text.flatten(result))), {})
 
 
 def _render_srt(result: Result, subtitles: Subtitles) -> bytes:
@@ -76,10 +77,19 @@ def _cues(writer: Any, result: Result, subtitles: Subtitles, render_text: Callab
 
     def safe_cues(*args: Any, **options: Any) -> Iterator[Cue]:
         for start, end, text in layout(*args, **options):
-            yield start, end, render_text(text)
+            yield *_with_length(writer, start, end), render_text(text)
 
     writer.iterate_result = safe_cues
-    return _written(writer, _with_words_in_all(result), dataclasses.asdict(subtitles))
+    return _written(writer, _with_words_in_all(cue_times.leave_out_empty(result)), dataclasses.asdict(subtitles))
+
+
+def _with_length(writer: Any, start: str, end: str) -> tuple[str, str]:
+    """Return the times of a cue as the writer formats them: as they are, unless the cue has no length."""
+    given = cue_times.milliseconds(start), cue_times.milliseconds(end)
+    lengthened = cue_times.lengthen(*given)
+    if lengthened == given:
+        return start, end
+    return writer.format_timestamp(lengthened[0] / 1000), writer.format_timestamp(lengthened[1] / 1000)
 
 
 def _with_words_in_all(result: Result) -> Result:

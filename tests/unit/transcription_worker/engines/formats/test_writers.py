@@ -73,7 +73,7 @@ def segment(number: int, start: float, words: list[str], timed: bool) -> Segment
 def drawn(seed: int, vocabulary: tuple[str, ...], timed: bool) -> Transcript:
     draw = random.Random(seed)
     starts = itertools.accumulate(
-        (draw.uniform(0, 30) for _ in range(draw.randrange(7))), initial=draw.uniform(0, 4000)
+        (draw.uniform(12, 42) for _ in range(draw.randrange(7))), initial=draw.uniform(0, 4000)
     )
     lengths = (draw.choice((0, 1, 3, 9, 25)) for _ in itertools.count())
     return transcript_of(
@@ -89,6 +89,13 @@ def of_the_library(transcript: Transcript, fmt: Format, options: Subtitles) -> b
     out = io.StringIO()
     whisper.utils.get_writer(fmt.value, "").write_result(result, out, dataclasses.asdict(options))
     return out.getvalue().encode()
+
+
+def with_text(transcript: Transcript, fmt: Format) -> Transcript:
+    """Return the transcript without the segments that formats with times leave out: those without a text."""
+    if fmt in (Format.JSON, Format.TXT):
+        return transcript
+    return dataclasses.replace(transcript, segments=[one for one in transcript.segments if one["text"]])
 
 
 def shown(text: str) -> str:
@@ -128,7 +135,8 @@ def test_every_byte_is_openai_whispers(fmt: Format, timed: bool) -> None:
     written = 0
     for seed, options in itertools.product(range(60), OPTIONS):
         transcript = drawn(seed, WORDS, timed)
-        assert render_format(transcript, fmt, options) == of_the_library(transcript, fmt, options), (seed, options)
+        expected = of_the_library(with_text(transcript, fmt), fmt, options)
+        assert render_format(transcript, fmt, options) == expected, (seed, options)
         written += len(transcript.segments)
     assert written > 1000
 
@@ -141,7 +149,7 @@ def test_options_that_break_lines_change_the_file(fmt: Format) -> None:
 
 def test_a_vtt_shows_each_segment_as_it_was_said() -> None:
     for seed in range(300):
-        transcript = drawn(seed, HOSTILE, timed=False)
+        transcript = with_text(drawn(seed, HOSTILE, timed=False), Format.VTT)
         cues = vtt_cues(render_format(transcript, Format.VTT))
         assert [text for _, _, text in cues] == [shown(one["text"]) for one in transcript.segments], seed
         times = [(one["start"], one["end"]) for one in transcript.segments]
@@ -154,7 +162,7 @@ def clock(seconds: float) -> str:
 
 def test_an_srt_keeps_each_segment_as_it_was_said() -> None:
     for seed in range(300):
-        transcript = drawn(seed, HOSTILE, timed=False)
+        transcript = with_text(drawn(seed, HOSTILE, timed=False), Format.SRT)
         cues = srt_cues(render_format(transcript, Format.SRT))
         expected = [(one["start"], one["end"], one["text"]) for one in transcript.segments]
         assert len(cues) == len(expected), seed
@@ -168,7 +176,7 @@ def test_an_srt_keeps_each_segment_as_it_was_said() -> None:
 @pytest.mark.parametrize("options", OPTIONS)
 def test_cues_broken_by_words_keep_their_count_and_their_text(options: Subtitles) -> None:
     for seed in range(150):
-        transcript = drawn(seed, HOSTILE, timed=True)
+        transcript = with_text(drawn(seed, HOSTILE, timed=True), Format.VTT)
         expected = layout(transcript, options)
         vtt = [text for _, _, text in vtt_cues(render_format(transcript, Format.VTT, options))]
         # Remove the tag of the highlighted word, which is the writer's own.
@@ -220,22 +228,22 @@ def test_a_segment_that_transcribe_has_emptied_does_not_fail_the_others(fmt: For
     transcript = transcript_of([emptied, segment(1, 2.0, [" said"], timed=False)])
     with pytest.raises(KeyError, match="words"):
         of_the_library(transcript, fmt, Subtitles())
-    without = transcript_of([segment(0, 0.0, [], timed=False), transcript.segments[1]])
-    assert render_format(transcript, fmt) == of_the_library(without, fmt, Subtitles())
+    assert render_format(transcript, fmt) == of_the_library(with_text(transcript, fmt), fmt, Subtitles())
 
 
-def test_a_tsv_has_a_row_and_a_txt_a_line_for_each_segment() -> None:
+def test_a_tsv_has_a_row_for_each_text_and_a_txt_a_line_for_each_segment() -> None:
     for seed in range(200):
         transcript = drawn(seed, HOSTILE, timed=False)
         rows = list(
             csv.reader(io.StringIO(render_format(transcript, Format.TSV).decode()), "excel-tab", quoting=csv.QUOTE_NONE)
         )
         assert rows[0] == ["start", "end", "text"]
-        assert [len(row) for row in rows] == [3] * (len(transcript.segments) + 1), seed
-        assert [int(row[0]) for row in rows[1:]] == [round(1000 * one["start"]) for one in transcript.segments]
+        timed = with_text(transcript, Format.TSV).segments
+        assert [len(row) for row in rows] == [3] * (len(timed) + 1), seed
+        assert [int(row[0]) for row in rows[1:]] == [round(1000 * one["start"]) for one in timed]
         lines = render_format(transcript, Format.TXT).decode().splitlines()
         assert len(lines) == len(transcript.segments), seed
-        assert [line.split() for line in lines] == [row[2].split() for row in rows[1:]]
+        assert [line.split() for line in lines if line] == [row[2].split() for row in rows[1:] if row[2].strip()]
 
 
 def test_a_json_holds_any_text_and_no_number_that_json_lacks() -> None:
@@ -250,3 +258,39 @@ def test_a_result_without_segments_is_a_file_without_cues() -> None:
     for fmt in Format:
         nothing = transcript_of([])
         assert render_format(nothing, fmt) == of_the_library(nothing, fmt, Subtitles())
+
+
+# --- cues of no length
+
+
+def instants(timed: bool) -> Transcript:
+    """Return segments of which the first and the last have no length, and one was emptied as transcribe does."""
+    made = [segment(0, 0.0, [" Oh"], timed), segment(1, 3.0, [" a", " b"], timed), segment(2, 4.0, [" ah"], timed)]
+    for one, start in ((made[0], 0.0), (made[2], 8.94)):
+        one |= {"start": start, "end": start}
+        for word in one.get("words", ()):
+            word |= {"start": start, "end": start}
+    return transcript_of([*made, segment(3, 8.94, [], timed) | {"end": 8.94}])
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["segments", "words"])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_no_cue_ends_as_it_starts_and_none_after_the_last_time(options: Subtitles, timed: bool) -> None:
+    transcript = instants(timed)
+    subtitles = srt_cues(render_format(transcript, Format.SRT, options))
+    assert all(start < end <= timedelta(seconds=8.94) for start, end, _ in subtitles)
+    captions = vtt_cues(render_format(transcript, Format.VTT, options))
+    assert all(start < end for start, end, _ in captions)
+    assert len(captions) == len(subtitles) >= 2
+    assert "ah" in subtitles[-1][2]
+
+
+def test_no_row_of_a_tsv_ends_as_it_starts() -> None:
+    rows = render_format(instants(timed=False), Format.TSV).decode().splitlines()[1:]
+    assert rows == ["0\t20\tOh", "3000\t3600\ta b", "8920\t8940\tah"]
+
+
+def test_a_cue_of_no_length_around_an_hour_keeps_its_place() -> None:
+    transcript = transcript_of([segment(0, 3600.0, [" x"], timed=False) | {"end": 3600.0}])
+    (caption,) = vtt_cues(render_format(transcript, Format.VTT))
+    assert caption == ("00:59:59.980", "01:00:00.000", "x")
