@@ -106,7 +106,7 @@ async def test_a_pod_whose_answer_has_no_end_holds_up_no_other(answer: Answer, m
 
 
 async def test_pods_that_never_answer_leave_connections_to_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_poller, "REQUEST_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(progress_poller, "REQUEST_TIMEOUT_SECONDS", 0.15)
     monkeypatch.setattr(progress_poller, "CONNECTIONS", 2)
     async with progress_pods(*[hangs] * 8, says(**GOOD)) as (*silent, honest), polling([*silent, honest]):
         await until(lambda: honest.requests >= 6)
