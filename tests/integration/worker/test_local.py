@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from transcription_api import exit_codes
-from transcription_api.spec import Format
+from transcription_api.spec import Format, Subtitles
 
 from tests.support.local_command import (
     QUICK,
@@ -35,7 +35,7 @@ from tests.support.local_command import (
 from tests.support.result_comparison import assert_same
 from tests.support.speech import SAMPLE_RATE, speak, write_wav
 from tests.support.transcript_score import spoken_text, word_error_rate
-from tests.support.whisper_command import whisper_command
+from tests.support.whisper_command import kept_within, whisper_command
 
 SPOKEN = {"interview": ("en", 701, 34.0), "fala": ("pt", 704, 20.0), "news": ("en", 703, 45.0)}
 
@@ -91,7 +91,7 @@ def test_all_five_formats_are_what_the_whisper_command_writes(finished: Finished
     files = [folder / "interview.wav", folder / "fala.wav", folder / "below/news.flac"]
     expected = whisper_command(files, tmp_path / "command", "--output_format", "all", *QUICK)
     written = {Path(name).name: body for name, body in finished.written.items()}
-    assert_same(written, expected)
+    assert_same(written, kept_within(expected, {name: seconds for name, (_, _, seconds) in SPOKEN.items()}))
 
 
 def test_a_bad_file_fails_by_name_and_the_others_are_done(finished: Finished) -> None:
@@ -134,7 +134,9 @@ def test_words_and_subtitles_are_the_whisper_commands(folder: Path, tmp_path: Pa
     options += ["--highlight_words", "True", "--initial_prompt", "Anna", "--temperature", "0", "--beam_size", "3"]
     ended = local(tmp_path / "scratch", audio, "--output_dir", tmp_path / "out", *options)
     assert ended.code == exit_codes.OK, ended.all
-    assert_same(contents(tmp_path / "out"), whisper_command([audio], tmp_path / "command", *options))
+    expected = whisper_command([audio], tmp_path / "command", *options)
+    kept = kept_within(expected, {"interview": 34.0}, Subtitles(24, 2, highlight_words=True))
+    assert_same(contents(tmp_path / "out"), kept)
 
 
 def test_the_reference_engine_writes_the_whisper_commands_very_bytes(folder: Path, tmp_path: Path) -> None:
@@ -142,7 +144,8 @@ def test_the_reference_engine_writes_the_whisper_commands_very_bytes(folder: Pat
     options = ["--clip_timestamps", "0,8.5,12", "--language", "pt", *QUICK]
     ended = local(tmp_path / "scratch", audio, "-o", tmp_path / "out", "--engine", "openai-whisper", *options)
     assert ended.code == exit_codes.OK, ended.all
-    assert contents(tmp_path / "out") == whisper_command([audio], tmp_path / "command", *options)
+    expected = whisper_command([audio], tmp_path / "command", *options)
+    assert contents(tmp_path / "out") == kept_within(expected, {"fala": 20.0})
 
 
 def test_each_channel_is_transcribed_on_its_own(tmp_path: Path) -> None:
