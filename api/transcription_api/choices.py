@@ -102,3 +102,18 @@ class Naming(enum.Enum):
 
     STEM = "Stem"  # without the extension of a media file, as openai-whisper's command calls them: call.json
     FULL = "Full"  # with it, for a prefix that takes results of call.mp3 and call.wav: call.mp3.json
+
+
+class Layout(enum.Enum):
+    """Where the results of many files lie in the destination."""
+
+    TREE = "Tree"  # the path below the source's prefix is kept: the results of in/a/b.wav lie in out/a/
+    FLAT = "Flat"  # all of them directly below the destination's prefix
+    ADJACENT = "Adjacent"  # beside each source, in the destination's bucket
+
+
+class Rerun(enum.Enum):
+    """What becomes of a file whose results are there already, whole and of the same task."""
+
+    SKIP = "Skip"  # they are reported, and nothing is transcribed
+    FORCE = "Force"  # it is transcribed again

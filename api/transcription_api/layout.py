@@ -8,10 +8,14 @@ from typing import Any
 
 from transcription_api.choices import Naming
 from transcription_api.codec import camel, to_json
-from transcription_api.spec import Format, S3Object, Spec
+from transcription_api.spec import Format, S3Objects, Spec
 
 # Beside the transcripts and written last: its presence means that the result is whole.
 REPORT_SUFFIX = ".report.json"
+
+# Below the destination's prefix: a folder for each resource over many files, with its plan and its account.
+RUNS_FOLDER = "_runs/"
+ACCOUNT_NAME = "report.json"
 
 # Extensions of media files in small letters. A file with another one may hold audio all the same; this is about names.
 MEDIA_EXTENSIONS = frozenset(
@@ -27,6 +31,16 @@ FIELDS_OUTSIDE_FINGERPRINT = (
     "source.s3.region",
     "source.s3.path_style",
     "source.s3.credentials_secret_ref",
+    # Which objects there are. Each file of many has the fingerprint that it would have alone.
+    "source.s3.keys",
+    "source.s3.prefix",
+    "source.s3.manifest",
+    "source.s3.include",
+    "source.s3.exclude",
+    "source.s3.min_size",
+    "source.s3.max_size",
+    "source.s3.modified_after",
+    "source.s3.allow_empty",
     # Where the result lies. It is only found where the spec says that it is.
     "destination",
     # Where the model's file is kept, which is the same file.
@@ -36,6 +50,12 @@ FIELDS_OUTSIDE_FINGERPRINT = (
     # Half precision may change a word, but never makes another task of it.
     "device",
     # When and how often a worker is started, and with whose rights.
+    "parallelism",
+    "shard",
+    "failure_policy",
+    "rerun",
+    "dry_run",
+    "cost_per_gpu_hour",
     "retries",
     "active_deadline_seconds",
     "pending_deadline_seconds",
@@ -62,7 +82,7 @@ def result_name(path: str, naming: Naming) -> str:
 
 def stem(spec: Spec) -> str:
     """Return what the results of the spec's source are called, without format and channel."""
-    return result_name(spec.source.s3.key, spec.destination.naming)
+    return result_name(spec.source.s3.object().key, spec.destination.naming)
 
 
 def result_key(spec: Spec, fmt: Format, channel: int | None = None) -> str:
@@ -82,6 +102,19 @@ def file_name(stem: str, fmt: Format, channel: int | None = None) -> str:
 def report_key(spec: Spec) -> str:
     """Return the key of the report, which is written last and marks the result as whole."""
     return f"{spec.destination.s3.prefix}{stem(spec)}{REPORT_SUFFIX}"
+
+
+def run_prefix(spec: Spec, name: str, uid: str) -> str:
+    """Return what the keys of one resource's plan and account start with: nothing of another resource's lies there.
+
+    Only resources with phases have them. `name` and `uid` are the resource's.
+    """
+    return f"{spec.destination.s3.prefix}{RUNS_FOLDER}{name}-{uid[:8]}/"
+
+
+def account_key(spec: Spec, name: str, uid: str) -> str:
+    """Return the key of the account of many files, which the phase collect writes last."""
+    return f"{run_prefix(spec, name, uid)}{ACCOUNT_NAME}"
 
 
 def fingerprint(spec: Spec) -> str:
@@ -109,7 +142,7 @@ def _deciding(part: Any, path: str) -> dict[str, Any]:
     return found
 
 
-def _source(source: S3Object) -> list[Any]:
+def _source(source: S3Objects) -> list[Any]:
     """Return the source as a list, as the first version wrote it. A field that is added later follows at the end."""
     others = {
         name: value

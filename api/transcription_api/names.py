@@ -10,6 +10,10 @@ PLURAL = "transcriptionjobs"
 LABEL_UID = f"{GROUP}/uid"
 # Ordinal of the Job among those made for one resource, from 1: a deleted Job is followed by the next number.
 LABEL_ORDINAL = f"{GROUP}/ordinal"
+# On the Jobs of many files and their pods: the phase of the work, one of PHASES.
+LABEL_PHASE = f"{GROUP}/phase"
+# The phases in their order: what there is to do, the doing, and the account of it.
+PHASES = (PHASE_PLAN, PHASE_TRANSCRIBE, PHASE_COLLECT) = ("plan", "transcribe", "collect")
 # What a Job takes over from those before it: the number of its first attempt, and how many Jobs were lost before it.
 ANNOTATION_FIRST_ATTEMPT = f"{GROUP}/first-attempt"
 ANNOTATION_LOST_JOBS = f"{GROUP}/lost-jobs"
@@ -24,6 +28,8 @@ LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 CONTAINER_NAME = "worker"
 # JSON of a task.Task: all that the worker is told.
 ENV_TASK = "TRANSCRIPTION_TASK"
+# The index of a pod of an Indexed Job, which Kubernetes sets: the number of its shard.
+ENV_INDEX = "JOB_COMPLETION_INDEX"
 # Format of the worker's log lines: json or text. The operator passes on its own.
 ENV_LOG_FORMAT = "LOG_FORMAT"
 # The lowest level that the worker logs: DEBUG, INFO, WARNING or ERROR. The operator passes on its own.

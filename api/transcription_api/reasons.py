@@ -225,9 +225,58 @@ NO_SPACE_LEFT = _transient(
 INTERRUPTED = _transient("Interrupted", exit_codes.INTERRUPTED, "The pod was asked to stop; it is retried.")
 INTERNAL_ERROR = _transient("InternalError", exit_codes.INTERNAL, "A defect: please report it with the worker's log.")
 
+# --- Reasons of the worker: many files
+NOTHING_TO_DO = _permanent(
+    "NothingToDo",
+    exit_codes.SOURCE_NOT_FOUND,
+    "Check the source's prefix or manifest, and what skipped the objects; with spec.source.s3.allowEmpty this is Complete.",
+)
+TOO_MANY_FILES = _permanent(
+    "TooManyFiles", exit_codes.TASK_INVALID, "Divide the files among several resources: by prefix, include or manifest."
+)
+MANIFEST_INVALID = _permanent(
+    "ManifestInvalid", exit_codes.TASK_INVALID, "Correct the line and field that the message names, in a new manifest."
+)
+PLAN_MISSING = _permanent(
+    "PlanMissing",
+    exit_codes.SOURCE_NOT_FOUND,
+    "Something deleted or changed objects below _runs/ in the destination; create the resource anew.",
+)
+RESULT_CONFLICT = _permanent(
+    "ResultConflict",
+    exit_codes.DESTINATION_DENIED,
+    "Two sources have results of one name: set destination.naming to Full, or layout to Tree, or rename a source.",
+)
+RESULT_KEY_TOO_LONG = _permanent(
+    "ResultKeyTooLong",
+    exit_codes.TASK_INVALID,
+    "Shorten destination.s3.prefix or the source's key: keys in S3 have at most 1,024 bytes.",
+)
+WORKER_CRASHED = _permanent(
+    "WorkerCrashed",
+    exit_codes.MEDIA_INVALID,
+    "The worker died while it had this file alone: look at the file, and at the pod's memory limit.",
+)
+NOT_TRANSCRIBED = _transient(
+    "NotTranscribed",
+    exit_codes.INTERNAL,
+    "The pods of its shard ended before it was done; failed.jsonl is a manifest for the next run.",
+)
+RESULT_MISSING = _transient(
+    "ResultMissing",
+    exit_codes.INTERNAL,
+    "A result was written and is gone or another one: look for what deletes or writes below the destination.",
+)
+
 WORKER_REASONS = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
 
 # --- Reasons of the operator: failures
+PARTIALLY_FAILED = Reason(
+    "PartiallyFailed",
+    True,
+    "More files failed than spec.failurePolicy allows; the results that are there stay. failed.jsonl beside the report is a "
+    "manifest for the next run.",
+)
 INVALID_SPEC = Reason(
     "InvalidSpec", True, "Correct the field that the message names, in a new resource: a spec is immutable."
 )
@@ -271,6 +320,11 @@ RESULT_INCOMPLETE = Reason(
 
 # --- Reasons of the operator: conditions and events that are not failures
 SPEC_VALID = Reason("SpecValid", False, "")  # Accepted=True
+PLAN_READY = Reason("PlanReady", False, "")  # Planned=True
+PLANNING = Reason("Planning", False, "")  # Planned=False
+FILES_COUNTED = Reason("FilesCounted", False, "")  # Collected=True: each result was looked for
+COLLECTING = Reason("Collecting", False, "")  # Collected=False: the files are transcribed, or as far as they can be
+DRY_RUN = Reason("DryRun", False, "")  # Complete=True: there is a plan, and nothing else was asked for
 WAITING_FOR_POD = Reason("WaitingForPod", False, "")  # Running=False: no pod has started yet
 JOB_NOT_CREATED = Reason(
     "JobNotCreated", False, "The apiserver refuses the Job for now, for example for a quota; it is tried again."

@@ -80,6 +80,60 @@ class QualityCounts:
     retried_windows: int = field(default=0, metadata=COUNT)  # windows that the policy retry decoded again
 
 
+# Failed files and reasons that a report and a status name.
+MAX_NAMED_FAILURES = 10
+MAX_NAMED_REASONS = 16
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """How many files have one reason."""
+
+    reason: str = field(metadata=REASON)
+    count: int = field(metadata=COUNT)
+
+
+@dataclass(frozen=True)
+class FileFailure:
+    """A file that failed. The key is cut where it is long: the report in S3 has it whole."""
+
+    key: str = field(metadata=NAME)
+    reason: str = field(metadata=REASON)
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What the plan found: files to transcribe and what stands beside them.
+
+    `files` counts all files of the account: `to_transcribe`, `reused` and `refused` ones. `skipped` objects are no files.
+    """
+
+    files: int = field(metadata=COUNT)
+    to_transcribe: int = field(metadata=COUNT)
+    shards: int = field(metadata=SMALL_COUNT)
+    reused: int = field(default=0, metadata=COUNT)  # their results are there already
+    refused: int = field(default=0, metadata=COUNT)  # failed at planning, such as two sources with one result
+    skipped: int = field(default=0, metadata=COUNT)
+    skipped_by: tuple[ReasonCount, ...] = field(default=(), metadata=bounded(max_items=MAX_NAMED_REASONS))
+    bytes: int = field(default=0, metadata=COUNT)  # of the files to transcribe, as are the seconds of audio
+    audio_seconds: float = field(default=0.0, metadata=SECONDS)
+    estimated_seconds: float | None = field(default=None, metadata=SECONDS)  # of GPUs, all pods together
+    estimated_cost: float | None = field(default=None, metadata=bounded(minimum=0))
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """The account of many files: `total` is `done`, `reused` and `failed`, and while they are transcribed what is left."""
+
+    total: int = field(metadata=COUNT)
+    done: int = field(default=0, metadata=COUNT)  # transcribed by this resource
+    reused: int = field(default=0, metadata=COUNT)
+    failed: int = field(default=0, metadata=COUNT)
+    skipped: int = field(default=0, metadata=COUNT)  # objects that are no files of the account
+    by_reason: tuple[ReasonCount, ...] = field(default=(), metadata=bounded(max_items=MAX_NAMED_REASONS))
+    failures: tuple[FileFailure, ...] = field(default=(), metadata=bounded(max_items=MAX_NAMED_FAILURES))
+
+
 @dataclass(frozen=True)
 class Report:
     """The worker's report at its end. `reason` is None if the transcription is complete.
@@ -114,6 +168,9 @@ class Report:
     # The complete result for the same source and spec was found in S3, and nothing was transcribed again.
     reused: bool = False
     preview: str | None = field(default=None, metadata=bounded(max_length=500))
+    # Of a Job over many files: the plan's, and the account of a shard or, by the phase collect, of all.
+    plan: PlanSummary | None = None
+    files: FileCounts | None = None
 
     @property
     def rtfx(self) -> float | None:
@@ -135,6 +192,9 @@ class Progress:
     device: DeviceUsed | None = None
     # Report fields known before the end, for the status of a running job.
     language: str | None = field(default=None, metadata=WORD)
+    # Of many files: how many are done, their results there already, or failed.
+    files_done: int | None = field(default=None, metadata=COUNT)
+    files_failed: int | None = field(default=None, metadata=COUNT)
 
 
 STAGES = ("device", "fetch", "decode", "model", "transcribe", "write", "done")
@@ -154,7 +214,7 @@ def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> byt
     Raises:
         ValueError: even these fields are too long, which cannot happen with at most MAX_OBJECTS results.
     """
-    for shorter in (report, dataclasses.replace(report, preview=None), _short(report, 200)):
+    for shorter in (report, dataclasses.replace(report, preview=None), _short(report, 200), _fewer_failures(report)):
         if len(encoded := _encode(to_json(shorter))) <= limit:
             return encoded
     rows = [[item.format.value, item.size, item.channel] for item in report.objects]
@@ -176,6 +236,12 @@ def _short(report: Report, characters: int) -> Report:
     warnings = tuple(cut(words, characters) for words in report.warnings)
     message = None if report.message is None else cut(report.message, characters)
     return dataclasses.replace(report, preview=None, message=message, device=device, warnings=warnings)
+
+
+def _fewer_failures(report: Report) -> Report:
+    """Leave out the names of failed files: the account in S3 has them all."""
+    files = report.files and dataclasses.replace(report.files, failures=())
+    return dataclasses.replace(_short(report, 200), files=files)
 
 
 def cut(text: str, characters: int) -> str:

@@ -1,9 +1,10 @@
 """Parts of the spec that say where the audio is and where the transcripts go."""
 
+import dataclasses
 from dataclasses import dataclass, field
 
-from transcription_api.choices import Naming
-from transcription_api.options import option, required
+from transcription_api.choices import Layout, Naming
+from transcription_api.options import Bounds, option, required
 
 # Names of Kubernetes' objects.
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -77,14 +78,105 @@ class S3Prefix(S3Endpoint):
     )
 
 
+# A key without control characters and without a slash at either end.
+OBJECT_KEY = "^[^/[:cntrl:]]([^[:cntrl:]]*[^/[:cntrl:]])?$"
+# Files of one resource.
+MAX_FILES = 100_000
+# Keys that a spec may list itself; an object in etcd has about 1.5 MB of room.
+MAX_KEYS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Objects(S3Endpoint):
+    """Media in one bucket. Exactly one of key, keys, prefix and manifest is set; the others narrow a prefix down."""
+
+    key: str | None = option(
+        None,
+        min_length=1,
+        max_length=1024,
+        help="The audio object's key, at most 1024 bytes in UTF-8, without a leading slash.",
+    )
+    keys: tuple[str, ...] = option(
+        (),
+        max_items=MAX_KEYS,
+        items=Bounds(min_length=1, max_length=1024, pattern=OBJECT_KEY),
+        help="The keys of several objects, each once.",
+    )
+    prefix: str | None = option(
+        None,
+        max_length=1024,
+        help="Every media object whose key starts with this, at most 100,000; an empty text means the whole bucket. Objects "
+        "that are no media, by their extension and first bytes, are skipped.",
+    )
+    manifest: str | None = option(
+        None,
+        min_length=1,
+        max_length=1024,
+        pattern=OBJECT_KEY,
+        help="The key of a list of objects in JSON Lines: key, and bucket, reference, language, task, initialPrompt, clips, "
+        "channel and formats where an object has its own.",
+    )
+    include: tuple[str, ...] = option(
+        (),
+        max_items=32,
+        items=Bounds(min_length=1, max_length=256),
+        help="Globs, one of which the rest of a key after the prefix must match, as in **/*.mp3. * is any text without a "
+        "slash, ** any text, ? one character. Only with prefix.",
+    )
+    exclude: tuple[str, ...] = option(
+        (),
+        max_items=32,
+        items=Bounds(min_length=1, max_length=256),
+        help="Globs, none of which the rest of a key after the prefix may match. Only with prefix.",
+    )
+    min_size: int | None = option(
+        None, minimum=0, int64=True, help="Smaller objects are skipped, in bytes. Only with prefix."
+    )
+    max_size: int | None = option(
+        None, minimum=1, int64=True, help="Larger objects are skipped, in bytes. Only with prefix."
+    )
+    modified_after: str | None = option(
+        None,
+        max_length=32,
+        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        help="Objects that were written at this time or earlier are skipped, as in 2026-11-01T00:00:00Z. Only with prefix.",
+    )
+    allow_empty: bool = option(
+        False,
+        help="Complete with no file where there is nothing to transcribe. Without it that fails with NothingToDo.",
+    )
+
+    def object(self) -> S3Object:
+        """Return the one object that is named.
+
+        Raises:
+            ValueError: The source names several objects.
+        """
+        if self.key is None:
+            raise ValueError("spec.source.s3: got many objects, expected one")
+        return S3Object(
+            bucket=self.bucket,
+            endpoint_url=self.endpoint_url,
+            region=self.region,
+            path_style=self.path_style,
+            credentials_secret_ref=self.credentials_secret_ref,
+            key=self.key,
+        )
+
+
+def single(location: S3Object) -> S3Objects:
+    """Return the objects of a source that names one."""
+    return S3Objects(**{item.name: getattr(location, item.name) for item in dataclasses.fields(location)})
+
+
 @dataclass(frozen=True)
 class Source:
     """A union: exactly one member is set."""
 
-    s3: S3Object = field(
+    s3: S3Objects = field(
         metadata=required(
-            help="One object in S3, audio or video in any format that ffmpeg decodes.",
-            part_help={"key": "The audio object's key, at most 1024 bytes in UTF-8, without a leading slash."},
+            help="Objects in S3, audio or video in any format that ffmpeg decodes. Exactly one of key, keys, prefix and "
+            "manifest is set.",
         )
     )
 
@@ -103,6 +195,11 @@ class Destination:
         Naming.STEM,
         help="What results are called. Stem leaves out the extension of a media file, as openai-whisper's command does: "
         "call.mp3 gives call.json. Full keeps the whole name: call.mp3 gives call.mp3.json.",
+    )
+    layout: Layout = option(
+        Layout.TREE,
+        help="Where the results of many files lie. Tree keeps the path below the source's prefix: in/a/b.wav gives "
+        "a/b.json. Flat leaves it out. Adjacent keeps the source's whole path in the destination's bucket, without its prefix.",
     )
     overwrite: bool = option(
         False,

@@ -10,9 +10,11 @@ from transcription_api.choices import (
     DevicePolicy,
     EngineKind,
     Format,
+    Layout,
     LongForm,
     Precision,
     QualityPolicy,
+    Rerun,
     TaskKind,
     Truncated,
     UncertainLanguage,
@@ -37,6 +39,7 @@ from transcription_api.s3 import (
     Destination,
     S3Endpoint,
     S3Object,
+    S3Objects,
     S3Prefix,
     SecretRef,
     Source,
@@ -57,9 +60,11 @@ __all__ = [
     "Device",
     "DevicePolicy",
     "EngineKind",
+    "FailurePolicy",
     "Format",
     "ImageVolume",
     "LanguageDetection",
+    "Layout",
     "LongForm",
     "Model",
     "ModelCache",
@@ -68,10 +73,13 @@ __all__ = [
     "Preview",
     "Quality",
     "QualityPolicy",
+    "Rerun",
     "S3Endpoint",
     "S3Object",
+    "S3Objects",
     "S3Prefix",
     "SecretRef",
+    "Shard",
     "Source",
     "Spec",
     "Subtitles",
@@ -82,6 +90,8 @@ __all__ = [
 ]
 
 MAX_SECONDS = 2**31 - 1  # about 68 years
+# Indexes of the Job over many files.
+MAX_SHARDS = 1000
 # A domain and a name. With the prefix "requests." it must be a qualified name too, for quotas: so Kubernetes'
 # IsExtendedResourceName says, and a rule of the CRD has what else it says.
 EXTENDED_RESOURCE = (
@@ -148,8 +158,47 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """How many files one pod takes: a shard is what one index of the Job transcribes."""
+
+    minutes: int = option(
+        10,
+        minimum=1,
+        maximum=1440,
+        help="How long a pod is to be busy with a shard, in minutes, as far as its speed is known. There are at most 1,000 "
+        "shards.",
+    )
+    speed: float | None = option(
+        None,
+        minimum=0.01,
+        maximum=100_000,
+        help="How many seconds of audio a pod transcribes in a second. Without it what an earlier run to the same destination "
+        "had, else a guess.",
+    )
+
+
+@dataclass(frozen=True)
+class FailurePolicy:
+    """How many files may fail in a resource that is Complete."""
+
+    max_failed_files: Any = option(
+        0,
+        help="Of many files, how many may fail: a number, or a percentage as in 5%. Above it the resource is Failed with "
+        "PartiallyFailed, and the results that are there stay in any case.",
+    )
+
+    def allowed_failures(self, files: int) -> int:
+        """Return how many of so many files may fail."""
+        limit = self.max_failed_files
+        return files * int(limit.removesuffix("%")) // 100 if isinstance(limit, str) else limit
+
+
+@dataclass(frozen=True)
 class Spec:
-    """What to transcribe, how, and where to write it. Immutable but for suspend and ttl_seconds_after_finished."""
+    """What to transcribe, how, and where to write it.
+
+    Immutable but for suspend, parallelism and ttl_seconds_after_finished.
+    """
 
     source: Source = field(metadata=required(help="Where the audio is. Exactly one member is set."))
     destination: Destination = field(metadata=required(help="Where the transcripts go. Exactly one member is set."))
@@ -199,6 +248,26 @@ class Spec:
     )
     preview: Preview = option(Preview(), help="The transcript's start in the status. Off unless asked for.")
     device: Device = option(Device(), help="What runs the transcription, and where.")
+    parallelism: int = option(
+        1, minimum=1, maximum=1000, mutable=True, help="Of many files, how many pods transcribe at a time. Mutable."
+    )
+    shard: Shard = option(Shard(), help="How many files a pod takes, of many.")
+    failure_policy: FailurePolicy = option(FailurePolicy(), help="How many files may fail, of many.")
+    rerun: Rerun = option(
+        Rerun.SKIP,
+        help="What becomes of a file whose results are there already, whole, and of the same source, options and model. Skip "
+        "reports them and transcribes nothing, Force transcribes it again.",
+    )
+    dry_run: bool = option(
+        False,
+        help="Plan alone: the status tells files, hours, cost and what would be skipped, and nothing is transcribed.",
+    )
+    cost_per_gpu_hour: float | None = option(
+        None,
+        minimum=0,
+        maximum=1_000_000,
+        help="What an hour of a GPU costs, in any currency, for the plan's estimate.",
+    )
     retries: int = option(
         3, minimum=0, maximum=10, help="How often a transient failure is tried again. Permanent failures never are."
     )
@@ -240,6 +309,11 @@ class Spec:
         help="The ServiceAccount whose workload identity the pod has. No Kubernetes token is mounted. Without it the "
         "namespace's default.",
     )
+
+    @property
+    def has_phases(self) -> bool:
+        """Whether the work is planned, transcribed and collected by Jobs of their own, as many files are."""
+        return self.source.s3.key is None or self.dry_run
 
 
 def parse_spec(value: Mapping[str, Any]) -> Spec:

@@ -15,7 +15,15 @@ from transcription_api.bounds import (
     WORD,
     bounded,
 )
-from transcription_api.report import MAX_WARNINGS, WARNING_LIMIT, DeviceUsed, ModelUsed, QualityCounts
+from transcription_api.report import (
+    MAX_WARNINGS,
+    WARNING_LIMIT,
+    DeviceUsed,
+    FileCounts,
+    ModelUsed,
+    PlanSummary,
+    QualityCounts,
+)
 
 MAX_RESULTS = 128  # more than a worker can have written: see report.MAX_OBJECTS
 MAX_CONDITIONS = 16
@@ -40,7 +48,9 @@ class ConditionType(enum.Enum):
     """The conditions of a resource. Each has an observedGeneration and a reason of `reasons`."""
 
     ACCEPTED = "Accepted"
+    PLANNED = "Planned"  # of many files: which there are is known and frozen
     RUNNING = "Running"
+    COLLECTED = "Collected"  # of many files: each result was looked for, and the account is written
     COMPLETE = "Complete"
     FAILED = "Failed"
     SUSPENDED = "Suspended"
@@ -69,6 +79,8 @@ class JobRef:
     ordinal: int = field(default=1, metadata=bounded(minimum=1, maximum=INT32))
     # Jobs before it that were deleted from outside, or whose report was lost.
     lost: int = field(default=0, metadata=SMALL_COUNT)
+    # Of many files: one of names.PHASES.
+    phase: str | None = field(default=None, metadata=WORD)
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,22 @@ class ProgressStatus:
     seconds_done: float | None = field(default=None, metadata=SECONDS)
     seconds_total: float | None = field(default=None, metadata=SECONDS)
     eta_seconds: float | None = field(default=None, metadata=SECONDS)
+    eta: str | None = field(default=None, metadata=WORD)  # 1h02m03s, for people
     observed_time: str | None = field(default=None, metadata=TIME)
+
+
+@dataclass(frozen=True)
+class PhaseSeconds:
+    """How long each phase of the work over many files took.
+
+    `plan` and `collect` are from the Job's creation to its end. The time of the Job that transcribes is divided at the start
+    of its first pod into `queue` and `transcribe`.
+    """
+
+    plan: float | None = field(default=None, metadata=SECONDS)
+    queue: float | None = field(default=None, metadata=SECONDS)
+    transcribe: float | None = field(default=None, metadata=SECONDS)
+    collect: float | None = field(default=None, metadata=SECONDS)
 
 
 @dataclass(frozen=True)
@@ -142,6 +169,12 @@ class Status:
     completion_time: str | None = field(default=None, metadata=TIME)
     queue_seconds: float | None = field(default=None, metadata=SECONDS)  # queued_time to start_time
     progress: ProgressStatus | None = None
+    # Of many files.
+    plan: PlanSummary | None = None
+    files: FileCounts | None = None
+    files_done: str | None = field(default=None, metadata=WORD)  # 38/100, for people
+    active_pods: int | None = field(default=None, metadata=SMALL_COUNT)
+    phase_seconds: PhaseSeconds | None = None
     engine: str | None = field(default=None, metadata=NAME)  # and its version
     device: DeviceUsed | None = None
     model: ModelUsed | None = None
@@ -167,4 +200,5 @@ class Status:
     report_key: str | None = field(default=None, metadata=KEY)
     reused: bool | None = None
     preview: str | None = field(default=None, metadata=bounded(max_length=500))
+    # Of many files it is known before the end: they are accounted for in any case.
     failure: Failure | None = None

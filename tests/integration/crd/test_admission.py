@@ -14,6 +14,11 @@ def source(**s3: Any) -> dict[str, Any]:
     return job(source={"s3": {**S3, **s3}})
 
 
+def files(**s3: Any) -> dict[str, Any]:
+    """Return a manifest over many files."""
+    return job(source={"s3": {"bucket": "audio", **s3}})
+
+
 def destination(**s3: Any) -> dict[str, Any]:
     return job(destination={"s3": {"bucket": "transcripts", **s3}})
 
@@ -32,6 +37,36 @@ ACCEPTED = {
     "an endpoint with an address and a path": source(endpointURL="https://[fd00::1]:9000/s3"),
     "a secret": source(credentialsSecretRef={"name": "s3-credentials"}),
     "no prefix": destination(),
+    "a list of keys": files(keys=["a.wav", "b/c d.mp3"]),
+    "1,000 keys": files(keys=[f"{n}.wav" for n in range(1000)]),
+    "a whole bucket": files(prefix=""),
+    "a prefix with every rule": files(
+        prefix="calls/2026",
+        include=["**/*.mp3", "*.wav"],
+        exclude=["tmp/**"],
+        minSize=1,
+        maxSize=10,
+        modifiedAfter="2026-11-01T00:00:00Z",
+        allowEmpty=True,
+    ),
+    "a list in the bucket": files(manifest="lists/today.jsonl"),
+    "results beside their sources": job(
+        source={"s3": {"bucket": "audio", "prefix": "calls/"}},
+        destination={"s3": {"bucket": "audio", "prefix": "calls/"}, "layout": "Adjacent"},
+    ),
+    "results of a server of another endpoint": job(
+        source={"s3": {"bucket": "audio", "prefix": "calls/", "endpointURL": "https://s3.example"}},
+        destination={"s3": {"bucket": "audio", "prefix": "calls/"}},
+    ),
+    "all that says how many files are worked on": job(
+        parallelism=4,
+        shard={"minutes": 30, "speed": 40.5},
+        failurePolicy={"maxFailedFiles": "5%"},
+        rerun="Force",
+        dryRun=True,
+        costPerGPUHour=2.5,
+    ),
+    "a number of files that may fail": job(failurePolicy={"maxFailedFiles": 7}),
     "translate with large-v3": job(task="translate", model={"name": "large-v3"}),
     "translate with a model from s3": job(task="translate", model={"s3": S3}),
     "a .en model that is told english": job(model={"name": "small.en"}, language="en"),
@@ -93,7 +128,58 @@ REFUSED = {
     "an empty source": (job(source={}), ["spec.source", "got none", "expected exactly one of s3"]),
     "no destination": (without("destination"), ["spec.destination", "Required"]),
     "an empty destination": (job(destination={}), ["spec.destination", "got none", "expected exactly one of s3"]),
-    "no key": (job(source={"s3": {"bucket": "audio"}}), ["spec.source.s3.key", "Required"]),
+    "no key": (
+        job(source={"s3": {"bucket": "audio"}}),
+        ["spec.source.s3", "got [], expected exactly one of key, keys, prefix and manifest"],
+    ),
+    "a key and a prefix": (
+        source(prefix="in/"),
+        ["spec.source.s3", 'got ["key", "prefix"], expected exactly one of key, keys, prefix and manifest'],
+    ),
+    "no keys in a list": (files(keys=[]), ["spec.source.s3", "got [], expected exactly one of"]),
+    "a folder in a list of keys": (files(keys=["a.wav", "b/"]), ["spec.source.s3.keys[1]", "should match"]),
+    "more than 1,000 keys": (
+        files(keys=[f"{n}.wav" for n in range(1001)]),
+        ["spec.source.s3.keys", "at most 1000 items"],
+    ),
+    "keys that no worker can be told": (
+        files(keys=[f"{n:03}" + "k" * 1000 for n in range(200)]),
+        ["spec.source.s3.keys", "got 200600 bytes in all, expected at most 131072, or a manifest"],
+    ),
+    "globs without a prefix": (
+        files(manifest="list.jsonl", include=["*.mp3"]),
+        ["spec.source.s3", "got include, exclude, minSize, maxSize or modifiedAfter without prefix"],
+    ),
+    "a largest size below the smallest": (
+        files(prefix="in/", minSize=10, maxSize=9),
+        ["spec.source.s3.maxSize", "got 9 with minSize 10, expected at least minSize"],
+    ),
+    "a day without a time": (
+        files(prefix="in/", modifiedAfter="2026-11-01"),
+        ["spec.source.s3.modifiedAfter", "should match"],
+    ),
+    "results among the sources": (
+        job(
+            source={"s3": {"bucket": "audio", "prefix": "calls/"}},
+            destination={"s3": {"bucket": "audio", "prefix": "calls/out/"}},
+        ),
+        [
+            "spec.destination.s3.prefix",
+            "got calls/out/ in the bucket of the source and below its prefix calls/, expected a prefix or bucket elsewhere",
+        ],
+    ),
+    "a percentage above all": (
+        job(failurePolicy={"maxFailedFiles": "101%"}),
+        ["spec.failurePolicy.maxFailedFiles", "101%"],
+    ),
+    "a number of failures as a text": (
+        job(failurePolicy={"maxFailedFiles": "5"}),
+        ["spec.failurePolicy.maxFailedFiles", "expected a number of files from 0, or a percentage as in 5%"],
+    ),
+    "fewer failures than none": (
+        job(failurePolicy={"maxFailedFiles": -1}),
+        ["spec.failurePolicy.maxFailedFiles", "expected a number of files from 0"],
+    ),
     "an empty key": (source(key=""), ["spec.source.s3.key", "at least 1 chars"]),
     "a leading slash": (source(key="/a.wav"), ["spec.source.s3.key", "got /a.wav", "without a slash at its start"]),
     "a folder": (source(key="a/"), ["spec.source.s3.key", "got a/", "expected an object key"]),

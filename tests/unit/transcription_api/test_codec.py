@@ -56,8 +56,8 @@ def test_absent_fields_are_left_out_instead_of_null() -> None:
         ({"model": "turbo"}, "spec.model: got 'turbo', expected an object"),
         ({"device": {"policy": "GPU"}}, "spec.device.policy: got 'GPU', expected one of RequireGPU, PreferGPU, CPU"),
         (
-            {"source": {"s3": {"bucket": "audio"}}},
-            "spec.source.s3.key: got None, expected a value: the field is required",
+            {"source": {"s3": {"key": "a.wav"}}},
+            "spec.source.s3.bucket: got None, expected a value: the field is required",
         ),
         ({"device": {"resources": []}}, "spec.device.resources: got [], expected an object"),
     ],

@@ -12,7 +12,8 @@ from hack.crd.schema import spec_schema
 
 
 def generated(rules: dict[str, Any] | None = None) -> dict[str, Any]:
-    kubernetes = {"spec.device.tolerations[]": {"type": "object"}, "spec.device.resources": {"type": "object"}}
+    paths = ("spec.device.tolerations[]", "spec.device.resources", "spec.failurePolicy.maxFailedFiles")
+    kubernetes = {path: {"type": "object"} for path in paths}
     properties: dict[str, Any] = spec_schema(rules or {}, kubernetes)["properties"]
     return properties
 
