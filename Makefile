@@ -85,10 +85,13 @@ bench-gpu: install ## The batched engine on a GPU: x real time, share of the roo
 bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.load_model
 	$(RUN) python -m benchmarks.model_load
 
+bench-batch: install ## Many files in one resource, beside local files, one pod a file, and ffmpeg alone
+	$(RUN) python -m benchmarks.batch
+
 crds: ## crds/ from the dataclasses of the spec
 	$(RUN) python -m hack.crd
 
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu bench-operator bench-load crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu bench-operator bench-load bench-batch crds docs

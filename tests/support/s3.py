@@ -1,5 +1,6 @@
 """Run a real S3 server for tests: versitygw over a folder, on a free port of the loopback interface."""
 
+import functools
 import socket
 import subprocess
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import trustme
 from botocore.config import Config
 
@@ -92,7 +95,9 @@ class S3Server:
 
     def client(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> Any:
         """Return a boto3 client, by default of the administrator."""
-        return boto3.session.Session().client(
+        session = botocore.session.get_session()
+        session.register_component("data_loader", _loader())
+        return boto3.session.Session(botocore_session=session).client(
             "s3",
             endpoint_url=self.url,
             region_name=REGION,
@@ -105,6 +110,12 @@ class S3Server:
     def requests(self) -> list[str]:
         """Return the lines of the access log so far."""
         return self._log.read_text().splitlines() if self._log.exists() else []
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return the loader of botocore's descriptions of services, which take 0.3 s to read."""
+    return botocore.loaders.create_loader()
 
 
 def free_port() -> int:

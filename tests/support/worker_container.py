@@ -81,8 +81,8 @@ class WorkerContainer:
             "device": {"policy": "CPU"},
         } | fields
 
-    def start(self, spec: dict[str, Any], port: int = 0) -> "subprocess.Popen[str]":
-        task = Task("team-a", "interview", "7c1dbb0a", spec)
+    def start(self, spec: dict[str, Any], port: int = 0, phase: str | None = None) -> "subprocess.Popen[str]":
+        task = Task("team-a", "interview", "7c1dbb0a", spec, phase)
         own = {
             names.ENV_TASK: encode_task(task),
             "TRANSCRIPTION_ROOT": str(self.root),
@@ -99,9 +99,9 @@ class WorkerContainer:
         assert report is not None, log
         return Ended(process.returncode, log, report, time.monotonic() - began)
 
-    def run(self, spec: dict[str, Any]) -> Ended:
+    def run(self, spec: dict[str, Any], phase: str | None = None) -> Ended:
         began = time.monotonic()
-        return self.finish(self.start(spec), began)
+        return self.finish(self.start(spec, phase=phase), began)
 
     def terminate(self, process: "subprocess.Popen[str]") -> Ended:
         """Send SIGTERM as the kubelet does. `seconds` of the result counts from there."""

@@ -12,6 +12,7 @@ from transcription_api.report import ModelUsed
 from transcription_api.spec import DEFAULT_MODEL, Model, S3Object
 
 from transcription_worker.engines.checkpoints.model_file import ModelFile
+from transcription_worker.engines.checkpoints.published import file_of
 from transcription_worker.errors import WorkerError
 from transcription_worker.model_cache import ModelCache, sha256_of
 from transcription_worker.model_download import download_model
@@ -60,9 +61,7 @@ def find_model_version(model: Model, paths: Paths) -> str:
     if model.s3 is not None:
         found = Bucket(model.s3, Role.MODEL, paths).find(model.s3.key)
         return f"etag:{found.etag}"
-    from transcription_worker.engines.checkpoints import weights
-
-    return f"sha256:{weights.file_of(model.name or DEFAULT_MODEL).sha256}"
+    return f"sha256:{file_of(model.name or DEFAULT_MODEL).sha256}"
 
 
 def _in_volume(path: str, paths: Paths) -> Path:
@@ -81,10 +80,7 @@ def fetch_named(name: str, cache: ModelCache) -> tuple[Path, str]:
     Raises:
         WorkerError: ModelNotFound, EndpointUnreachable, CertificateInvalid.
     """
-    # This imports torch, which takes seconds; models from a volume or S3 are fetched without it.
-    from transcription_worker.engines.checkpoints import weights
-
-    known = weights.file_of(name)
+    known = file_of(name)
     found = cache.find(known.file_name, known.sha256)
     if found is not None:
         log.info("model %s is in the cache", name)

@@ -31,6 +31,29 @@ def removed_on_interrupt(folder: str) -> Iterator[None]:
         _folders.discard(folder)
 
 
+# What is done before a signal ends the program: see called_on_interrupt.
+_last_acts: list[Callable[[], None]] = []
+# Seconds that they may take, of those that the kubelet leaves until SIGKILL.
+LAST_ACTS_SECONDS = 8.0
+
+
+@contextlib.contextmanager
+def called_on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Call `act` if a signal ends the program inside the block; the program does not wait for it for long."""
+    _last_acts.append(act)
+    try:
+        yield
+    finally:
+        _last_acts.remove(act)
+
+
+def _do_last_acts() -> None:
+    for act in tuple(_last_acts):
+        thread = threading.Thread(target=act, name="last act", daemon=True)
+        thread.start()
+        thread.join(LAST_ACTS_SECONDS)
+
+
 class TerminationMessage:
     """Writes one report as the termination message: the run's own, or Interrupted if a signal comes first."""
 
@@ -61,6 +84,7 @@ class TerminationMessage:
         report = failure(reasons.INTERRUPTED, f"{name} came before the end", **self._known())
         if self.write(report):
             log.warning("%s: the run ends here", name)
+            _do_last_acts()
             end_program(exit_codes.INTERRUPTED)
 
 

@@ -51,11 +51,11 @@ class Destination:
         return S3Sink(spec, bucket, lambda: self.provenance)
 
     def write(self, spec: Spec, text: str, version: InputVersion = VERSION, bucket: Bucket | None = None) -> None:
-        self.sink(spec, bucket).write(S3Input(spec.source.s3), version, transcription(text))
+        self.sink(spec, bucket).write(S3Input(spec.source.s3.object()), version, transcription(text))
 
     def find(self, spec: Spec, version: InputVersion = VERSION) -> bool:
         """Whether results are there to be reused. Raises WorkerError if they belong to another source."""
-        return self.sink(spec).find_results(S3Input(spec.source.s3), version) is not None
+        return self.sink(spec).find_results(S3Input(spec.source.s3.object()), version) is not None
 
     def put_report(self, server: S3Server, body: bytes) -> None:
         server.client().put_object(Bucket=DESTINATION, Key=f"{self._prefix}call.report.json", Body=body)

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
 from transcription_api.spec import Clip, Decoding, LanguageDetection, Quality, TaskKind
 
 from transcription_worker.errors import WorkerError
 
-Samples = np.ndarray[Any, np.dtype[np.float32]]
+if TYPE_CHECKING:
+    # The phases without a model run where numpy is not installed.
+    import numpy as np
+
+Samples: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
 
 SAMPLE_RATE = 16_000  # Hz
 

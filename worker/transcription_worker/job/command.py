@@ -6,7 +6,7 @@ import os
 from transcription_api import exit_codes, names, reasons
 from transcription_api.report import Report, failure
 from transcription_api.spec import Spec
-from transcription_api.task import Task, parse_task
+from transcription_api.task import Task, parse_task, task_text
 
 from transcription_worker.ca_bundle import check_ca_bundle
 from transcription_worker.errors import WorkerError
@@ -41,7 +41,7 @@ def _report(paths: Paths, known: dict[str, object]) -> Report:
     try:
         task = _read_task()
         log_about({"namespace": task.namespace, "name": task.name, "uid": task.uid})
-        report = _transcribe(_parse_spec(task), task.namespace, paths, known)
+        report = _carry_out(task, _parse_spec(task), paths, known)
         _log_report(report)
         return report
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says what became of the task
@@ -54,7 +54,13 @@ def _log_report(report: Report) -> None:
     if report.reason is not None:  # the results are written, and yet fail the task
         log.error("%s: %s", report.reason, report.message)
         return
-    log.info("complete: %s", "reused" if report.reused else f"{report.segments} segments, RTFx {report.rtfx or 0:.1f}")
+    if report.files is not None:
+        counts = report.files
+        log.info("complete: %d files done, %d reused, %d failed", counts.done, counts.reused, counts.failed)
+    elif report.plan is None:
+        log.info(
+            "complete: %s", "reused" if report.reused else f"{report.segments} segments, RTFx {report.rtfx or 0:.1f}"
+        )
 
 
 def _failure_report(error: Exception, known: dict[str, object]) -> Report:
@@ -67,16 +73,14 @@ def _failure_report(error: Exception, known: dict[str, object]) -> Report:
     return failure(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}", **known)
 
 
-def _transcribe(spec: Spec, namespace: str, paths: Paths, known: dict[str, object]) -> Report:
+def _carry_out(task: Task, spec: Spec, paths: Paths, known: dict[str, object]) -> Report:
     tracker = ProgressTracker()
     server = serve_progress(tracker, progress_port())
     try:
         paths.scratch.mkdir(parents=True, exist_ok=True)
         point_caches_at(paths.scratch)
         check_ca_bundle()
-        from transcription_worker.job.transcription import transcribe_object
-
-        report = transcribe_object(spec, namespace, paths, tracker, known)
+        report = _of_phase(task, spec, paths, tracker, known)
         tracker.enter_stage("done")
         return report
     except OSError as error:
@@ -90,8 +94,35 @@ def _transcribe(spec: Spec, namespace: str, paths: Paths, known: dict[str, objec
             server.shutdown()
 
 
+def _of_phase(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, known: dict[str, object]) -> Report:
+    """Do what the task's phase says. The phases without a model import none of what reads one."""
+    if task.phase == names.PHASE_PLAN:
+        from transcription_worker.batch.planning import plan_files
+
+        return plan_files(task, spec, paths, tracker)
+    if task.phase == names.PHASE_COLLECT:
+        from transcription_worker.batch.collecting import collect_files
+
+        return collect_files(task, spec, paths, tracker)
+    from transcription_worker.job.transcription import transcribe_files, transcribe_object
+
+    if task.phase == names.PHASE_TRANSCRIBE:
+        return transcribe_files(task, spec, _shard_number(), paths, tracker, known)
+    if task.phase is not None:
+        raise WorkerError(reasons.INVALID_TASK, f"task.phase: got {task.phase!r}, expected one of {names.PHASES}")
+    return transcribe_object(spec, task.namespace, paths, tracker, known)
+
+
+def _shard_number() -> int:
+    text = os.environ.get(names.ENV_INDEX, "")
+    if not text.isdecimal():
+        message = f"environment: {names.ENV_INDEX}: got {text!r}, expected the index of a pod of an Indexed Job"
+        raise WorkerError(reasons.INVALID_TASK, message)
+    return int(text)
+
+
 def _read_task() -> Task:
-    text = os.environ.get(names.ENV_TASK)
+    text = task_text(os.environ)
     if text is None:
         raise WorkerError(reasons.INVALID_TASK, f"environment: {names.ENV_TASK} is not set, expected a task as JSON")
     try:

@@ -1,10 +1,14 @@
-"""The pipeline of one task: the object that its spec names, from S3 to S3."""
+"""The pipeline of one task, from S3 to S3: the object that its spec names, or a shard of many files."""
 
+import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
 from transcription_api.report import Report
 from transcription_api.spec import Spec
+from transcription_api.task import Task
 
+from transcription_worker.batch.shard_run import ShardWork, transcribe_shard
 from transcription_worker.device import prove_device
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.protocol import Options
@@ -33,7 +37,37 @@ def transcribe_object(
     Raises:
         WorkerError: every failure but QualityRejected, which is the report's reason.
     """
-    # The device comes first: without it no byte of audio is touched.
+    options = engine_options(spec)
+    loader = _engine_loader(spec, namespace, paths, tracker, known)
+    listener, location = JobListener(tracker, known), spec.source.s3.object()
+    Pipeline(
+        S3Source(location, Bucket(location, Role.SOURCE, paths)),
+        S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), partial(_find_provenance, spec, paths)),
+        loader,
+        PipelineOptions(options, spec.audio, paths.scratch),
+        listener,
+    ).run()
+    return listener.result()
+
+
+def transcribe_files(
+    task: Task, spec: Spec, shard: int, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
+) -> Report:
+    """Transcribe a shard of many files; see `batch.shard_run.transcribe_shard`.
+
+    Raises:
+        WorkerError: a failure that concerns every file of the shard.
+    """
+    loader = _engine_loader(spec, task.namespace, paths, tracker, known)
+    work = ShardWork(spec, paths, loader, engine_options, partial(_find_provenance, spec, paths))
+    report = transcribe_shard(task, work, shard, tracker, known)
+    return dataclasses.replace(report, **known)  # type: ignore[arg-type]  # fields of the report by their names
+
+
+def _engine_loader(
+    spec: Spec, namespace: str, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
+) -> EngineLoader:
+    """Prove the device, which comes first: without it no byte of audio is touched."""
     device = prove_device(spec.device.policy)
     known["device"] = device
     tracker.update(device=device)
@@ -43,19 +77,11 @@ def transcribe_object(
         known["model"] = model.used
         return model
 
-    def find_provenance() -> Provenance:
-        return Provenance(find_model_version(spec.model, paths), worker_version())
+    return EngineLoader(spec.engine, engine_options(spec), device, find_model)
 
-    options = engine_options(spec)
-    listener = JobListener(tracker, known)
-    Pipeline(
-        S3Source(spec.source.s3, Bucket(spec.source.s3, Role.SOURCE, paths)),
-        S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), find_provenance),
-        EngineLoader(spec.engine, options, device, find_model),
-        PipelineOptions(options, spec.audio, paths.scratch),
-        listener,
-    ).run()
-    return listener.result()
+
+def _find_provenance(spec: Spec, paths: Paths) -> Provenance:
+    return Provenance(find_model_version(spec.model, paths), worker_version())
 
 
 def engine_options(spec: Spec) -> Options:

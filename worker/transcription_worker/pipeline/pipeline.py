@@ -5,13 +5,13 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Generic
+from typing import Any, Generic
 
 from transcription_api import reasons
 from transcription_api.report import Report
@@ -77,11 +77,19 @@ class PipelineListener(Generic[InputT]):
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """The options that hold for every input. `scratch` is the folder of downloads and samples."""
+    """The options that hold for every input, save where `of_input` gives an input its own.
+
+    `scratch` is the folder of downloads and samples.
+    """
 
     engine: Options
     audio: AudioSelection
     scratch: Path
+    of_input: Callable[[Any], tuple[Options, AudioSelection]] | None = None
+
+    def of(self, item: object) -> tuple[Options, AudioSelection]:
+        """Return what is asked of the engine for an input, and which part of its audio is transcribed."""
+        return (self.engine, self.audio) if self.of_input is None else self.of_input(item)
 
 
 class WriteGate:
@@ -170,6 +178,7 @@ class Pipeline(Generic[InputT]):
 
     def _fetch_and_decode(self, state: InputState[InputT]) -> Prepared:
         item, scratch = state.item, self._options.scratch
+        options, selection = self._options.of(item)
         version = self._source.stat(item)
         self._listener.input_found(state.number, version)
         if (report := self._sink.find_results(item, version)) is not None:
@@ -179,8 +188,8 @@ class Pipeline(Generic[InputT]):
         self._preparation.reserve(state, version.download_bytes)
         with self._source.fetch(item, version, scratch) as path:
             self._enter("decode")
-            tracks, media = open_tracks(path, scratch, self._options.audio)
-        seconds = tuple(selected_seconds(track.audio, self._options.engine.clips) for track in tracks)
+            tracks, media = open_tracks(path, scratch, selection)
+        seconds = tuple(selected_seconds(track.audio, options.clips) for track in tracks)
         self._listener.input_decoded(state.number, seconds)
         return Prepared(version, tracks, seconds, media)
 
@@ -207,7 +216,7 @@ class Pipeline(Generic[InputT]):
                 # Further tracks come after the next inputs, so that one of these would wait for what waits for it.
                 self._preparation.space.stop_waiting()
             yield self._engine_input(state, 0)
-            if self._options.audio.channel is Channel.SPLIT:
+            if self._options.of(state.item)[1].channel is Channel.SPLIT:
                 self._uncounted.append(state)
                 yield from self._further_tracks(wait=False)
         yield from self._further_tracks(wait=True)
@@ -230,7 +239,7 @@ class Pipeline(Generic[InputT]):
         return Input(
             id=f"{number}.{track}",
             open=partial(self._open, state, track),
-            options=self._options.engine,
+            options=self._options.of(state.item)[0],
             on_progress=partial(listener.track_advanced, number, track),
             on_language=detected,
         )

@@ -22,7 +22,6 @@ from transcription_api.report import (
 from transcription_api.spec import QualityPolicy
 
 from transcription_worker.engines.protocol import Transcript
-from transcription_worker.engines.quality.flags import count_flags
 from transcription_worker.pipeline.sink import TrackTranscript, Transcription
 
 # Characters kept for a later preview: the most that spec.preview.characters may ask for.
@@ -85,9 +84,14 @@ class CommittedReport:
 
 
 def worker_version() -> str:
-    """Return the versions of the worker and of openai-whisper, whose text the engines give."""
-    named = ("transcription-worker", "openai-whisper")
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in named)
+    """Return the versions of the worker and of openai-whisper, whose text the engines give.
+
+    The latter is the one that the worker is pinned to: the phases without a model run where it is not installed.
+    """
+    worker = "transcription-worker"
+    pinned = (requirement.partition("==") for requirement in importlib.metadata.requires(worker) or ())
+    whisper = next(version for name, _, version in pinned if name == "openai-whisper")
+    return f"{worker} {importlib.metadata.version(worker)}, openai-whisper {whisper}"
 
 
 def make_report(
@@ -137,6 +141,9 @@ def reject_quality(report: Report, policy: QualityPolicy) -> Report:
 
 def sum_quality(transcripts: Iterable[Transcript]) -> QualityCounts:
     """Add up the counts of all tracks of an input; the verdict is the worst of theirs."""
+    # It needs numpy, which the phases without a model do without.
+    from transcription_worker.engines.quality.flags import count_flags
+
     counts = [count_flags(one.segments, one.counters.retried) for one in transcripts]
     return QualityCounts(
         verdict=max((one.verdict for one in counts), key=VERDICTS.index),

@@ -41,7 +41,7 @@ class FoundReport:
         A report that does not name its source belongs to it if the task or the audio's content is the same.
         """
         if self.source is not None:
-            return _identity(self.source) == _identity(source_object(spec.source.s3))
+            return _identity(self.source) == _identity(source_object(spec.source.s3.object()))
         return layout.fingerprint(spec) == self.fingerprint or source_etag == self.source_etag
 
 
@@ -109,7 +109,7 @@ def require_free(found: FoundReport | None, spec: Spec, source_etag: str) -> Non
     if found is None or spec.destination.overwrite or found.belongs_to(spec, source_etag):
         return
     holder = "an object that names no source" if found.source is None else _shown(found.source, spec)
-    key, mine = layout.report_key(spec), _shown(source_object(spec.source.s3), spec)
+    key, mine = layout.report_key(spec), _shown(source_object(spec.source.s3.object()), spec)
     message = f"spec.destination.s3: {key!r} in bucket {spec.destination.s3.bucket!r} holds the results of {holder}; "
     raise WorkerError(reasons.DESTINATION_TAKEN, f"{message}the source here is {mine}")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from transcription_api import layout, reasons
 from transcription_api.report import Report, WrittenObject
-from transcription_api.spec import Format, Source, Spec
+from transcription_api.spec import Format, Rerun, Spec
 
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.report import (
@@ -60,8 +60,12 @@ class S3Sink:
         Raises:
             WorkerError: DestinationTaken, if the results of another source are there.
         """
+        if not item.may_have_results:
+            return None
         spec, etag = self._spec_of(item), version.etag or ""
         found = self._find_own_report(spec, etag)
+        if self._spec.rerun is Rerun.FORCE:
+            return None
         committed = whole_result(self._bucket, spec, etag, found, self._provenance())
         if committed is None:
             return None
@@ -89,7 +93,8 @@ class S3Sink:
             WorkerError: DestinationTaken, DestinationDenied, EndpointUnreachable and so on.
         """
         spec, etag = self._spec_of(item), version.etag or ""
-        found = self._invalidate(spec, etag, self._find_own_report(spec, etag))
+        found = self._find_own_report(spec, etag) if item.may_have_results else None
+        found = self._invalidate(spec, etag, found)
         objects = write_formats(self._bucket, spec, transcription.tracks)
         preview = cut_preview(transcription.tracks[0].transcript.text, spec.preview.characters)
         report = make_report(transcription, version.etag, spec.quality.policy, objects, preview)
@@ -119,7 +124,7 @@ class S3Sink:
         """
         if found is None:
             return None
-        note = ReportBeingReplaced(source_object(spec.source.s3))
+        note = ReportBeingReplaced(source_object(spec.source.s3.object()))
         written = self._commit(spec, source_etag, encode_committed(note), found)
         return FoundReport(written.etag, None, source=note.source)
 
@@ -139,7 +144,7 @@ class S3Sink:
         return self._bucket.write(key, body, REPORT_CONTENT_TYPE)
 
     def _spec_of(self, item: S3Input) -> Spec:
-        return dataclasses.replace(self._spec, source=Source(item.location))
+        return item.own_spec(self._spec)
 
 
 def whole_result(
@@ -188,7 +193,11 @@ def try_destination(bucket: Bucket, spec: Spec) -> None:
     Raises:
         WorkerError: DestinationDenied, NoSuchBucket and so on.
     """
-    key = trial_key(spec)
+    try_key(bucket, trial_key(spec))
+
+
+def try_key(bucket: Bucket, key: str) -> None:
+    """Write, check and delete an empty object at a key; see `try_destination`."""
     bucket.put(key, b"", "application/octet-stream")
     try:
         bucket.head(key)

@@ -1,14 +1,17 @@
 """Inputs that are objects in S3."""
 
 import contextlib
+import dataclasses
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from transcription_api import reasons
-from transcription_api.spec import S3Object
+from transcription_api.s3 import single
+from transcription_api.spec import S3Object, Source, Spec
 
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.source import InputVersion
@@ -22,11 +25,17 @@ class S3Input:
     """One object of media."""
 
     location: S3Object
+    # False where it is known that no result of it can be there, so that none is looked for.
+    may_have_results: bool = True
 
     @property
     def name(self) -> str:
         """The object's key."""
         return self.location.key
+
+    def own_spec(self, spec: Spec) -> Spec:
+        """Return the spec that would transcribe this object alone, to the same results. `spec` is the resource's."""
+        return dataclasses.replace(spec, source=Source(single(self.location)))
 
 
 class S3Source:
@@ -54,16 +63,21 @@ class S3Source:
             raise WorkerError(reasons.UNSUPPORTED_MEDIA, message)
         return InputVersion(info.etag, info.size)
 
-    @contextlib.contextmanager
-    def fetch(self, item: S3Input, version: InputVersion, folder: Path) -> Iterator[Path]:
-        """Download the object of exactly that ETag, however often the connection breaks.
+    def fetch(self, item: S3Input, version: InputVersion, folder: Path) -> AbstractContextManager[Path]:
+        """See `fetch_object`."""
+        return fetch_object(self._bucket, item.name, version, folder)
 
-        Raises:
-            WorkerError: SourceChanged, EndpointUnreachable and so on.
-        """
-        # The file has a name of ours: a key holds a user's words and never becomes a path.
-        with tempfile.TemporaryDirectory(prefix="audio-", dir=folder) as own:
-            path = Path(own) / "audio"
-            self._bucket.download(item.name, ObjectInfo(version.etag or "", version.download_bytes), path)
-            log.info("fetched %d bytes", version.download_bytes)
-            yield path
+
+@contextlib.contextmanager
+def fetch_object(bucket: Bucket, key: str, version: InputVersion, folder: Path) -> Iterator[Path]:
+    """Download the object of exactly that ETag, however often the connection breaks.
+
+    Raises:
+        WorkerError: SourceChanged, EndpointUnreachable and so on.
+    """
+    # The file has a name of ours: a key holds a user's words and never becomes a path.
+    with tempfile.TemporaryDirectory(prefix="audio-", dir=folder) as own:
+        path = Path(own) / "audio"
+        bucket.download(key, ObjectInfo(version.etag or "", version.download_bytes), path)
+        log.info("fetched %d bytes", version.download_bytes)
+        yield path

@@ -1,10 +1,13 @@
 """Make the boto3 client of one bucket, with its endpoint, addressing style and credentials."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 from transcription_api import names, reasons
 from transcription_api.spec import S3Endpoint
@@ -28,7 +31,9 @@ def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials) -> A
         WorkerError: NoSuchBucket, if the endpoint is not a URL.
     """
     # Each client has a session of its own, because source, destination and model may have different credentials.
-    session = boto3.session.Session()
+    known = botocore.session.get_session()
+    known.register_component("data_loader", _loader())
+    session = boto3.session.Session(botocore_session=known)
     try:
         return session.client(
             "s3",
@@ -42,6 +47,12 @@ def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials) -> A
             f"{role.value}.endpointURL: got {endpoint.endpoint_url!r}, expected a URL such as https://s3.example.com"
         )
         raise WorkerError(reasons.NO_SUCH_BUCKET, message) from error
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return the loader of botocore's descriptions of services: reading them takes each session 0.3 s."""
+    return botocore.loaders.create_loader()
 
 
 def _config(endpoint: S3Endpoint) -> Config:

@@ -3,7 +3,6 @@
 import contextlib
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from transcription_api.spec import Precision
 from transcription_worker.engines.checkpoints.checkpoint import Checkpoint, read_pickled
 from transcription_worker.engines.checkpoints.model_builder import build
 from transcription_worker.engines.checkpoints.precision import dtype_of
+from transcription_worker.engines.checkpoints.published import PUBLISHED
 from transcription_worker.engines.checkpoints.safetensors_file import is_safetensors, read_safetensors
 from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.errors import WorkerError
@@ -50,34 +50,6 @@ _BY_SHAPE = {
     (128, 51866, 32, 1280, 32): "large-v3",
     (128, 51866, 32, 1280, 4): "large-v3-turbo",
 }
-
-
-@dataclass(frozen=True)
-class OfficialFile:
-    """A file that openai-whisper downloads; its digest is part of the URL."""
-
-    url: str
-
-    @property
-    def file_name(self) -> str:
-        return self.url.rsplit("/", 1)[1]
-
-    @property
-    def sha256(self) -> str:
-        return self.url.split("/")[-2]
-
-
-def file_of(name: str) -> OfficialFile:
-    """The file of an official model.
-
-    Raises:
-        WorkerError: ModelNotFound, if openai-whisper does not know the name.
-    """
-    url = whisper._MODELS.get(name)
-    if url is None:
-        expected = ", ".join(whisper.available_models())
-        raise WorkerError(reasons.MODEL_NOT_FOUND, f"spec.model.name: got {name!r}, expected one of {expected}")
-    return OfficialFile(url)
 
 
 def load(path: Path, sha256: str, device: str, name: str, precision: Precision | None = None) -> Any:
@@ -132,9 +104,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def official_name(dims: Any, sha256: str) -> str | None:
     """The official model with this digest or else, for fine-tuned models, with these dimensions; None if there is none."""
-    for name, url in whisper._MODELS.items():
-        if OfficialFile(url).sha256 == sha256:
-            return str(name)
+    for name, (digest, _) in PUBLISHED.items():
+        if digest == sha256:
+            return name
     shape = (dims.n_mels, dims.n_vocab, dims.n_audio_layer, dims.n_audio_state, dims.n_text_layer)
     return _BY_SHAPE.get(shape)
 

@@ -19,6 +19,7 @@ from transcription_api import reasons
 from transcription_api.spec import Precision
 from transcription_worker.engines.checkpoints import weights
 from transcription_worker.engines.checkpoints.model_builder import build
+from transcription_worker.engines.checkpoints.published import file_of
 from transcription_worker.engines.checkpoints.safetensors_file import dims_of
 from transcription_worker.errors import WorkerError
 from whisper.model import ModelDimensions, Whisper
@@ -193,7 +194,7 @@ def mapped_at(path: Path) -> Iterator[tuple[int, int]]:
 
 @pytest.mark.parametrize("name", ["tiny.en", "base", "small", "medium.en", "large-v2", "large-v3", "turbo"])
 def test_alignment_heads_are_set_for_a_digest(name: str) -> None:
-    digest = weights.file_of(name).sha256
+    digest = file_of(name).sha256
     found = weights.official_name(dims_like("multilingual"), digest)
     assert whisper._ALIGNMENT_HEADS[found] == whisper._ALIGNMENT_HEADS[name]
 

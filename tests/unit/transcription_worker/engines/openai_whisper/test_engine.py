@@ -10,6 +10,7 @@ import whisper
 from transcription_api import reasons
 from transcription_api.spec import Decoding, TaskKind
 from transcription_worker.engines.checkpoints import weights
+from transcription_worker.engines.checkpoints.published import file_of
 from transcription_worker.engines.openai_whisper.engine import OpenAIWhisper
 from transcription_worker.engines.openai_whisper.window_observer import WindowObserver, observe
 from transcription_worker.engines.protocol import InMemory, Input, Options
@@ -179,7 +180,7 @@ def test_a_fine_tuned_models_shape_says_whose_alignment_heads_it_has(dims: Any, 
 
 
 def test_an_official_files_digest_says_whose_alignment_heads_it_has() -> None:
-    digest = weights.file_of("large-v2").sha256
+    digest = file_of("large-v2").sha256
     assert weights.official_name(dims_of(80, 51865, 32, 1280, 32), digest) == "large-v2"
 
 

@@ -1,0 +1,215 @@
+"""Measure many files in one resource, from S3 to S3, on a real S3 server and with the real worker, without a cluster.
+
+(a) with the test model: beside `transcription-worker local` over the same files on disk, and beside one pod a file;
+(b) with an engine that answers at once: beside ffmpeg alone over the same files on the same cores;
+(c) many short files with that engine: the time in all, and the requests to S3 for each file.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transcription_api import exit_codes, names
+from transcription_worker.paths import Paths
+
+from benchmarks.batch.instant import InstantRun
+from benchmarks.batch.recordings import Recording, decode_alone, make_recordings
+from tests.support.s3 import S3Server, s3_server
+from tests.support.testmodel import model_path
+from tests.support.worker_container import DESTINATION, SOURCE, WorkerContainer
+
+# What the project promises.
+OF_LOCAL = 0.9
+TIMES_ONE_POD_A_FILE = 5.0
+OF_FFMPEG = 0.7
+SHORT_FILES_SECONDS = 300.0
+REQUESTS_A_FILE = 4.0
+MEMORY_GROWTH = 1.25  # the peak after all files over that after the first tenth
+
+# Files of which the cost of a pod of its own is measured.
+SINGLE_PODS = 8
+
+
+def main() -> int:
+    """Run the parts; return 0 if every promise is kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=2000, help="files of 2 to 60 s of the parts a and b")
+    parser.add_argument("--short", type=int, default=10_000, help="files of 2 s of the part c")
+    parser.add_argument("--part", choices="abc", help="one part alone")
+    options = parser.parse_args()
+    cores = os.cpu_count() or 1
+    print(f"{cores} cores, load {os.getloadavg()[0]:.1f} before the start", flush=True)
+    kept: list[bool] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if options.part != "c":
+            with filled_server(folder / "mixed", options.files, (2.0, 60.0), cores) as (server, recordings):
+                kept += run_test_model(folder, server, recordings) if options.part != "b" else []
+                kept += run_instant(folder, server, recordings, cores) if options.part != "a" else []
+        if options.part in (None, "c"):
+            with filled_server(folder / "short", options.short, (2.0, 2.0), cores) as (server, recordings):
+                kept += run_short(folder, server, recordings)
+    return 0 if all(kept) else 1
+
+
+@contextlib.contextmanager
+def filled_server(
+    folder: Path, count: int, lengths: tuple[float, float], cores: int
+) -> Iterator[tuple[S3Server, list[Recording]]]:
+    """Yield an S3 server whose bucket SOURCE has the recordings below calls/, and the recordings on disk."""
+    media = folder / "media"
+    media.mkdir(parents=True)
+    began = time.monotonic()
+    recordings = make_recordings(media, count, *lengths, cores)
+    seconds = sum(recording.seconds for recording in recordings)
+    print(f"{count} files, {seconds / 3600:.2f} hours, made in {time.monotonic() - began:.0f} s", flush=True)
+    with s3_server(folder) as server:
+        server.client().create_bucket(Bucket=DESTINATION)
+        server.client().create_bucket(Bucket=SOURCE)
+        for recording in recordings:
+            server.client().upload_file(str(recording.path), SOURCE, f"calls/{recording.path.relative_to(media)}")
+        yield server, recordings
+    shutil.rmtree(folder)
+
+
+def many(container: WorkerContainer, prefix: str, **fields: Any) -> dict[str, Any]:
+    """Return the spec over all files."""
+    spec = container.spec("unused", prefix, shard={"minutes": 1440}, **fields)
+    spec["source"] = {"s3": container.endpoint(bucket=SOURCE, prefix="calls/")}
+    return spec
+
+
+# --- part a
+
+
+def run_test_model(folder: Path, server: S3Server, recordings: list[Recording]) -> list[bool]:
+    """Compare one pod over all files with `local` over the same files, and with a pod for each file."""
+    container = WorkerContainer(folder / "pod", server)
+    container.mount_model(model_path())
+    container.env[names.ENV_INDEX] = "0"
+    spec = many(container, "many/")
+    times = {phase: run_phase(container, spec, phase) for phase in names.PHASES}
+    seconds = sum(recording.seconds for recording in recordings)
+    print("one resource: " + ", ".join(f"{phase} {took:.1f} s" for phase, took in times.items()), flush=True)
+    local = run_local(recordings, folder / "local")
+    alone = run_single_pods(container, server)
+    whole = sum(times.values())
+    each = alone * len(recordings) / SINGLE_PODS
+    print(f"x real time: one resource {seconds / whole:.1f}, local {seconds / local:.1f}")
+    return [
+        check("speed of the phase transcribe over that of local", local / times[names.PHASE_TRANSCRIBE], OF_LOCAL),
+        check(f"one pod a file (of {SINGLE_PODS}), over one resource", each / whole, TIMES_ONE_POD_A_FILE),
+    ]
+
+
+def run_phase(container: WorkerContainer, spec: dict[str, Any], phase: str) -> float:
+    """Return how long the worker of a phase took, in seconds."""
+    began = time.monotonic()
+    process = container.start(spec, phase=phase)
+    _, log = process.communicate()
+    if process.returncode != exit_codes.OK:
+        raise RuntimeError(f"{phase} ended with {process.returncode}: {log[-2000:]}")
+    return time.monotonic() - began
+
+
+def run_local(recordings: list[Recording], output: Path) -> float:
+    """Return how long the command for files on disk takes, in seconds."""
+    program = Path(sys.executable).with_name("transcription-worker")
+    media = recordings[0].path.parent.parent
+    began = time.monotonic()
+    command = [program, "local", media, "--model", model_path(), "--output-dir", output, "--device", "cpu"]
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def run_single_pods(container: WorkerContainer, server: S3Server) -> float:
+    """Return how long a few files take, each in a worker of its own, as one resource a file would have it."""
+    listed = server.client().list_objects_v2(Bucket=SOURCE, Prefix="calls/", MaxKeys=SINGLE_PODS)["Contents"]
+    began = time.monotonic()
+    for item in listed:
+        ended = container.run(container.spec(item["Key"], "alone/"))
+        if ended.code != exit_codes.OK:
+            raise RuntimeError(f"{item['Key']}: {ended.log[-2000:]}")
+    return time.monotonic() - began
+
+
+# --- parts b and c
+
+
+def run_instant(folder: Path, server: S3Server, recordings: list[Recording], cores: int) -> list[bool]:
+    """Compare all that is not the engine with what ffmpeg takes alone."""
+    container = WorkerContainer(folder / "instant", server)
+    run = InstantRun(many(container, "instant/"), Paths(container.root))
+    shards = run.plan()
+    began = time.monotonic()
+    run.transcribe(shards)
+    ours = time.monotonic() - began
+    began = time.monotonic()
+    decode_alone(recordings, cores)
+    alone = time.monotonic() - began
+    print(f"transcribe with an instant engine {ours:.1f} s, ffmpeg alone {alone:.1f} s", flush=True)
+    return [check("of ffmpeg's speed", alone / ours, OF_FFMPEG), memory_is_flat(run)]
+
+
+def run_short(folder: Path, server: S3Server, recordings: list[Recording]) -> list[bool]:
+    """Measure what each file costs beside its audio."""
+    container = WorkerContainer(folder / "few", server)
+    run = InstantRun(many(container, "short/"), Paths(container.root))
+    before = len(server.requests())
+    times, began = {}, time.monotonic()
+    shards = run.plan()
+    times["plan"] = time.monotonic() - began
+    run.transcribe(shards)
+    times["transcribe"] = time.monotonic() - began - times["plan"]
+    counts = run.collect()
+    whole = time.monotonic() - began
+    times["collect"] = whole - times["plan"] - times["transcribe"]
+    if counts.done != len(recordings):
+        raise RuntimeError(f"{counts.done} of {len(recordings)} files are done: {counts.failures}")
+    print(", ".join(f"{phase} {took:.1f} s" for phase, took in times.items()))
+    kinds = Counter(operation(line) for line in server.requests()[before:])
+    results = len(recordings) * 3  # two formats and the report
+    print(
+        "requests a file: " + ", ".join(f"{kind} {count / len(recordings):.2f}" for kind, count in kinds.most_common())
+    )
+    requests = (sum(kinds.values()) - results) / len(recordings)
+    return [
+        check(f"seconds for {len(recordings)} files", whole, SHORT_FILES_SECONDS, most=True),
+        check("requests a file beside the results' PUTs", requests, REQUESTS_A_FILE, most=True),
+        memory_is_flat(run),
+    ]
+
+
+def operation(line: str) -> str:
+    """Return the S3 operation of a line of the server's access log."""
+    return next((word.removeprefix("s3_") for word in line.split() if word.startswith("s3_")), "unknown")
+
+
+def memory_is_flat(run: InstantRun) -> bool:
+    """Compare the peak after all files with that after the first tenth."""
+    peaks = run.engine.peaks
+    early, late = peaks[len(peaks) // 10], peaks[-1]
+    print(f"peak memory: {early:.0f} MiB after a tenth of the files, {late:.0f} MiB after all")
+    return check("growth of the peak memory", late / early, MEMORY_GROWTH, most=True)
+
+
+def check(what: str, value: float, wanted: float, most: bool = False) -> bool:
+    """Print a figure beside what the project promises, and return whether it is kept."""
+    kept = value <= wanted if most else value >= wanted
+    print(
+        f"{what}: {value:.2f} ({'at most' if most else 'at least'} {wanted:g}){'' if kept else ': MISSED'}", flush=True
+    )
+    return kept
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

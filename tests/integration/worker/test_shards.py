@@ -1,0 +1,355 @@
+"""What plan, transcribe and collect make of files, earlier results and earlier pods, with an engine that needs no model."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transcription_api import reasons
+from transcription_api.report import DeviceUsed, FileCounts, ModelUsed, PlanSummary
+from transcription_api.spec import EngineKind, Spec, parse_spec
+from transcription_api.task import Task
+from transcription_worker.batch import planning, speeds
+from transcription_worker.batch.collecting import collect_files
+from transcription_worker.batch.journal import Journal
+from transcription_worker.batch.planning import plan_files
+from transcription_worker.batch.run_objects import RunObjects
+from transcription_worker.batch.shard_run import ShardWork, transcribe_shard
+from transcription_worker.engines.protocol import Input, Outcome, Transcript
+from transcription_worker.errors import WorkerError
+from transcription_worker.job.transcription import engine_options
+from transcription_worker.paths import Paths
+from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
+from transcription_worker.pipeline.report import Provenance
+from transcription_worker.pipeline.sink import EngineUsed
+from transcription_worker.progress import ProgressTracker
+
+from tests.support.speech import SAMPLE_RATE, noise, write_wav
+from tests.support.worker_container import DESTINATION, SOURCE, WorkerContainer, written_objects
+
+PROVENANCE = Provenance("sha256:00", "transcription-worker 0")
+DEVICE = DeviceUsed("cpu")
+RUN = "_runs/many-7c1dbb0a/"
+
+
+class Counting:
+    """An engine that says how long each file is, and keeps what was asked for each. `before` is called with each input."""
+
+    name = "counting"
+
+    def __init__(self, before: Callable[[Input], None]) -> None:
+        self.asked: list[Input] = []
+        self._before = before
+
+    def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
+        """Yield the outcomes in the inputs' order."""
+        for item in inputs:
+            self.asked.append(item)
+            try:
+                audio = item.open()
+            except WorkerError as error:
+                yield Outcome(item.id, error=error)
+                continue
+            with contextlib.closing(audio):
+                try:
+                    self._before(item)
+                except WorkerError as error:
+                    yield Outcome(item.id, error=error)
+                    continue
+                seconds = audio.count / SAMPLE_RATE
+            text = f" {seconds:.2f} seconds"
+            segment: dict[str, Any] = {"id": 0, "start": 0.0, "end": seconds, "text": text, "avg_logprob": -0.1}
+            segment |= {"no_speech_prob": 0.0, "compression_ratio": 1.0, "temperature": 0.0, "tokens": [], "seek": 0}
+            yield Outcome(item.id, Transcript(text, [segment], "en", None, seconds))
+
+
+class Ready(EngineLoader):
+    """A loader of such an engine."""
+
+    def __init__(self, spec: Spec, engine: Counting) -> None:
+        self.loaded = 0
+        self._engine = engine
+        super().__init__(EngineKind.BATCHED, engine_options(spec), DEVICE, find_model=lambda: pytest.fail("no model"))
+
+    def load(self) -> LoadedEngine:
+        self.loaded += 1
+        return LoadedEngine(self._engine, EngineUsed("counting", ModelUsed("none"), DEVICE))
+
+
+@dataclass
+class Bucketful:
+    """One resource over many files: the phases run in this process."""
+
+    container: WorkerContainer
+    prefix: str  # of the source, and of the destination
+    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: dict[str, Any] | None = None
+    uid: str = "7c1dbb0a-1"
+
+    def __post_init__(self) -> None:
+        self.paths = Paths(self.container.root)
+        self.paths.scratch.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def spec(self) -> Spec:
+        spec = self.container.spec("unused", self.prefix, formats=["txt"], retries=3) | self.fields
+        named = {"prefix": self.prefix} if self.source is None else self.source
+        spec["source"] = {"s3": self.container.endpoint(bucket=SOURCE, **named)}
+        return parse_spec(spec)
+
+    @property
+    def task(self) -> Task:
+        return Task("team-a", "many", self.uid, {})
+
+    @property
+    def objects(self) -> RunObjects:
+        return RunObjects(self.task, self.spec, self.paths)
+
+    def put(self, name: str, body: bytes) -> None:
+        self.container.server.client().put_object(Bucket=SOURCE, Key=self.prefix + name, Body=body)
+
+    def plan(self) -> PlanSummary:
+        summary = plan_files(self.task, self.spec, self.paths, ProgressTracker()).plan
+        assert summary is not None
+        return summary
+
+    def transcribe(
+        self, shard: int = 0, before: Callable[[Input], None] = lambda _: None
+    ) -> tuple[FileCounts, Counting]:
+        engine = Counting(before)
+        work = ShardWork(self.spec, self.paths, Ready(self.spec, engine), engine_options, lambda: PROVENANCE)
+        counts = transcribe_shard(self.task, work, shard, ProgressTracker(), {}).files
+        assert counts is not None
+        return counts, engine
+
+    def collect(self) -> FileCounts:
+        counts = collect_files(self.task, self.spec, self.paths, ProgressTracker()).files
+        assert counts is not None
+        return counts
+
+    def written(self) -> dict[str, bytes]:
+        return written_objects(self.container.server, self.prefix)
+
+    def failures(self) -> list[tuple[str, str]]:
+        account = json.loads(self.written()[RUN + "report.json"])
+        return [(row["key"].removeprefix(self.prefix), row["reason"]) for row in account["files"] if "reason" in row]
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> bytes:
+    """Return half a second of noise."""
+    path = tmp_path / "noise.wav"
+    write_wav(path, noise(1, 0.5))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def run(container: WorkerContainer, prefix: str, audio: bytes, monkeypatch: pytest.MonkeyPatch) -> Bucketful:
+    """Return a resource over four files."""
+    monkeypatch.setattr(planning, "find_model_version", lambda *_: PROVENANCE.model)
+    monkeypatch.setattr(planning, "worker_version", lambda: PROVENANCE.worker)
+    made = Bucketful(container, prefix)
+    for name in ("a.wav", "b.wav", "sub/a.wav", "sub/c.wav"):
+        made.put(name, audio)
+    return made
+
+
+def test_each_file_is_transcribed_once_and_the_model_is_loaded_once(run: Bucketful) -> None:
+    assert run.plan().to_transcribe == 4
+    counts, engine = run.transcribe()
+    assert (counts.total, counts.done) == (4, 4)
+    assert len(engine.asked) == 4
+    assert run.collect() == FileCounts(total=4, done=4)
+    assert {"a.txt", "b.txt", "sub/a.txt", "sub/c.txt"} <= set(run.written())
+
+
+def test_the_plan_is_frozen_so_that_a_file_that_comes_later_is_not_in_it(run: Bucketful, audio: bytes) -> None:
+    first = run.plan()
+    run.put("later.wav", audio)
+    assert run.plan() == first
+
+
+def test_a_file_that_is_gone_or_another_one_since_the_plan_fails_alone(run: Bucketful, audio: bytes) -> None:
+    run.fields = {"retries": 0}
+    run.plan()
+    run.container.server.client().delete_object(Bucket=SOURCE, Key=f"{run.prefix}a.wav")
+    run.put("b.wav", audio + b"\0\0")
+    assert run.transcribe()[0].failed == 2
+    counts = run.collect()
+    assert (counts.done, counts.failed) == (2, 2)
+    assert run.failures() == [("a.wav", "NoSuchKey"), ("b.wav", "SourceChanged")]
+
+
+def test_two_sources_with_one_result_are_both_named_and_neither_is_overwritten(run: Bucketful, audio: bytes) -> None:
+    run.put("a.mp3", audio)
+    summary = run.plan()
+    assert (summary.files, summary.to_transcribe, summary.refused) == (5, 3, 2)
+    run.transcribe()
+    assert run.collect().failed == 2
+    assert run.failures() == [("a.mp3", "ResultConflict"), ("a.wav", "ResultConflict")]
+    assert "a.txt" not in run.written()
+
+
+def test_the_flat_layout_finds_files_of_one_name_in_two_folders(run: Bucketful) -> None:
+    run.fields = {"destination": run.container.spec("x", run.prefix)["destination"] | {"layout": "Flat"}}
+    assert run.plan().refused == 2
+
+
+def test_what_is_done_already_is_reused_and_asks_for_no_gpu(run: Bucketful) -> None:
+    run.plan()
+    run.transcribe()
+    run.collect()
+    again = dataclasses.replace(run, uid="another-uid")
+    summary = again.plan()
+    assert (summary.files, summary.reused, summary.to_transcribe, summary.shards) == (4, 4, 0, 0)
+    assert again.collect() == FileCounts(total=4, reused=4)
+
+
+def test_what_is_done_already_is_transcribed_again_where_that_is_asked_for(run: Bucketful) -> None:
+    run.plan()
+    run.transcribe()
+    again = dataclasses.replace(run, uid="another-uid", fields={"rerun": "Force"})
+    assert again.plan().to_transcribe == 4
+    counts, engine = again.transcribe()
+    assert (counts.done, len(engine.asked)) == (4, 4)
+
+
+def test_a_shard_goes_on_where_an_earlier_pod_ended(run: Bucketful) -> None:
+    run.plan()
+
+    def stop_at_the_third(item: Input) -> None:
+        if item.id == "2.0":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.transcribe(before=stop_at_the_third)
+    counts, engine = run.transcribe()
+    assert counts.total == 4
+    # What the first pod wrote, though it left no row of it, is found.
+    assert len(engine.asked) == 4 - counts.reused
+    assert counts.reused >= 1
+    assert run.collect().failed == 0
+
+
+def test_a_file_that_takes_workers_down_is_set_aside_and_the_others_are_done(run: Bucketful) -> None:
+    run.plan()
+    entries = run.objects.read_shard(run.objects.require_plan().folder, 0)
+    culprit = next(entry for entry in entries if entry.key.endswith("/b.wav"))
+    for pod in range(2):  # both die with all files under way
+        Journal(run.objects, 0, pod).announce([entry.number for entry in entries])
+    Journal(run.objects, 0, 2).announce([culprit.number], alone=True)  # and the third with this one alone
+    counts, engine = run.transcribe()
+    assert (counts.done, counts.failed) == (3, 1)
+    assert len(engine.asked) == 3
+    run.collect()
+    assert run.failures() == [("b.wav", "WorkerCrashed")]
+
+
+def test_after_two_deaths_the_suspects_are_taken_one_at_a_time(run: Bucketful) -> None:
+    run.plan()
+    entries = run.objects.read_shard(run.objects.require_plan().folder, 0)
+    for pod in range(2):
+        Journal(run.objects, 0, pod).announce([entry.number for entry in entries[:2]])
+    under_way: list[list[int]] = []
+
+    def note(item: Input) -> None:
+        names = [name for name in run.objects.names("shards/00000/002") if name.endswith(".note.json")]
+        under_way.append(run.objects.read_json(names[0])["underWay"])
+
+    run.transcribe(before=note)
+    assert under_way[:2] == [[entries[0].number], [entries[1].number]]
+
+
+def test_a_transient_failure_is_tried_by_the_next_pod_and_counts_after_the_last(run: Bucketful) -> None:
+    def run_out_of_memory(item: Input) -> None:
+        if item.id == "0.0":
+            raise WorkerError(reasons.OUT_OF_MEMORY, "the GPU has too little memory")
+
+    run.fields = {"retries": 1}
+    run.plan()
+    with pytest.raises(WorkerError, match=r"1 of 4 files: .*: the GPU has too little memory") as caught:
+        run.transcribe(before=run_out_of_memory)
+    assert caught.value.reason.name == "OutOfMemory"
+    counts, engine = run.transcribe(before=run_out_of_memory)
+    assert (counts.done, counts.failed, len(engine.asked)) == (3, 1, 1)
+
+
+def test_a_result_that_vanished_before_the_account_was_made_is_no_success(run: Bucketful) -> None:
+    run.plan()
+    run.transcribe()
+    client = run.container.server.client()
+    client.delete_object(Bucket=DESTINATION, Key=f"{run.prefix}b.txt")
+    client.put_object(Bucket=DESTINATION, Key=f"{run.prefix}a.txt", Body=b"not what was written")
+    assert run.collect().failed == 2
+    assert run.failures() == [("a.wav", "ResultMissing"), ("b.wav", "ResultMissing")]
+
+
+def test_a_file_that_no_pod_came_to_is_named_and_is_in_the_manifest_of_the_next_run(run: Bucketful) -> None:
+    run.plan()
+    counts = run.collect()
+    assert (counts.total, counts.failed) == (4, 4)
+    assert {reason for _, reason in run.failures()} == {"NotTranscribed"}
+    retry = run.written()[RUN + "failed.jsonl"]
+    run.container.server.client().put_object(Bucket=SOURCE, Key=f"{run.prefix}retry.jsonl", Body=retry)
+    again = dataclasses.replace(run, uid="another-uid", source={"manifest": f"{run.prefix}retry.jsonl"})
+    assert again.plan().to_transcribe == 4
+
+
+def test_lines_of_a_manifest_say_what_is_asked_for_each_file(run: Bucketful) -> None:
+    lines = [
+        {"key": f"{run.prefix}a.wav", "language": "pt", "reference": "ticket 17"},
+        {"key": f"{run.prefix}b.wav", "initialPrompt": "Lisboa", "formats": ["srt", "vtt"]},
+        {"key": f"{run.prefix}missing.wav"},
+        {"key": f"{run.prefix}a.wav", "language": "pt", "reference": "again"},
+    ]
+    run.put("list.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    run.source = {"manifest": f"{run.prefix}list.jsonl"}
+    summary = run.plan()
+    assert (summary.files, summary.refused, summary.skipped) == (3, 1, 1)
+    _, engine = run.transcribe()
+    asked = (
+        {item.options.language for item in engine.asked},
+        {item.options.decoding.initial_prompt for item in engine.asked},
+    )
+    assert asked == ({"pt", None}, {"Lisboa", None})
+    assert run.collect().failed == 1
+    written = run.written()
+    folder = run.prefix  # the whole path is kept where there is no prefix to leave out
+    assert {f"{folder}a.txt", f"{folder}b.srt", f"{folder}b.vtt"} <= set(written)
+    account = json.loads(written[RUN + "report.json"])
+    assert account["files"][0]["reference"] == "ticket 17"
+    assert run.failures() == [("missing.wav", "NoSuchKey")]
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_nothing_to_do_is_a_failure_unless_it_is_allowed(run: Bucketful, allow: bool) -> None:
+    run.put("empty/notes.txt", b"x")
+    run.source = {"prefix": f"{run.prefix}empty/", "allowEmpty": allow}
+    if allow:
+        assert run.plan().files == 0
+        return
+    with pytest.raises(WorkerError, match="names no file; skipped: 1 by NotMedia") as caught:
+        run.plan()
+    assert caught.value.reason.name == "NothingToDo"
+
+
+def test_the_size_of_shards_follows_the_speed_that_earlier_pods_had(
+    run: Bucketful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.fields = {"shard": {"minutes": 1, "speed": 0.5}}
+    assert run.plan().shards == 4  # of 30 s each, as a window costs
+    for shard in range(4):
+        run.transcribe(shard)
+    monkeypatch.setattr(speeds, "LEARNED_SECONDS", 0.0)
+    run.collect()
+    learned = json.loads(run.written()["_runs/speeds.json"])
+    assert list(learned) == ["CPU/batched/model.pt/auto/beams 1/gpus 1"]
+    again = dataclasses.replace(run, uid="another-uid", fields={"rerun": "Force", "shard": {"minutes": 1}})
+    run.container.server.client().put_object(
+        Bucket=DESTINATION, Key=f"{run.prefix}_runs/speeds.json", Body=json.dumps({next(iter(learned)): 1.0}).encode()
+    )
+    assert again.plan().shards == 2

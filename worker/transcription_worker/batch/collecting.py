@@ -1,0 +1,143 @@
+"""The phase collect: every result is looked for, and the account of all files is written."""
+
+import csv
+import dataclasses
+import io
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from transcription_api import layout, reasons
+from transcription_api.codec import to_json
+from transcription_api.report import PlanSummary, Report
+from transcription_api.spec import Spec
+from transcription_api.task import Task
+
+from transcription_worker.batch.entries import Entry, encode_lines, entry_spec
+from transcription_worker.batch.journal import read_history
+from transcription_worker.batch.outcomes import FAILED, Row, count_rows, failed_row, written_row
+from transcription_worker.batch.run_objects import CSV, JSON, JSON_LINES, RunObjects
+from transcription_worker.batch.speeds import remember_speed
+from transcription_worker.batch.user_manifest import ManifestLine
+from transcription_worker.errors import WorkerError
+from transcription_worker.paths import Paths
+from transcription_worker.pipeline.s3_report import read_report
+from transcription_worker.progress import ProgressTracker
+
+log = logging.getLogger(__name__)
+
+# Results that are looked for at the same time.
+READERS = 32
+COLUMNS = ("key", "bucket", "reference", "outcome", "reason", "message", "audioSeconds", "language", "words", "verdict")
+# What a spreadsheet would take for a formula: https://owasp.org/www-community/attacks/CSV_Injection
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def collect_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker) -> Report:
+    """Look for every result of every file, and write report.csv, failed.jsonl and, last, report.json.
+
+    Raises:
+        WorkerError: PlanMissing, DestinationDenied, EndpointUnreachable and so on.
+    """
+    objects = RunObjects(task, spec, paths)
+    plan = objects.require_plan()
+    entries: dict[int, Entry] = {}
+    rows: dict[int, Row] = {row.number: row for row in objects.refused(plan.folder)}
+    audio, busy = 0.0, 0.0
+    for shard in range(plan.summary.shards):
+        listed, history = objects.read_shard(plan.folder, shard), read_history(objects, shard)
+        entries |= {entry.number: entry for entry in listed}
+        rows |= _shard_rows(spec, objects, listed, history.settled)
+        audio, busy = audio + history.audio_seconds, busy + history.busy_seconds
+        tracker.update(files_done=len(rows))
+    remember_speed(spec, objects.bucket, audio, busy)
+    ordered = [rows[number] for number in sorted(rows)]
+    return _write_account(task, objects, plan.summary, ordered, entries, busy)
+
+
+def _shard_rows(spec: Spec, objects: RunObjects, entries: list[Entry], settled: dict[int, Row]) -> dict[int, Row]:
+    with ThreadPoolExecutor(READERS, thread_name_prefix="check") as threads:
+        checked = threads.map(lambda entry: _checked(spec, objects, entry, settled.get(entry.number)), entries)
+        return {row.number: row for row in checked}
+
+
+def _checked(spec: Spec, objects: RunObjects, entry: Entry, row: Row | None) -> Row:
+    """Return the row of a file, failed unless each of its results is in the bucket as it was written."""
+    own = entry_spec(spec, entry)
+    if row is None:
+        row = _unrecorded(own, objects, entry)
+    if row.failed:
+        return row
+    for written in row.objects:
+        key = layout.result_key(own, written.format, written.channel)
+        found = objects.head(key)
+        if found is None or (found.size, found.etag) != (written.size, written.etag):
+            seen = "gone" if found is None else f"another object, of {found.size} bytes"
+            return failed_row(entry, WorkerError(reasons.RESULT_MISSING, f"{key!r} was written and is {seen}"))
+    wanted = len(set(own.formats)) * (row.channels or 1)
+    if len(row.objects) != wanted:
+        return failed_row(
+            entry, WorkerError(reasons.RESULT_MISSING, f"got {len(row.objects)} results, expected {wanted}")
+        )
+    return row
+
+
+def _unrecorded(own: Spec, objects: RunObjects, entry: Entry) -> Row:
+    """Return the row of a file that no pod has left one of: its report may be there all the same."""
+    found = read_report(objects.bucket, own)
+    committed = None if found is None else found.committed
+    report = None if committed is None else committed.report
+    if committed is None or report is None or report.source_etag != entry.etag:
+        return _not_transcribed(entry)
+    return written_row(entry, report) if committed.fingerprint == layout.fingerprint(own) else _not_transcribed(entry)
+
+
+def _not_transcribed(entry: Entry) -> Row:
+    return failed_row(entry, WorkerError(reasons.NOT_TRANSCRIBED, f"{entry.key!r}: no pod has come to its end with it"))
+
+
+def _write_account(
+    task: Task, objects: RunObjects, plan: PlanSummary, rows: list[Row], entries: dict[int, Entry], busy: float
+) -> Report:
+    """Write the account. `busy` are the seconds that all pods together had an engine for the files."""
+    counts = count_rows(rows, plan.skipped)
+    done = [row for row in rows if not row.failed]
+    report = Report(
+        files=counts,
+        audio_seconds=round(sum(row.audio_seconds or 0.0 for row in done), 3),
+        wall_seconds=round(busy, 3) or None,
+        words=sum(row.words or 0 for row in done),
+    )
+    objects.write("report.csv", _csv(rows), CSV)
+    objects.write("failed.jsonl", encode_lines(_retry_lines(rows, entries)), JSON_LINES)
+    account = {"name": task.name, "uid": task.uid, "plan": to_json(plan), "report": to_json(report)}
+    files = [to_json(row) for row in rows]
+    body = json.dumps(account | {"files": files}, ensure_ascii=False, indent=1).encode(errors="replace")
+    objects.write(layout.ACCOUNT_NAME, body + b"\n", JSON)
+    log.info("%d of %d files have their results", len(done), len(rows))
+    return report
+
+
+def _csv(rows: Iterable[Row]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        fields = to_json(row)
+        writer.writerow([_cell(fields.get(name)) for name in COLUMNS])
+    return text.getvalue().encode(errors="replace")
+
+
+def _cell(value: object) -> object:
+    """Return a text with an apostrophe before it where a spreadsheet would run it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _retry_lines(rows: Iterable[Row], entries: dict[int, Entry]) -> Iterator[ManifestLine]:
+    """Return the failed files as the manifest of a next run, each with the fields that it had in this one."""
+    for row in rows:
+        if row.outcome == FAILED:
+            entry = entries.get(row.number)
+            line = ManifestLine(key=row.key, bucket=row.bucket, reference=row.reference)
+            yield line if entry is None else dataclasses.replace(line, **vars(entry.overrides))
