@@ -36,6 +36,9 @@ class Config:
 
     worker_image: str
     worker_image_pull_policy: str = "IfNotPresent"
+    # Of the phases plan and collect; empty for the worker's. The chart names the operator's own image, which has what they need.
+    planner_image: str = ""
+    planner_image_pull_policy: str = "IfNotPresent"
     worker_image_pull_secrets: tuple[str, ...] = ()  # names, in the resource's namespace
     # Requests and limits of the worker's container; those of spec.device.resources take precedence.
     worker_resources: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -150,6 +153,8 @@ def _worker(name: str, text: str) -> WorkerSettings:
 PARSERS: Mapping[str, Parser] = {
     "worker_image": _text,
     "worker_image_pull_policy": _one_of(PULL_POLICIES),
+    "planner_image": _text,
+    "planner_image_pull_policy": _one_of(PULL_POLICIES),
     "worker_image_pull_secrets": _list,
     "worker_resources": _resources,
     "worker": _worker,

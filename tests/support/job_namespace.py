@@ -1,6 +1,8 @@
 """Handle a namespace of the test cluster and its TranscriptionJobs, with the audio that they transcribe."""
 
 import functools
+import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.repository import ROOT
 from tests.support.speech import speak, write_wav
 from tests.support.stack import s3
 from tests.support.stack.kube import apply, get, kubectl, list_items, until
@@ -168,6 +171,12 @@ class JobNamespace:
         assert status["phase"] == "Complete", status
         text = self.text(f"{self.name}/{name}/{stem or recording}.txt")
         assert word_error_rate(spoken(recording)[1], text) <= 0.05
+
+    def run_pipeline(self, spec: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
+        """Run examples/pipeline.sh as a CI job would."""
+        environment = {**os.environ, "NAMESPACE": self.name, "SPEC": json.dumps(spec)}
+        program = str(ROOT / "examples/pipeline.sh")
+        return subprocess.run([program], env=environment, capture_output=True, text=True, check=False)
 
     def first_job(self, name: str) -> str:
         """Wait until the resource has a Job, and return its name."""

@@ -67,16 +67,19 @@ def job(
     suspend: bool = False,
     labels: dict[str, str] | None = None,
     annotations: dict[str, str] | None = None,
+    phase: str | None = None,
+    shards: int = 1,
     **status: Any,
 ) -> JobView:
-    """Return Job number `ordinal` of `resource`; `ended` is Complete or Failed."""
+    """Return Job number `ordinal` of `resource`; `ended` is Complete or Failed. Of many files it has a phase and shards."""
     known = {"uid": f"job-{ordinal}", "resourceVersion": "8", "creationTimestamp": CREATED}
     meta = owned_job_meta(OWNER, ordinal) | known | {"annotations": annotations or {}}
-    meta["labels"] |= labels or {}
+    meta["labels"] |= (labels or {}) | ({names.LABEL_PHASE: phase} if phase else {})
     if ended:
         end = {"type": ended, "status": "True", "reason": reason, "message": reason, "lastTransitionTime": FINISHED}
         status = {**status, "conditions": [end]}
-    return view_job({"metadata": meta, "spec": {"suspend": suspend}, "status": {"startTime": CREATED, **status}})
+    spec = {"suspend": suspend, "completions": shards, "parallelism": 1}
+    return view_job({"metadata": meta, "spec": spec, "status": {"startTime": CREATED, **status}})
 
 
 def pod(

@@ -166,11 +166,14 @@ class Namespace:
 
     def complete(self, job: Json) -> None:
         """Complete the Job like the Job controller, which writes both conditions at once."""
+        succeeded = job["spec"]["completions"]
+        indexes = {"completedIndexes": f"0-{succeeded - 1}"} if job["spec"].get("completionMode") == "Indexed" else {}
         conditions = [
             _job_condition("SuccessCriteriaMet", "CompletionsReached"),
             _job_condition("Complete", "CompletionsReached"),
         ]
-        self.write_job(job, active=0, ready=0, succeeded=1, completionTime=now(), conditions=conditions)
+        done = {"succeeded": succeeded, "completionTime": now()} | indexes
+        self.write_job(job, active=0, ready=0, conditions=conditions, **done)
 
     def fail(self, job: Json, reason: str, failed: int = 1, message: str = "") -> None:
         conditions = [_job_condition("FailureTarget", reason, message), _job_condition("Failed", reason, message)]

@@ -10,7 +10,7 @@ from typing import Any
 from transcription_api import names
 
 from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json, UnreachableError
-from transcription_operator.models.job_events import JobEvent, view_job_event
+from transcription_operator.models.job_events import PENDING, WORKLOAD_PREFIX, JobEvent, view_job_event
 from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
 from transcription_operator.models.ownership import is_pod_of
 
@@ -59,8 +59,13 @@ class KubernetesClient:
         )
 
     async def list_pods(self, job: JobView) -> tuple[PodView, ...]:
-        """The pods of a Job, oldest first. A pod that only has the Job's labels is none."""
+        """The pods of a Job, oldest first. A pod that only has the Job's labels is none.
+
+        Of many shards, pods that succeeded are left out: there may be a thousand, and S3 has what they wrote.
+        """
         query = {"labelSelector": f"batch.kubernetes.io/controller-uid={job.uid}"}
+        if job.has_shards:
+            query["fieldSelector"] = "status.phase!=Succeeded"
         pages = self._pages(_collection(CORE, job.namespace, "pods"), query)
         items = [item async for page in pages for item in page["items"]]
         pods = [view_pod(item) for item in items if is_pod_of(item["metadata"], job.namespace, job.name, job.uid)]
@@ -72,6 +77,14 @@ class KubernetesClient:
         body = await self._connection.request("GET", _collection(CORE, job.namespace, "events"), query=query)
         return tuple(view_job_event(item) for item in body["items"])
 
+    async def list_queue_events(self, job: JobView) -> tuple[JobEvent, ...]:
+        """The events by which Kueue tells why it has not admitted the Job's workload: its name begins with the Job's."""
+        query = {"fieldSelector": f"involvedObject.kind=Workload,reason={PENDING}", "limit": str(PAGE_SIZE)}
+        body = await self._connection.request("GET", _collection(CORE, job.namespace, "events"), query=query)
+        start = f"{WORKLOAD_PREFIX}{job.name}-"
+        found = (item for item in body["items"] if item["involvedObject"].get("name", "").startswith(start))
+        return tuple(view_job_event(item) for item in found)
+
     async def create_job(self, manifest: Json) -> JobView:
         """Create a Job. Raises ApiError with status 409 if the name is taken."""
         path = _collection(JOBS, manifest["metadata"]["namespace"], "jobs")
@@ -81,6 +94,12 @@ class KubernetesClient:
         """Set spec.suspend, with the mark of who suspends, and nothing else: a queue may have changed other fields."""
         mark = {names.ANNOTATION_SUSPENDED: "true" if suspend else None}
         body = {"metadata": {"uid": job.uid, "annotations": mark}, "spec": {"suspend": suspend}}
+        path = _job_path(job.namespace, job.name)
+        return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
+
+    async def scale_job(self, job: JobView, parallelism: int) -> JobView:
+        """Set spec.parallelism, and nothing else."""
+        body = {"metadata": {"uid": job.uid}, "spec": {"parallelism": parallelism}}
         path = _job_path(job.namespace, job.name)
         return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
 

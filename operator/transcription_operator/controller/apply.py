@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from transcription_api import reasons
 from transcription_api.codec import to_json
@@ -64,18 +66,28 @@ class Applier:
         return None
 
     async def ensure_suspend(self, job: JobView, suspend: bool) -> JobRejection | None:
-        """Set the Job's spec.suspend, or return why the apiserver refuses it.
+        """Set the Job's spec.suspend, or return why the apiserver refuses it; see `_update_job`."""
+        return await self._update_job(job, "suspend", self.client.suspend_job(job, suspend))
+
+    async def ensure_parallelism(self, job: JobView, parallelism: int) -> JobRejection | None:
+        """Set the Job's spec.parallelism, or return why the apiserver refuses it; see `_update_job`."""
+        return await self._update_job(job, "parallelism", self.client.scale_job(job, parallelism))
+
+    async def _update_job(self, job: JobView, field: str, request: Coroutine[Any, Any, JobView]) -> JobRejection | None:
+        """Send the request, unless the apiserver has just refused to change this field of the Job.
 
         A Job that no longer exists is removed from the cache.
 
         Raises:
             ApiError: an error that does not concern this Job.
         """
-        refused = self.refused_updates.recent(job.uid)
+        update = f"{job.uid} {field}"
+        refused = self.refused_updates.recent(update)
         if refused is not None:
+            request.close()
             return refused
         try:
-            self.cache.put_job(await self.client.suspend_job(job, suspend), job)
+            self.cache.put_job(await request, job)
         except ApiError as error:
             if error.not_found:
                 self.cache.remove_job(job)
@@ -83,7 +95,7 @@ class Applier:
             rejection = explain_refusal(error, reasons.JOB_NOT_UPDATED)
             if rejection is None:
                 raise
-            self.refused_updates.add(job.uid, rejection)
+            self.refused_updates.add(update, rejection)
             return rejection
         return None
 

@@ -1,4 +1,7 @@
-"""Read the events of a Job that has no pod, since nothing else says why the apiserver refuses its pods."""
+"""Read the events of a Job that has no pod, since nothing else says why the apiserver refuses its pods.
+
+Of one that waits in a queue they are Kueue's, which say why it has not admitted the Job.
+"""
 
 import logging
 import time
@@ -64,6 +67,8 @@ class JobEventReader:
 
     async def _list(self, job: JobView) -> tuple[JobEvent, ...]:
         try:
+            if job.suspended:
+                return await self._client.list_queue_events(job)
             return await self._client.list_job_events(job)
         except ApiError as error:
             if error.status != 403:

@@ -9,8 +9,9 @@ from transcription_operator.controller.job_events import JobEventReader
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import JobView, Key, Resource
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
-from transcription_operator.reconcile.pod_refusals import pod_refusal
-from transcription_operator.reconcile.pods import running_pod
+from transcription_operator.reconcile.phases import current_job, expects_job
+from transcription_operator.reconcile.pod_refusals import pod_refusal, queue_reason
+from transcription_operator.reconcile.pods import running_pod, running_pods
 from transcription_operator.reconcile.status_transitions import is_finished
 from transcription_operator.reconcile.stored_status import parse_status
 from transcription_operator.watch.informer_cache import InformerCache
@@ -37,15 +38,17 @@ class Observer:
             return None
         status = _status_of(resource, earlier)
         jobs = _plausible(self.cache.jobs(resource), status)
-        observed = ObservedState(resource, status, jobs[-1] if jobs else None, jobs, rejection=rejection)
+        observed = ObservedState(resource, status, current_job(resource, status, jobs), jobs, rejection=rejection)
         if resource.deleting or is_finished(status):
             return observed
         if observed.job is not None and observed.job.deleting and await self._is_gone(observed.job):
             return await self.observe(key, earlier, rejection)
-        if status.job_ref is not None and (observed.job is None or observed.job.ordinal < status.job_ref.ordinal):
-            observed = dataclasses.replace(observed, job=await self._get_job(status.job_ref.name, resource))
-            if observed.job is None:
-                return await self._without_job(observed)
+        named = status.job_ref if expects_job(resource, status) else None
+        if named is not None and (observed.job is None or observed.job.ordinal < named.ordinal):
+            observed = dataclasses.replace(observed, job=await self._get_job(named.name, resource))
+        if observed.job is None and status.job_ref is not None:
+            # The next Job, of the next phase too, must follow what is stored and not what is cached.
+            return await self._without_job(observed)
         return await self._with_pods(observed)
 
     async def _is_gone(self, job: JobView) -> bool:
@@ -80,17 +83,27 @@ class Observer:
         job = observed.job
         if job is None or job.deleting:
             return observed
-        if not job.awaits_pod:
+        queued = job.has_shards and job.suspended and job.queue is not None
+        if not job.awaits_pod and not queued:
             self.job_events.forget(job)
+        if queued:
+            observed = dataclasses.replace(observed, queue_reason=queue_reason(await self.job_events.read(job)))
         # A Job counts no pod that was disrupted; but where a worker once ran, such a pod may be left.
         may_have_pods = job.has_pods or observed.status.start_time is not None
+        if job.has_shards and job.outcome == "Complete":
+            may_have_pods = False  # what they wrote is looked for in S3
         pods = await self.client.list_pods(job) if may_have_pods else ()
         refusal = pod_refusal(job, pods, await self.job_events.read(job)) if job.awaits_pod else None
-        pod = running_pod(pods)
         observed = dataclasses.replace(observed, pods=pods, pod_refusal=refusal)
-        if pod is None or job.outcome is not None:
+        return observed if job.outcome is not None else self._with_progress(observed)
+
+    def _with_progress(self, observed: ObservedState) -> ObservedState:
+        key, pods = observed.resource.key, observed.pods
+        if observed.job is not None and observed.job.has_shards:
+            return dataclasses.replace(observed, pod_progress=self.poller.latest_of(key, running_pods(pods)))
+        pod = running_pod(pods)
+        if pod is None:
             return observed
-        key = observed.resource.key
         silent_since = self.poller.silent_since(key, pod)
         return dataclasses.replace(observed, progress=self.poller.latest(key, pod), silent_since=silent_since)
 

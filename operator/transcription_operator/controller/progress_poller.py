@@ -5,9 +5,10 @@ Any program may answer in a worker's place. Whatever it does, the polls of other
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import aiohttp
 from transcription_api import names
@@ -32,11 +33,18 @@ SLOWEST = 4
 SILENT_POLLS = 3
 
 
+class _PodKey(NamedTuple):
+    """A pod of a resource: an item of the poller's queue."""
+
+    resource: Key
+    uid: str
+
+
 @dataclass
 class _Target:
-    pod_uid: str
     url: str
     answered: datetime  # by the apiserver's clock; before the first answer: when the polls began
+    latest: ObservedProgress | None = None
     silent: bool = False
     slowdown: int = 1  # times the usual seconds between two polls
 
@@ -44,7 +52,8 @@ class _Target:
 class ProgressPoller:
     """Polls the pods that the reconciler has set.
 
-    It calls `on_change` with the key when a pod's progress has changed, or when a pod falls silent or answers again.
+    It calls `on_change` with the key when a pod's progress has changed, or when a pod falls silent or answers again. Of
+    a resource with many pods it tells nothing: one of them changes all the time, and the reconciler looks by itself.
 
     `now` returns the apiserver's time.
     """
@@ -53,35 +62,41 @@ class ProgressPoller:
         self._seconds = seconds
         self._now = now
         self._on_change = on_change
-        self._targets: dict[Key, _Target] = {}
-        self._latest: dict[Key, tuple[str, ObservedProgress]] = {}  # with the uid of the pod
-        self._due = WorkQueue[Key]()
+        self._targets: dict[Key, dict[str, _Target]] = {}  # by the pod's uid
+        self._due = WorkQueue[_PodKey]()
 
-    def set_pod(self, key: Key, pod: PodView | None) -> None:
-        """Poll this pod for the resource from now on; with None, or a pod that has no address, poll none."""
-        if pod is None or pod.ip is None:
-            self._targets.pop(key, None)
-            self._latest.pop(key, None)
-            self._due.add_after(key, None)
-            return
-        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-        url = f"http://{host}:{names.PROGRESS_PORT}/progress"
-        old = self._targets.get(key)
-        if old is None or (old.pod_uid, old.url) != (pod.uid, url):
-            self._targets[key] = _Target(pod.uid, url, self._now())
-            self._due.add_after(key, self._seconds)
+    def set_pods(self, key: Key, pods: Iterable[PodView]) -> None:
+        """Poll these pods for the resource from now on, and no others. A pod that has no address is not polled."""
+        old, new = self._targets.pop(key, {}), {}
+        for pod in pods:
+            if pod.ip is None:
+                continue
+            host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+            url = f"http://{host}:{names.PROGRESS_PORT}/progress"
+            known = old.get(pod.uid)
+            new[pod.uid] = known if known is not None and known.url == url else _Target(url, self._now())
+            if new[pod.uid] is not known:
+                self._due.add_after(_PodKey(key, pod.uid), self._seconds)
+        for uid in old.keys() - new.keys():
+            self._due.add_after(_PodKey(key, uid), None)
+        if new:
+            self._targets[key] = new
 
     def latest(self, key: Key, pod: PodView) -> ObservedProgress | None:
         """The latest progress of this pod, or None if it has not answered yet."""
-        uid, observed = self._latest.get(key, ("", None))
-        return observed if uid == pod.uid else None
+        target = self._targets.get(key, {}).get(pod.uid)
+        return target.latest if target is not None else None
+
+    def latest_of(self, key: Key, pods: Iterable[PodView]) -> tuple[ObservedProgress, ...]:
+        """The latest progress of those of the pods that have answered, but for those that have fallen silent."""
+        targets = self._targets.get(key, {})
+        found = (targets.get(pod.uid) for pod in pods)
+        return tuple(target.latest for target in found if target and target.latest and not target.silent)
 
     def silent_since(self, key: Key, pod: PodView) -> str | None:
         """Since when the pod has not answered (RFC 3339, UTC), or None if it does or has had no time to."""
-        target = self._targets.get(key)
-        return (
-            format_time(target.answered) if target is not None and target.silent and target.pod_uid == pod.uid else None
-        )
+        target = self._targets.get(key, {}).get(pod.uid)
+        return format_time(target.answered) if target is not None and target.silent else None
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -92,37 +107,43 @@ class ProgressPoller:
     async def _run_worker(self, session: aiohttp.ClientSession) -> None:
         """Poll one pod after another."""
         while True:
-            key = await self._due.get()
+            pod = await self._due.get()
             try:
-                target = self._targets.get(key)
+                target = self._target(pod)
                 if target is not None:
-                    await self._poll(session, key, target)
+                    await self._poll(session, pod, target)
             finally:
-                self._due.done(key)
+                self._due.done(pod)
 
-    async def _poll(self, session: aiohttp.ClientSession, key: Key, target: _Target) -> None:
+    def _target(self, pod: _PodKey) -> _Target | None:
+        return self._targets.get(pod.resource, {}).get(pod.uid)
+
+    async def _poll(self, session: aiohttp.ClientSession, pod: _PodKey, target: _Target) -> None:
         """Poll one pod, whatever it answers, and schedule its next poll."""
         try:
-            self._take(key, target, await _get_progress(session, target.url))
+            self._take(pod, target, await _get_progress(session, target.url))
             target.answered, target.slowdown = self._now(), 1
         except Exception as error:  # noqa: BLE001 - an answer, which anybody may have written, ends no other poll
             # The error's own words may hold what the pod has sent.
             logger.debug("no progress from %s: %s", target.url, type(error).__name__)
             target.slowdown = min(2 * target.slowdown, SLOWEST)
-        if self._targets.get(key) is target:
-            self._due.add_after(key, self._seconds * target.slowdown)
-            self._tell_silence(key, target)
+        if self._target(pod) is target:
+            self._due.add_after(pod, self._seconds * target.slowdown)
+            self._tell_silence(pod, target)
 
-    def _tell_silence(self, key: Key, target: _Target) -> None:
+    def _tell_silence(self, pod: _PodKey, target: _Target) -> None:
         silent = (self._now() - target.answered).total_seconds() >= SILENT_POLLS * self._seconds
         if silent != target.silent:
             target.silent = silent
-            self._on_change(key)
+            self._tell(pod.resource)
 
-    def _take(self, key: Key, target: _Target, progress: Progress) -> None:
-        uid, old = self._latest.get(key, ("", None))
-        if self._targets.get(key) is target and (uid != target.pod_uid or old is None or old.progress != progress):
-            self._latest[key] = target.pod_uid, ObservedProgress(progress, format_time(self._now()))
+    def _take(self, pod: _PodKey, target: _Target, progress: Progress) -> None:
+        if self._target(pod) is target and (target.latest is None or target.latest.progress != progress):
+            target.latest = ObservedProgress(progress, format_time(self._now()))
+            self._tell(pod.resource)
+
+    def _tell(self, key: Key) -> None:
+        if len(self._targets.get(key, {})) == 1:
             self._on_change(key)
 
 

@@ -49,24 +49,26 @@ class Reconciler:
                 self._forget(key)
                 return
             plan = decide(observed, self.config, self.observer.client.now())
-            if plan.create_job is None and plan.suspend_job is None:
+            if plan.create_job is None and plan.suspend_job is None and plan.scale_job is None:
                 await self._finish(key, observed, plan)
                 return
             observed = await self._apply_job(key, observed, plan)
-        raise UnsettledError(f"the Job was created or suspended {MAX_ROUNDS} times, and somebody changed it back")
+        raise UnsettledError(f"the Job was created or changed {MAX_ROUNDS} times, and somebody changed it back")
 
     async def _apply_job(self, key: Key, observed: ObservedState, plan: Plan) -> ObservedState | None:
-        """Create or suspend the Job, and observe the resource again."""
+        """Create, suspend or scale the Job, and observe the resource again."""
         rejection = None
         if plan.create_job is not None:
             rejection = await self.applier.ensure_job(plan.create_job, observed.resource)
         if plan.suspend_job is not None:
             rejection = await self.applier.ensure_suspend(*plan.suspend_job)
+        if plan.scale_job is not None:
+            rejection = await self.applier.ensure_parallelism(*plan.scale_job)
         return await self.observer.observe(key, observed, rejection)
 
     async def _finish(self, key: Key, observed: ObservedState, plan: Plan) -> None:
         """Write the status and delete what must go. If the operator crashes in between, the next reconcile goes on."""
-        self.poller.set_pod(key, plan.poll_pod)
+        self.poller.set_pods(key, plan.poll_pods)
         await self.applier.write_status(observed, plan)
         deleted = await self.applier.delete_objects(observed.resource, plan)
         self.queue.add_after(key, plan.requeue_after_seconds if deleted else MAX_REQUEUE_SECONDS)
@@ -76,5 +78,5 @@ class Reconciler:
                 self.queue.add(key)  # a finished resource has a plan of its own: to clean up, and its time to live
 
     def _forget(self, key: Key) -> None:
-        self.poller.set_pod(key, None)
+        self.poller.set_pods(key, ())
         self.queue.add_after(key, None)

@@ -42,7 +42,7 @@ def _invalid_fields(error: ApiError) -> tuple[tuple[str, str], ...]:
 
 
 class RefusedUpdates:
-    """The updates of Jobs that the apiserver refused lately, by the Job's uid.
+    """The updates of Jobs that the apiserver refused lately, by the Job's uid and the field that was to change.
 
     The resource of a running worker is reconciled every few seconds, and must not send a refused update each time.
     """
@@ -51,13 +51,13 @@ class RefusedUpdates:
         self._clock = clock
         self._refused: dict[str, tuple[float, JobRejection]] = {}
 
-    def recent(self, uid: str) -> JobRejection | None:
+    def recent(self, update: str) -> JobRejection | None:
         """The refusal of less than RETRY_SECONDS ago, or None if the update is to be sent."""
-        at, refusal = self._refused.get(uid, (0.0, None))
+        at, refusal = self._refused.get(update, (0.0, None))
         return refusal if refusal is not None and self._clock() - at < RETRY_SECONDS else None
 
-    def add(self, uid: str, refusal: JobRejection) -> None:
+    def add(self, update: str, refusal: JobRejection) -> None:
         """Remember a refusal, and forget those that are over."""
         now = self._clock()
         self._refused = {one: item for one, item in self._refused.items() if now - item[0] < RETRY_SECONDS}
-        self._refused[uid] = now, refusal
+        self._refused[update] = now, refusal

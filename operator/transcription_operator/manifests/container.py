@@ -6,9 +6,10 @@ from typing import Any
 from transcription_api import names
 from transcription_api.codec import to_json
 from transcription_api.spec import Spec
-from transcription_api.task import Task, encode_task
+from transcription_api.task import Task, task_variables
 
 from transcription_operator.config import Config
+from transcription_operator.manifests.phase import phase_image
 from transcription_operator.manifests.requests_and_limits import render_resources
 from transcription_operator.models.objects import Resource
 
@@ -20,20 +21,21 @@ _SECURITY = {
     "capabilities": {"drop": ["ALL"]},
 }
 # Fields that may change while the worker runs.
-_MUTABLE = ("suspend", "ttlSecondsAfterFinished")
+_MUTABLE = ("suspend", "parallelism", "ttlSecondsAfterFinished")
 # Fields that the manifest itself has. An environment variable has at most 128 KiB (Linux's MAX_ARG_STRLEN), which the
 # longest texts of all fields together would exceed.
 _OF_THE_POD = ("nodeSelector", "tolerations", "resources", "runtimeClassName", "priorityClassName", "resourceName")
 
 
-def render_container(resource: Resource, spec: Spec, config: Config, mounts: list[Manifest]) -> Manifest:
-    """The container of a resource's worker."""
+def render_container(
+    resource: Resource, spec: Spec, config: Config, mounts: list[Manifest], phase: str | None = None
+) -> Manifest:
+    """The container of a resource's worker. `phase` is the Job's."""
     return {
         "name": names.CONTAINER_NAME,
-        "image": config.worker_image,
-        "imagePullPolicy": config.worker_image_pull_policy,
+        **phase_image(config, phase),
         "env": [
-            {"name": names.ENV_TASK, "value": _task(resource)},
+            *({"name": name, "value": value} for name, value in task_variables(_task(resource, phase))),
             *({"name": name, "value": _literal(value)} for name, value in _variables(config)),
             # Here Kubernetes' references to other variables are the administrator's to use.
             *to_json(config.worker.extra_env),
@@ -47,12 +49,16 @@ def render_container(resource: Resource, spec: Spec, config: Config, mounts: lis
     }
 
 
-def _task(resource: Resource) -> str:
+def _task(resource: Resource, phase: str | None) -> Task:
     """The worker's task: the fields of the spec that the worker reads."""
     spec = {name: value for name, value in resource.spec.items() if name not in _MUTABLE}
     if "device" in spec:
         spec["device"] = {name: value for name, value in spec["device"].items() if name not in _OF_THE_POD}
-    return encode_task(Task(resource.key.namespace, resource.key.name, resource.uid, spec))
+    if phase in (names.PHASE_TRANSCRIBE, names.PHASE_COLLECT) and "keys" in spec["source"]["s3"]:
+        # The plan has them, and they may be many.
+        listed = {name: value for name, value in spec["source"]["s3"].items() if name != "keys"}
+        spec["source"] = spec["source"] | {"s3": listed}
+    return Task(resource.key.namespace, resource.key.name, resource.uid, spec, phase)
 
 
 def _variables(config: Config) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Render the batch/v1 Job of a resource from its spec and the operator's settings.
+"""Render a batch/v1 Job of a resource from its spec and the operator's settings.
 
 The Job is created once and never applied again, since a queue such as Kueue may change it.
 """
@@ -11,21 +11,32 @@ from transcription_api import exit_codes, names
 from transcription_api.spec import Spec
 
 from transcription_operator.config import Config
+from transcription_operator.manifests.phase import limit_config, limit_spec
 from transcription_operator.manifests.pod import render_pod_spec
 from transcription_operator.models.objects import Resource
 from transcription_operator.models.ownership import job_name
 
 Manifest = dict[str, Any]
 
+MAX_INT32 = 2**31 - 1
+
 
 def render_job(
-    resource: Resource, spec: Spec, ordinal: int, config: Config, counts: Mapping[str, int] = MappingProxyType({})
+    resource: Resource,
+    spec: Spec,
+    ordinal: int,
+    config: Config,
+    counts: Mapping[str, int] = MappingProxyType({}),
+    phase: str | None = None,
+    shards: int = 1,
 ) -> Manifest:
     """The manifest of a resource's Job. `ordinal` counts the Jobs of the resource from 1.
 
-    `counts` are numbers that the Job takes over from those before it, by annotation.
+    `counts` are numbers that the Job takes over from those before it, by annotation. `phase` is one of names.PHASES for
+    a Job over many files; in the phase transcribe it has an index for each of so many shards.
     """
-    labels = _labels(resource, ordinal)
+    spec, config = limit_spec(spec, phase), limit_config(config, phase)
+    labels = _labels(resource, ordinal) | ({names.LABEL_PHASE: phase} if phase is not None else {})
     queue = {names.LABEL_QUEUE: spec.queue_name} if spec.queue_name else {}
     annotations = {names.ANNOTATION_NAME: resource.key.name}
     return {
@@ -39,10 +50,11 @@ def render_job(
             "ownerReferences": [_owner(resource)],
         },
         "spec": _job_spec(spec)
+        | (_sharded(spec, shards) if phase == names.PHASE_TRANSCRIBE else {})
         | {
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations | _NO_DISRUPTION},
-                "spec": render_pod_spec(resource, spec, config),
+                "spec": render_pod_spec(resource, spec, config, phase),
             }
         },
     }
@@ -90,6 +102,25 @@ def _job_spec(spec: Spec) -> Manifest:
     if spec.active_deadline_seconds is not None:
         rendered["activeDeadlineSeconds"] = spec.active_deadline_seconds
     return rendered
+
+
+def _sharded(spec: Spec, shards: int) -> Manifest:
+    """Fields of the Job that has an index for each shard. The attempts of a shard use up none of another's.
+
+    A shard whose attempts are used up fails, and the others go on: the account tells which of its files have no results.
+    """
+    return {
+        "completionMode": "Indexed",
+        "completions": shards,
+        "parallelism": desired_parallelism(spec, shards),
+        "backoffLimitPerIndex": spec.retries,
+        "backoffLimit": MAX_INT32,  # which Kubernetes sets with a limit for each index
+    }
+
+
+def desired_parallelism(spec: Spec, shards: int) -> int:
+    """How many pods of a Job with so many shards may run at a time."""
+    return min(spec.parallelism, shards)
 
 
 # Preemption, a drain or a lost node is not a failure of the worker, nor is the end of a pod that never got a node. This rule

@@ -19,8 +19,8 @@ Manifest = dict[str, Any]
 TERMINATION_GRACE_SECONDS = 30
 
 
-def render_pod_spec(resource: Resource, spec: Spec, config: Config) -> Manifest:
-    """The pod's spec. Fields of spec.device take precedence over the settings."""
+def render_pod_spec(resource: Resource, spec: Spec, config: Config, phase: str | None = None) -> Manifest:
+    """The pod's spec. Fields of spec.device take precedence over the settings. `phase` is the Job's."""
     volumes, mounts = render_volumes(spec, config)
     device, worker = spec.device, config.worker
     optional: Mapping[str, Any] = {
@@ -38,7 +38,7 @@ def render_pod_spec(resource: Resource, spec: Spec, config: Config) -> Manifest:
         # The kubelet would add environment variables for each Service of the namespace, and the worker reads none of them.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "containers": [render_container(resource, spec, config, mounts)],
+        "containers": [render_container(resource, spec, config, mounts, phase)],
         "volumes": volumes,
         **({} if worker.host_users else {"hostUsers": False}),
         **{name: value for name, value in optional.items() if value},

@@ -7,11 +7,17 @@ from transcription_operator.models.objects import Body
 # Reasons of the Job controller's events (pkg/controller/controller_utils.go).
 FAILED_CREATE = "FailedCreate"
 SUCCESSFUL_CREATE = "SuccessfulCreate"
+# Kueue's reason for a workload that it has not admitted, and the start of the workload's name before that of its Job.
+PENDING = "Pending"
+WORKLOAD_PREFIX = "job-"
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """An event whose subject is a Job. `time` is when it happened last, by the Job controller's clock."""
+    """An event whose subject is a Job, or the workload that Kueue makes of it.
+
+    `time` is when it happened last, by the clock of the controller that tells of it.
+    """
 
     reason: str
     message: str

@@ -74,6 +74,9 @@ class JobView:
     ordinal: int
     first_attempt: int  # the number of the attempt that its first pod is
     lost: int  # Jobs before it that were deleted from outside, or whose report was lost
+    phase: str | None  # of the work over many files, one of names.PHASES; None for the Job of a single one
+    completions: int  # how many pods have to succeed: of many files, the shards
+    parallelism: int
     created: str
     deleting: bool
     suspended: bool
@@ -88,6 +91,7 @@ class JobView:
     ready: int
     failed: int
     succeeded: int
+    failed_indexes: int  # shards that have no attempt left
     terminating: int  # pods that are being deleted and have not ended
     outcome: str | None = None
     outcome_reason: str | None = None
@@ -95,6 +99,11 @@ class JobView:
     outcome_time: str | None = None  # by the Job controller's clock
     # Whether the Job controller has decided how the Job ends, and only waits for the ends of pods that it deletes.
     concluding: bool = False
+
+    @property
+    def has_shards(self) -> bool:
+        """Whether the Job has an index, and so a pod, for each shard of many files."""
+        return self.phase == names.PHASE_TRANSCRIBE
 
     @property
     def has_pods(self) -> bool:
@@ -195,6 +204,9 @@ def view_job(body: Body) -> JobView:
         # A Job of an earlier version has neither annotation: it counted each Job as lost, and as an attempt.
         first_attempt=_number(annotations.get(names.ANNOTATION_FIRST_ATTEMPT), ordinal),
         lost=_number(annotations.get(names.ANNOTATION_LOST_JOBS), max(ordinal - 1, 0)),
+        phase=labels.get(names.LABEL_PHASE),
+        completions=(body.get("spec") or {}).get("completions") or 1,
+        parallelism=(body.get("spec") or {}).get("parallelism", 1),
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         suspended=bool(body.get("spec", {}).get("suspend")),
@@ -207,6 +219,7 @@ def view_job(body: Body) -> JobView:
         ready=status.get("ready") or 0,
         failed=(status.get("failed") or 0) + len(uncounted.get("failed") or ()),
         succeeded=(status.get("succeeded") or 0) + len(uncounted.get("succeeded") or ()),
+        failed_indexes=_count_indexes(status.get("failedIndexes") or ""),
         terminating=status.get("terminating") or 0,
         outcome=finished.get("type"),
         outcome_reason=finished.get("reason"),
@@ -312,6 +325,15 @@ def _text(value: object) -> str:
 def _number(text: str | None, default: int) -> int:
     """The number in an annotation, which anybody who may change Jobs may have written."""
     return int(text) if text is not None and text.isdecimal() and len(text) <= MAX_DIGITS else default
+
+
+def _count_indexes(text: str) -> int:
+    """How many indexes a Job's status names, as in 1,3-5."""
+    count = 0
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        count += int(last or first) - int(first) + 1
+    return count
 
 
 def _compact(value: object) -> bytes:

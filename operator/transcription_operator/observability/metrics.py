@@ -5,10 +5,12 @@ from collections.abc import Container
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from transcription_api import reasons
-from transcription_api.status import Phase, Status
+from transcription_api.codec import to_json
+from transcription_api.status import ConditionType, Phase, PhaseSeconds, Status
 
 from transcription_operator.models.objects import Resource
 from transcription_operator.models.times import seconds_between
+from transcription_operator.reconcile.conditions import is_true
 from transcription_operator.reconcile.status_transitions import is_finished
 
 # Seconds.
@@ -56,6 +58,12 @@ class Metrics:
         )
         self._queued = self._histogram("queue_wait_seconds", "First Job to first worker", QUEUE_BUCKETS)
         self._run = self._histogram("run_seconds", "First worker to the end", RUN_BUCKETS, ["phase"])
+        self._phases = self._histogram(
+            "phase_seconds", "A Job of one phase of the work over many files", RUN_BUCKETS, ["phase"]
+        )
+        self._files = Counter(
+            "transcription_files", "Files accounted for, by outcome", ["outcome"], registry=self.registry
+        )
         self._audio = Counter("transcription_audio_seconds", "Audio transcribed", registry=self.registry)
 
     def reconcile_ended(self, seconds: float, error: ReconcileError | None) -> None:
@@ -75,12 +83,27 @@ class Metrics:
         """Count what a status that was just written shows for the first time."""
         if status.queue_seconds is not None and previous.queue_seconds is None:
             self._queued.observe(status.queue_seconds)
+        before = to_json(previous.phase_seconds or PhaseSeconds())
+        for phase, seconds in to_json(status.phase_seconds or PhaseSeconds()).items():
+            if phase not in before:
+                self._phases.labels(phase).observe(seconds)
         if is_finished(previous) or not is_finished(status):
             return
+        self._count_files(status)
         if status.start_time and status.completion_time and status.phase:
             self._run.labels(status.phase.value).observe(_between(status.start_time, status.completion_time))
         if status.phase is Phase.COMPLETE and status.audio_seconds and not status.reused:
             self._audio.inc(status.audio_seconds)
+
+    def _count_files(self, status: Status) -> None:
+        if status.files is None or not is_true(status.conditions, ConditionType.COLLECTED):
+            return
+        for outcome, count in (
+            ("done", status.files.done),
+            ("reused", status.files.reused),
+            ("failed", status.files.failed),
+        ):
+            self._files.labels(outcome).inc(count)
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], labels: list[str] | None = None

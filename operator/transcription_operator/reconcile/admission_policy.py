@@ -12,6 +12,8 @@ from transcription_api.status import Failure
 from transcription_operator.config import Config
 from transcription_operator.reconcile.termination import make_failure
 
+# Of spec.failurePolicy.maxFailedFiles, whose type a schema of another version may not tell.
+NUMBER_OR_PERCENTAGE = re.compile(r"[0-9]{1,6}|[0-9]{1,2}%|100%")
 # The host that an absent endpointURL stands for.
 AWS_HOST = "s3.amazonaws.com"
 # With any other character one parser of URLs may see another host than the next: urllib3, with which the worker connects,
@@ -27,6 +29,12 @@ def find_policy_violation(spec: Spec, config: Config) -> Failure | None:
             "spec.model.cache.type: got Node, expected None or PersistentVolumeClaim: no node folder is configured"
         )
         return make_failure(reasons.NODE_CACHE_DISABLED, message)
+    limit = spec.failure_policy.max_failed_files
+    if isinstance(limit, str) != str(limit).endswith("%") or not NUMBER_OR_PERCENTAGE.fullmatch(str(limit)):
+        message = (
+            f"spec.failurePolicy.maxFailedFiles: got {limit!r}, expected a number of files from 0, or a percentage"
+        )
+        return make_failure(reasons.INVALID_SPEC, message)
     for field, url in _endpoints(spec):
         host = _host(url) if url else AWS_HOST
         if host is None:

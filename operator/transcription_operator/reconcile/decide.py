@@ -8,14 +8,15 @@ import functools
 import json
 from datetime import datetime
 
-from transcription_api import reasons
+from transcription_api import names, reasons
 from transcription_api.bounds import within_bounds
 from transcription_api.codec import InvalidFieldError, unknown_fields
-from transcription_api.spec import Spec, parse_spec
+from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure, JobRef, Status
 
 from transcription_operator.config import Config
 from transcription_operator.manifests.job import render_job
+from transcription_operator.manifests.phase import COLLECT_SECONDS, limit_spec
 from transcription_operator.models.objects import JobView
 from transcription_operator.models.times import format_time, is_time, seconds_between
 from transcription_operator.reconcile import status_transitions as transitions
@@ -28,11 +29,17 @@ from transcription_operator.reconcile.job_status import update_from_job
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
 from transcription_operator.reconcile.observed_times import to_server_time
 from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
+from transcription_operator.reconcile.phase_ends import end_transcription
+from transcription_operator.reconcile.phases import current_phase, expects_job, left_behind
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number, last_termination
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
+from transcription_operator.reconcile.scaling import is_refused_scale, pods_to_scale
+from transcription_operator.reconcile.shards import seconds_until_shown, update_from_shards
+from transcription_operator.reconcile.status_size import within_size
+from transcription_operator.reconcile.stored_spec import parse_stored_spec
 from transcription_operator.reconcile.succession import (
     MAX_LOST_JOBS,
     explain_lost_report,
@@ -43,7 +50,7 @@ from transcription_operator.reconcile.succession import (
 )
 from transcription_operator.reconcile.suspension import explain_suspension, is_managed_by_others, is_suspended_by_us
 from transcription_operator.reconcile.termination import make_failure
-from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pod
+from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pods
 
 # Fields that the condition Accepted names.
 MAX_NAMED = 10
@@ -51,6 +58,8 @@ MAX_NAMED = 10
 STORED_REQUEUE_SECONDS = 0.1
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
+# Seconds until the words of a queue are read again.
+QUEUE_REQUEUE_SECONDS = 30.0
 # Seconds by which a stored time may be in the future, since the clocks of several apiservers differ a little.
 CLOCK_TOLERANCE_SECONDS = 60.0
 
@@ -64,7 +73,7 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
         return Plan()
     observed = to_server_time(observed, now)
     try:
-        spec = _parse_spec(observed.resource.spec_json)
+        spec = parse_stored_spec(observed.resource.spec_json)
     except InvalidFieldError as error:
         return _reject_spec(observed, make_failure(reasons.INVALID_SPEC, str(error)), now)
     if transitions.is_finished(observed.status):
@@ -73,6 +82,7 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
     if violation is not None:
         return _reject_spec(observed, violation, now)
     accepted = with_active_time(_accept_spec(observed, spec), spec, observed.job, now)
+    spec = limit_spec(spec, current_phase(spec, observed.status))
     if observed.rejection is not None:
         return _report_rejection(observed, accepted, spec, config, observed.rejection, now)
     if spec.suspend:
@@ -83,11 +93,6 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
 
 
 # One reconcile decides two or three times: as many specs as queue workers can have at hand.
-@functools.lru_cache(maxsize=64)
-def _parse_spec(spec_json: bytes) -> Spec:
-    return parse_spec(json.loads(spec_json))
-
-
 @functools.lru_cache(maxsize=64)
 def _acceptance(spec_json: bytes) -> str:
     """The message of Accepted=True, which names the fields that a newer custom resource definition let pass."""
@@ -101,7 +106,11 @@ def _acceptance(spec_json: bytes) -> str:
 def _accept_spec(observed: ObservedState, spec: Spec) -> Status:
     status = transitions.with_model(observed.status, spec)
     message, created = _acceptance(observed.resource.spec_json), observed.resource.created
-    return transitions.with_condition(status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, message, created)
+    status = transitions.with_condition(status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, message, created)
+    if current_phase(spec, status) != names.PHASE_PLAN:
+        return status
+    message = "the files are found and divided into shards"
+    return transitions.with_condition(status, ConditionType.PLANNED, False, reasons.PLANNING, message, created)
 
 
 def _reject_spec(observed: ObservedState, failure: Failure, now: datetime) -> Plan:
@@ -134,8 +143,9 @@ def _report_rejection(
     observed: ObservedState, status: Status, spec: Spec, config: Config, rejection: JobRejection, now: datetime
 ) -> Plan:
     """Fail the resource, or say what the apiserver refuses and try again later."""
-    if spec.suspend and observed.job is not None:
-        return _follow_job(observed, status, spec, config, observed.job, now)  # it could not be suspended, and runs on
+    job = observed.job
+    if job is not None and (spec.suspend or is_refused_scale(spec, job, observed)):
+        return _follow_job(observed, status, spec, config, job, now)  # it was not changed, and runs on
     status, retry_after = report_rejection(status, spec, rejection, now)
     return _with_status(observed, status, Plan(requeue_after_seconds=retry_after))
 
@@ -148,7 +158,7 @@ def _suspend(observed: ObservedState, status: Status, spec: Spec, config: Config
     message = "spec.suspend is true"
     status = transitions.mark_suspended(status, reasons.SUSPENDED_BY_SPEC, message, format_time(now))
     if job is None:
-        return _with_status(observed, status, Plan())
+        return _with_status(observed, status, Plan(delete_jobs=left_behind(spec, status, observed.jobs)))
     referring = _refer_to(status, with_evictions(job, status))
     if job.deleting:
         return _with_status(observed, referring, Plan())
@@ -162,11 +172,15 @@ def _suspend(observed: ObservedState, status: Status, spec: Spec, config: Config
 def _create_job(observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime) -> Plan:
     """Create the first Job, the one after a suspension, or the one after a Job that somebody deleted."""
     job_ref = status.job_ref
-    lost = not is_true(status.conditions, ConditionType.SUSPENDED, reasons.SUSPENDED_BY_SPEC)
+    if (others := left_behind(spec, status, observed.jobs)) != ():
+        return _with_status(observed, status, Plan(delete_jobs=others, requeue_after_seconds=DELETION_REQUEUE_SECONDS))
+    lost = expects_job(observed.resource, status) and not is_true(
+        status.conditions, ConditionType.SUSPENDED, reasons.SUSPENDED_BY_SPEC
+    )
     if job_ref is not None and lost and lost_before(job_ref, lost) >= MAX_LOST_JOBS:
         message = f"Job number {job_ref.ordinal} was deleted from outside, as were others before it"
         failure = make_failure(reasons.JOBS_KEEP_VANISHING, message)
-        return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
+        return _fail(observed, status, spec, failure, now)
     return _create_next_job(observed, status, spec, config, now, lost)
 
 
@@ -174,14 +188,27 @@ def _create_next_job(
     observed: ObservedState, status: Status, spec: Spec, config: Config, now: datetime, lost: bool
 ) -> Plan:
     """Create the Job after the one that the status refers to, for what is left of spec.activeDeadlineSeconds."""
-    left = seconds_left(status, spec, now)
+    phase, left = current_phase(spec, status), seconds_left(status, spec, now)
+    if left is not None and phase == names.PHASE_COLLECT:
+        left = max(left, COLLECT_SECONDS)
     if left is not None and left <= 0:
-        failure = explain_deadline(status, spec, None, None)
-        return _with_status(observed, transitions.mark_failed(status, failure, format_time(now)), Plan())
+        return _fail(observed, status, spec, explain_deadline(status, spec, None, None), now)
     if left is not None:
         spec = dataclasses.replace(spec, active_deadline_seconds=max(1, int(left)))
-    counts = next_counts(status, lost)
-    return Plan(create_job=render_job(observed.resource, spec, next_ordinal(status), config, counts))
+    counts, ordinal = next_counts(status, lost, phase), next_ordinal(status, observed.jobs)
+    shards = status.plan.shards if status.plan is not None else 1
+    return Plan(create_job=render_job(observed.resource, spec, ordinal, config, counts, phase, shards))
+
+
+def _fail(
+    observed: ObservedState, status: Status, spec: Spec, failure: Failure, now: datetime, job: JobView | None = None
+) -> Plan:
+    """Fail the resource and delete its Job. Files that may have been transcribed are accounted for first."""
+    at, plan = format_time(now), Plan(delete_jobs=(job,) if job is not None else ())
+    if current_phase(spec, status) != names.PHASE_TRANSCRIBE:
+        return _with_status(observed, transitions.mark_failed(status, failure, at), plan)
+    plan = dataclasses.replace(plan, requeue_after_seconds=STORED_REQUEUE_SECONDS)
+    return _with_status(observed, end_transcription(status, job, failure, at), plan)
 
 
 def _find_results(
@@ -213,6 +240,8 @@ def _follow_job(
     lost = explain_lost_report(job, observed.pods)
     if lost is not None and may_look_again(job, observed.jobs):
         return _find_results(observed, status, spec, config, lost, now)
+    if (pods := pods_to_scale(spec, job, observed)) is not None:
+        return Plan(scale_job=(job, pods))
     if job.suspended and job.outcome is None:
         return _resume(observed, status, spec, job, now)
     resumed = None if job.resuming else job.started
@@ -222,16 +251,18 @@ def _follow_job(
     concluded = conclude_evicted_job(spec, concluded, status, format_time(now))
     failure = _deadline_failure(observed, status, spec, concluded, now)
     if failure is not None:
-        failed = transitions.mark_failed(status, failure, format_time(now))
-        return _with_status(observed, failed, Plan(delete_jobs=(job,)))
-    status, poll_pod = update_from_job(_refer_to(status, concluded), spec, concluded, observed, format_time(now))
+        return _fail(observed, status, spec, failure, now, job)
+    update = update_from_shards if job.has_shards else update_from_job
+    status, poll_pods = update(_refer_to(status, concluded), spec, concluded, observed, format_time(now))
     status = with_refused_suspension(status, observed.rejection, now)
     status = transitions.with_finished_time(status, format_time(now))
-    plan = Plan(poll_pod=poll_pod, requeue_after_seconds=_requeue_after(observed, status, spec, concluded, grace, now))
+    plan = Plan(
+        poll_pods=poll_pods, requeue_after_seconds=_requeue_after(observed, status, spec, concluded, grace, now)
+    )
     if concluded.outcome is not None and job.outcome is None:
         plan = dataclasses.replace(plan, delete_jobs=(job,))
-    elif (outlived := outlived_pod(job, observed.pods, grace, now)) is not None:
-        plan = dataclasses.replace(plan, delete_pods=(outlived,))
+    else:
+        plan = dataclasses.replace(plan, delete_pods=outlived_pods(job, observed.pods, grace, now))
     return _with_status(observed, status, plan)
 
 
@@ -239,7 +270,7 @@ def _deadline_failure(
     observed: ObservedState, status: Status, spec: Spec, job: JobView, now: datetime
 ) -> Failure | None:
     """The failure of a Job that goes on after one of the spec's deadlines, else None."""
-    if job.outcome is None and is_over(status, spec, now):
+    if job.outcome is None and job.phase != names.PHASE_COLLECT and is_over(status, spec, now):
         return explain_deadline(status, spec, job, last_termination(observed.pods))
     return pending_deadline_failure(observed, spec, job, now)
 
@@ -249,9 +280,10 @@ def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, n
     if is_suspended_by_us(spec, job, observed.status):
         return Plan(suspend_job=(job, False))
     at = format_time(now) if status.start_time else job.created
-    message = explain_suspension(spec, job)
+    message = "; ".join(filter(None, (explain_suspension(spec, job), observed.queue_reason)))
     suspended = transitions.mark_suspended(status, reasons.WAITING_FOR_QUEUE, message, at)
-    return _with_status(observed, suspended, Plan())
+    queued = job.has_shards and job.queue is not None  # whose queue's words are read now and then
+    return _with_status(observed, suspended, Plan(requeue_after_seconds=QUEUE_REQUEUE_SECONDS if queued else None))
 
 
 def _refer_to(status: Status, job: JobView) -> Status:
@@ -259,7 +291,7 @@ def _refer_to(status: Status, job: JobView) -> Status:
 
 
 def _job_ref(job: JobView) -> JobRef:
-    return JobRef(job.name, job.uid, job.ordinal, job.lost)
+    return JobRef(job.name, job.uid, job.ordinal, job.lost, job.phase)
 
 
 def _requeue_after(
@@ -267,7 +299,7 @@ def _requeue_after(
 ) -> float | None:
     """Seconds until the pods are looked at again although no watch has shown a change."""
     if job.outcome is not None:
-        return None
+        return None if transitions.is_finished(status) else STORED_REQUEUE_SECONDS
     due = [grace_left(pod, grace, now) for pod in observed.pods if pod.outlived]
     since = awaited_since(observed, job, now)
     waited = seconds_between(since, now) if since is not None else 0.0
@@ -275,6 +307,8 @@ def _requeue_after(
         due.append(max(spec.pending_deadline_seconds - waited, 0.1))
     if (left := seconds_left(status, spec, now)) is not None:
         due.append(left)
+    if job.has_shards:
+        due.append(seconds_until_shown(status, job, now))
     regular = MAX_REQUEUE_SECONDS if since is None else growing_delay(waited)
     return min([regular, *(seconds for seconds in due if seconds > 0)])
 
@@ -287,7 +321,7 @@ def _with_status(observed: ObservedState, status: Status, plan: Plan) -> Plan:
     generation = observed.resource.generation
     conditions = with_observed_generation(status.conditions, generation)
     status = dataclasses.replace(status, observed_generation=generation, conditions=conditions)
-    status = within_bounds(status) or status
+    status = within_size(within_bounds(status) or status)
     if was_rejected(observed.status):
         if has_same_outcome(status, observed.status):
             return plan

@@ -40,9 +40,14 @@ def with_evictions(job: JobView, status: Status) -> JobView:
 def conclude_evicted_job(spec: Spec, job: JobView, status: Status, now: str) -> JobView:
     """The Job as failed if evictions have used up its attempts: it would make pod after pod. Otherwise unchanged."""
     evicted = status.disruptions.evicted if status.disruptions is not None else 0
-    if job.outcome is not None or not evicted or job.failed <= spec.retries:
+    if job.outcome is not None or not evicted or not _are_used_up(spec, job, evicted):
         return job
     return dataclasses.replace(job, outcome="Failed", outcome_time=now)
+
+
+def _are_used_up(spec: Spec, job: JobView, evicted: int) -> bool:
+    """Whether no attempt is left. Evictions are not counted by shard: of many, all attempts together are the limit."""
+    return evicted > spec.retries * job.completions if job.has_shards else job.failed > spec.retries
 
 
 def tell_disruptions(status: Status) -> list[str]:

@@ -11,6 +11,8 @@ from transcription_operator.reconcile.disruptions import MANY_DISRUPTIONS
 
 # Conditions that cause an event when they become True, and the type of that event.
 MILESTONES = (
+    (ConditionType.PLANNED, "Normal"),
+    (ConditionType.COLLECTED, "Normal"),
     (ConditionType.COMPLETE, "Normal"),
     (ConditionType.FAILED, "Warning"),
     (ConditionType.DEGRADED, "Warning"),
@@ -45,6 +47,7 @@ def events_between(previous: Status, status: Status) -> tuple[Event, ...]:
         *_job_events(previous, status),
         *_waiting_events(previous, status),
         *_disruption_events(previous, status),
+        *_transcribed_events(previous, status),
         *_quality_events(previous, status),
         *_milestone_events(previous, status),
     )
@@ -54,8 +57,13 @@ def _job_events(previous: Status, status: Status) -> list[Event]:
     before, after = previous.job_ref, status.job_ref
     if after is None or (before is not None and before.name == after.name):
         return []
-    created = Event("Normal", reasons.JOB_CREATED.name, f"created Job {after.name}")
-    if before is None or _is_true(find_condition(previous.conditions, ConditionType.SUSPENDED)):
+    phase = f" of phase {after.phase}" if after.phase is not None else ""
+    created = Event("Normal", reasons.JOB_CREATED.name, f"created Job {after.name}{phase}")
+    if (
+        before is None
+        or before.phase != after.phase
+        or _is_true(find_condition(previous.conditions, ConditionType.SUSPENDED))
+    ):
         return [created]
     if find_reason(previous.conditions, ConditionType.RUNNING) == reasons.REPORT_LOST.name:
         return [created]
@@ -79,6 +87,15 @@ def _disruption_events(previous: Status, status: Status) -> list[Event]:
         return []
     message = f"{after.disrupted} worker pods were disrupted, and each began anew"
     return [Event("Warning", reasons.REPEATEDLY_DISRUPTED.name, message)]
+
+
+def _transcribed_events(previous: Status, status: Status) -> list[Event]:
+    """The end of the phase transcribe, with the failure that ended it early if one did."""
+    collected = find_condition(status.conditions, ConditionType.COLLECTED)
+    if collected is None or _is_true(collected) or find_condition(previous.conditions, ConditionType.COLLECTED):
+        return []
+    failed = status.failure is not None
+    return [Event("Warning" if failed else "Normal", collected.reason, collected.message)]
 
 
 def _quality_events(previous: Status, status: Status) -> list[Event]:

@@ -14,6 +14,7 @@ from transcription_operator.reconcile.active_deadline import explain_deadline, i
 from transcription_operator.reconcile.conditions import find_condition
 from transcription_operator.reconcile.disruptions import tell_disruptions
 from transcription_operator.reconcile.observed_state import ObservedState
+from transcription_operator.reconcile.phase_ends import end_phase
 from transcription_operator.reconcile.pods import (
     BACK_OFF,
     attempt_number,
@@ -32,32 +33,35 @@ from transcription_operator.reconcile.termination import Termination, is_evicted
 
 def update_from_job(
     status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str
-) -> tuple[Status, PodView | None]:
-    """The status that the Job leads to, and the pod whose progress is to be polled."""
+) -> tuple[Status, tuple[PodView, ...]]:
+    """The status that a Job with one pod at a time leads to, and the pod whose progress is to be polled, if one is."""
     status = transitions.with_start(status, first_start(observed.pods))
     if job.outcome == "Complete":
-        return _complete(status, spec, job, observed.pods), None
+        return _complete(status, spec, job, observed), ()
     if job.outcome == "Failed":
-        return _failed(status, spec, job, last_termination(observed.pods)), None
+        return _failed(status, spec, job, last_termination(observed.pods)), ()
     lost = lost_pod(observed.pods, now)
     if lost is not None:
-        return _node_lost(status, lost, now), None
+        return transitions.mark_pending(status, reasons.NODE_LOST, explain_lost_node(lost), now), ()
     pod = running_pod(observed.pods)
     if pod is not None:
-        return _running(status, spec, job, pod, observed), pod
-    return _waiting(status, spec, job, observed, now), None
+        return _running(status, spec, job, pod, observed), (pod,)
+    return _waiting(status, spec, job, observed, now), ()
 
 
-def _complete(status: Status, spec: Spec, job: JobView, pods: tuple[PodView, ...]) -> Status:
+def _complete(status: Status, spec: Spec, job: JobView, observed: ObservedState) -> Status:
     """Complete only if the report confirms every object: a Job that succeeded proves nothing."""
-    at = job.outcome_time or job.created
-    termination = proven_termination(spec, pods)
+    at, pods = job.outcome_time or job.created, observed.pods
+    termination = proven_termination(spec, job, pods)
     report = termination.report if termination is not None else None
-    status = transitions.with_report(status, spec, report, at)
-    missing = missing_results(spec, report)
+    if job.phase is None:
+        status = transitions.with_report(status, spec, report, at)
+    missing = missing_results(spec, report, job.phase)
     if report is None or report.reason is not None or missing:
         why = "the worker left no report" if report is None else f"the report lacks {', '.join(missing) or 'success'}"
         return transitions.mark_failed(status, make_failure(reasons.RESULT_INCOMPLETE, why), at)
+    if job.phase is not None:
+        return end_phase(status, spec, job, report, observed.resource.owner, at)
     message = f"{len(report.objects)} objects seen in bucket {spec.destination.s3.bucket}{_tell_sidecars(pods)}"
     return transitions.mark_complete(transitions.with_report_key(status, spec), message, at)
 
@@ -74,10 +78,11 @@ def _failed(status: Status, spec: Spec, job: JobView, termination: Termination |
     if report is not None and report.reason == reasons.QUALITY_REJECTED.name:
         # The only failure that comes after the results and the report were written.
         status = transitions.with_report_key(status, spec)
-    return transitions.mark_failed(status, _final_failure(status, spec, job, termination), at)
+    return transitions.mark_failed(status, explain_failed_job(status, spec, job, termination), at)
 
 
-def _final_failure(status: Status, spec: Spec, job: JobView, termination: Termination | None) -> Failure:
+def explain_failed_job(status: Status, spec: Spec, job: JobView, termination: Termination | None) -> Failure:
+    """The failure of a Job that has failed, of whose pods one terminated like this."""
     if job.outcome_reason == "DeadlineExceeded":
         return explain_deadline(status, spec, job, termination)
     if termination is None or termination.failure is None:
@@ -98,10 +103,13 @@ def _exit_code(message: str) -> int | None:
 
 
 def _running(status: Status, spec: Spec, job: JobView, pod: PodView, observed: ObservedState) -> Status:
+    phase = f"{job.phase}: " if job.phase is not None else ""
     attempts = f"attempt {attempt_number(job)} of {job.first_attempt + spec.retries}"
     at = pod.started or job.created
     status = transitions.mark_running(
-        status, "; ".join((f"pod {pod.name}, {attempts}", *_doubts(pod, observed), *tell_disruptions(status))), at
+        status,
+        "; ".join((f"{phase}pod {pod.name}, {attempts}", *_doubts(pod, observed), *tell_disruptions(status))),
+        at,
     )
     if observed.silent_since is not None:
         return dataclasses.replace(status, progress=None)
@@ -122,14 +130,13 @@ def _doubts(pod: PodView, observed: ObservedState) -> list[str]:
     return doubts
 
 
-def _node_lost(status: Status, pod: PodView, now: str) -> Status:
+def explain_lost_node(pod: PodView) -> str:
     """The Job makes no other pod before the node, or somebody in its place, says that this one has ended."""
     awaited = f" and had to end by {pod.deletion_time}" if pod.deletion_time is not None else ""
-    message = (
+    return (
         f"pod {pod.name} is on node {pod.node}, which does not answer{awaited}; the next pod is made after its end. If the "
         "node is lost, delete its Node object, or taint it node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
     )
-    return transitions.mark_pending(status, reasons.NODE_LOST, message, now)
 
 
 def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, now: str) -> Status:

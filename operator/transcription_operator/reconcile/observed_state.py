@@ -33,7 +33,8 @@ class JobRejection:
 class ObservedState:
     """A resource, its stored status, and the Job and pods that belong to it.
 
-    `job` is the newest Job. None means that the apiserver was asked and has none, not merely that no watch has shown one.
+    `job` is the newest Job, of the current phase where the work has phases. None means that the apiserver was asked and has
+    none, not merely that no watch has shown one.
     """
 
     resource: Resource
@@ -42,6 +43,8 @@ class ObservedState:
     jobs: tuple[JobView, ...] = ()  # all Jobs of the resource that the cache holds, by ordinal
     pods: tuple[PodView, ...] = ()  # the newest Job's, oldest first
     pod_refusal: str | None = None  # the words of the apiserver, which refuses the newest Job's pods
+    queue_reason: str | None = None  # the words of the queue, which has not admitted the newest Job
     progress: ObservedProgress | None = None
+    pod_progress: tuple[ObservedProgress, ...] = ()  # of running pods, of a Job that has many
     silent_since: str | None = None  # since when the running worker has not answered polls, if that is long ago
     rejection: JobRejection | None = None

@@ -13,15 +13,16 @@ from transcription_operator.reconcile.events import Event
 class Plan:
     """The steps, in the order in which they are carried out.
 
-    After `create_job` or `suspend_job` the resource is observed again and a new plan is made.
+    After `create_job`, `suspend_job` or `scale_job` the resource is observed again and a new plan is made.
     """
 
     create_job: dict[str, Any] | None = None  # a manifest
     suspend_job: tuple[JobView, bool] | None = None  # the value that the Job's spec.suspend gets
+    scale_job: tuple[JobView, int] | None = None  # the value that the Job's spec.parallelism gets
     status: Status | None = None
     events: tuple[Event, ...] = ()
     delete_pods: tuple[PodView, ...] = ()  # of the newest Job, which makes the next pod
     delete_jobs: tuple[JobView, ...] = ()
     delete_resource: bool = False
-    poll_pod: PodView | None = None  # the pod whose progress is polled from now on
+    poll_pods: tuple[PodView, ...] = ()  # the pods whose progress is polled from now on
     requeue_after_seconds: float | None = None

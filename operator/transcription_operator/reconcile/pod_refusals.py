@@ -1,8 +1,8 @@
-"""Why the apiserver refuses a Job's pods: the newest event that the Job controller left when it could not create one."""
+"""Why a Job gets no pod: the newest event of the Job controller, which cannot create one, or of the queue."""
 
 import re
 
-from transcription_operator.models.job_events import FAILED_CREATE, SUCCESSFUL_CREATE, JobEvent
+from transcription_operator.models.job_events import FAILED_CREATE, PENDING, SUCCESSFUL_CREATE, JobEvent
 from transcription_operator.models.objects import JobView, PodView
 from transcription_operator.models.times import is_time, parse_time
 from transcription_operator.reconcile.pods import current_pod
@@ -30,6 +30,12 @@ def pod_refusal(job: JobView, pods: tuple[PodView, ...], events: tuple[JobEvent,
     if job.has_pods and (created is None or parse_time(created.time) >= parse_time(refused.time)):
         return None
     return _words(refused.message, job)
+
+
+def queue_reason(events: tuple[JobEvent, ...]) -> str | None:
+    """The queue's newest words on why it has not admitted a Job, or None if it has said nothing."""
+    pending = _newest(events, PENDING)
+    return pending.message if pending is not None else None
 
 
 def _newest(events: tuple[JobEvent, ...], reason: str) -> JobEvent | None:

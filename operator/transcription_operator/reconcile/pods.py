@@ -43,7 +43,12 @@ class Waiting:
 
 
 def attempt_number(job: JobView) -> int:
-    """The number of the attempt, from 1: pods that failed count, of this Job and of earlier ones. A failed Job's is its last."""
+    """The number of the attempt, from 1: pods that failed count, of this Job and of earlier ones. A failed Job's is its last.
+
+    Each shard of many files has attempts of its own, which are not told.
+    """
+    if job.has_shards:
+        return 1
     failed = job.failed - 1 if job.outcome == "Failed" and job.failed else job.failed
     return job.first_attempt + failed
 
@@ -64,6 +69,11 @@ def running_pod(pods: tuple[PodView, ...]) -> PodView | None:
     """The current pod if its worker runs, else None."""
     pod = current_pod(pods)
     return pod if pod is not None and pod.running else None
+
+
+def running_pods(pods: tuple[PodView, ...]) -> tuple[PodView, ...]:
+    """The pods whose workers run, of a Job that has many at a time."""
+    return tuple(pod for pod in pods if pod.running and not is_terminated(pod) and not _is_on_lost_node(pod))
 
 
 def last_termination(pods: tuple[PodView, ...]) -> Termination | None:
@@ -92,17 +102,17 @@ def _is_on_lost_node(pod: PodView) -> bool:
     return pod.phase == "Unknown" or pod.reason == UNREACHABLE_NODE
 
 
-def has_whole_result(spec: Spec, pod: PodView) -> bool:
-    """Whether the pod's worker ended with a report that confirms every requested object."""
+def has_whole_result(spec: Spec, pod: PodView, phase: str | None) -> bool:
+    """Whether the pod's worker ended with a report that has all that is asked of a Job of this phase."""
     if pod.terminated is None or pod.terminated.exit_code != exit_codes.OK:
         return False
     report = read_report(pod.terminated)
-    return report is not None and report.reason is None and not missing_results(spec, report)
+    return report is not None and report.reason is None and not missing_results(spec, report, phase)
 
 
-def proven_termination(spec: Spec, pods: tuple[PodView, ...]) -> Termination | None:
+def proven_termination(spec: Spec, job: JobView, pods: tuple[PodView, ...]) -> Termination | None:
     """How the pod with a whole result ended. Without one, how the newest terminated pod did."""
-    whole = next((pod for pod in pods if has_whole_result(spec, pod)), None)
+    whole = next((pod for pod in pods if has_whole_result(spec, pod, job.phase)), None)
     return explain_termination(whole) if whole is not None else last_termination(pods)
 
 

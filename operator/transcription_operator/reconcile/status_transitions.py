@@ -46,7 +46,7 @@ def mark_suspended(status: Status, reason: Reason, message: str, at: str) -> Sta
     """
     status = mark_pending(status, reason, message, at)
     phase = Phase.SUSPENDED if reason is reasons.SUSPENDED_BY_SPEC else Phase.PENDING
-    status = dataclasses.replace(status, phase=phase)
+    status = dataclasses.replace(status, phase=phase, active_pods=None)
     return with_condition(status, ConditionType.SUSPENDED, True, reason, message, at)
 
 
@@ -58,21 +58,26 @@ def mark_resumed(status: Status, at: str) -> Status:
 
 
 def mark_failed(status: Status, failure: Failure, at: str) -> Status:
-    """Finish the resource with Failed=True, whose reason and message are the failure's."""
-    status = _finish(status, Phase.FAILED, at)
+    """Finish the resource with Failed=True, whose reason and message are the failure's.
+
+    A failure that the status has already comes first: after it many files were only accounted for.
+    """
+    status, failure = _finish(status, Phase.FAILED, at), status.failure or failure
     status = dataclasses.replace(status, failure=failure)
     reason = reasons.BY_NAME.get(failure.reason) or Reason(failure.reason, True, failure.advice)
     return with_condition(status, ConditionType.FAILED, True, reason, failure.message, at)
 
 
-def mark_complete(status: Status, message: str, at: str) -> Status:
+def mark_complete(status: Status, message: str, at: str, reason: Reason = reasons.RESULTS_VERIFIED) -> Status:
     """Finish the resource with Complete=True."""
     status = _finish(status, Phase.COMPLETE, at)
-    return with_condition(status, ConditionType.COMPLETE, True, reasons.RESULTS_VERIFIED, message, at)
+    return with_condition(status, ConditionType.COMPLETE, True, reason, message, at)
 
 
 def _finish(status: Status, phase: Phase, at: str) -> Status:
-    status = dataclasses.replace(status, phase=phase, completion_time=at, progress=None, active_time=None)
+    status = dataclasses.replace(
+        status, phase=phase, completion_time=at, progress=None, active_time=None, active_pods=None
+    )
     status = with_condition(status, ConditionType.RUNNING, False, reasons.FINISHED, "no worker runs any more", at)
     return mark_resumed(status, at)
 
@@ -165,7 +170,8 @@ def with_report(status: Status, spec: Spec, report: Report | None, at: str) -> S
         quality=report.quality,
         preview=preview or None,
         reused=report.reused or None,
-        results=result_objects(spec, report),
+        # Of many files, the account in the destination has them.
+        results=() if spec.has_phases else result_objects(spec, report),
     )
 
 

@@ -16,15 +16,18 @@ MAX_LOST_JOBS = 10
 MAX_LOST_REPORTS = 3
 
 
-def next_ordinal(status: Status) -> int:
-    """The number of the next Job."""
-    return status.job_ref.ordinal + 1 if status.job_ref is not None else 1
+def next_ordinal(status: Status, jobs: tuple[JobView, ...]) -> int:
+    """The number of the next Job, after the one that the status names and all that are known."""
+    named = status.job_ref.ordinal if status.job_ref is not None else 0
+    return max([named, *(job.ordinal for job in jobs)]) + 1
 
 
-def next_counts(status: Status, lost: bool) -> dict[str, int]:
-    """The annotations of the next Job. `lost` says that the one before it was lost, not suspended."""
+def next_counts(status: Status, lost: bool, phase: str | None = None) -> dict[str, int]:
+    """The annotations of the next Job, of this phase. `lost` says that the one before it was lost, not suspended."""
     if status.job_ref is None:
         return {}
+    if status.job_ref.phase != phase:
+        return {names.ANNOTATION_FIRST_ATTEMPT: 1, names.ANNOTATION_LOST_JOBS: lost_before(status.job_ref, lost)}
     # The evictions of the whole resource are added to the attempts of whichever Job; see reconcile/disruptions.
     evicted = status.disruptions.evicted if status.disruptions is not None else 0
     return {
@@ -44,8 +47,8 @@ def explain_lost_report(job: JobView, pods: tuple[PodView, ...]) -> str | None:
     The operator was down until somebody, or the garbage collector, had deleted the pod; or the container runtime or another
     container of the pod lost the message. The results may be whole, and the worker of another Job finds them in S3.
     """
-    if job.outcome != "Complete":
-        return None
+    if job.outcome != "Complete" or job.has_shards:
+        return None  # what became of shards is looked for in S3
     succeeded = [pod for pod in pods if is_terminated(pod) and _has_succeeded(pod)]
     if any(pod.terminated is not None and pod.terminated.message.strip() for pod in succeeded):
         return None
@@ -55,7 +58,7 @@ def explain_lost_report(job: JobView, pods: tuple[PodView, ...]) -> str | None:
 
 def may_look_again(job: JobView, jobs: tuple[JobView, ...]) -> bool:
     """Whether another Job may look for the results of this one, whose report is lost, as were those of some of `jobs`."""
-    complete = sum(other.outcome == "Complete" for other in jobs)
+    complete = sum(other.outcome == "Complete" and other.phase == job.phase for other in jobs)
     return complete < MAX_LOST_REPORTS and job.lost + 1 < MAX_LOST_JOBS
 
 

@@ -20,7 +20,9 @@ def conclude_job(spec: Spec, job: JobView, pods: tuple[PodView, ...], grace: flo
 
     `grace` is the time in seconds that the other containers of a pod have to end after the worker.
     """
-    whole = next((pod for pod in pods if has_whole_result(spec, pod)), None)
+    if job.has_shards:
+        return job  # the end of one pod tells nothing of the others
+    whole = next((pod for pod in pods if has_whole_result(spec, pod, job.phase)), None)
     if whole is not None and job.outcome != "Complete" and (job.outcome == "Failed" or _is_due(whole, grace, now)):
         return _concluded(job, "Complete", whole)
     pod = pods[-1] if pods and job.outcome is None else None
@@ -36,12 +38,14 @@ def conclude_job(spec: Spec, job: JobView, pods: tuple[PodView, ...], grace: flo
     return job
 
 
-def outlived_pod(job: JobView, pods: tuple[PodView, ...], grace: float, now: datetime) -> PodView | None:
-    """The pod that must be deleted so that the Job counts its worker's failure and makes the next pod, or None."""
-    pod = pods[-1] if pods and job.outcome is None else None
-    if pod is None or not pod.outlived or pod.deletion_time is not None or grace_left(pod, grace, now) > 0:
-        return None
-    return pod
+def outlived_pods(job: JobView, pods: tuple[PodView, ...], grace: float, now: datetime) -> tuple[PodView, ...]:
+    """The pods that must be deleted so that the Job counts their workers' ends and makes the next pods."""
+    if job.outcome is not None:
+        return ()
+    candidates = pods if job.has_shards else pods[-1:]
+    return tuple(
+        pod for pod in candidates if pod.outlived and pod.deletion_time is None and grace_left(pod, grace, now) <= 0
+    )
 
 
 def grace_left(pod: PodView, grace: float, now: datetime) -> float:

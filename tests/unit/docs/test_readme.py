@@ -23,8 +23,16 @@ def test_every_make_target_of_the_readme_exists(target: str) -> None:
     subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_the_smallest_manifest_is_the_example_and_takes_only_defaults() -> None:
+def test_the_first_manifest_is_over_a_prefix() -> None:
     (block,) = [text for language, text in BLOCKS if language == "yaml"]
     manifest = yaml.safe_load(block)
-    assert manifest == yaml.safe_load((ROOT / "examples/smallest.yaml").read_text())
+    spec, example = parse_spec(manifest["spec"]), yaml.safe_load((ROOT / "examples/prefix.yaml").read_text())
+    assert spec.has_phases
+    assert manifest["metadata"] == example["metadata"]
+    assert spec.source.s3.prefix == parse_spec(example["spec"]).source.s3.prefix
+
+
+def test_the_smallest_example_takes_only_defaults() -> None:
+    manifest = yaml.safe_load((ROOT / "examples/smallest.yaml").read_text())
+    assert set(manifest["spec"]) == {"source", "destination"}
     assert parse_spec(manifest["spec"]).source.s3.key == "interviews/01.wav"

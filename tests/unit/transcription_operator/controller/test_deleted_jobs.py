@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from transcription_api.report import Report
 
+from tests.support.many_files import MANY, PLAN, World, ended
 from tests.support.operator_parts import Parts, until
-from tests.support.scripted_apiserver import ScriptedApiserver, scripted_apiserver
+from tests.support.scripted_apiserver import ScriptedApiserver, connected, scripted_apiserver
 from tests.support.scripted_resource import (
     KEY,
     PATH,
@@ -14,6 +16,7 @@ from tests.support.scripted_resource import (
     end_elsewhere,
     job_path,
     put_job,
+    put_resource,
     running_job,
     stored_status,
 )
@@ -74,3 +77,22 @@ async def test_no_job_is_created_for_a_resource_whose_end_is_shown_later_than_it
         await until(lambda: parts.queue.idle)
         assert server.count("POST /apis/batch/v1") == 1
         assert server.count(WRITE) == 1
+
+
+async def test_no_job_of_the_next_phase_is_created_for_a_resource_whose_end_no_watch_has_shown() -> None:
+    """Another replica led meanwhile, transcribed and collected the files, and the garbage collector took the Jobs."""
+    planned = World()
+    planned.settle()
+    planned.end_job("Complete", ended(Report(plan=PLAN)), succeeded=1)
+    planned.reconcile()
+    async with scripted_apiserver() as server, connected(server) as connection:
+        put_resource(server)
+        server.put(PATH, server.objects[PATH] | {"spec": MANY, "status": planned.status})
+        parts = Parts(connection)
+        await parts.resync.list_all()
+        end_elsewhere(server)
+        async with parts.working():
+            parts.queue.add(KEY)
+            await until(lambda: parts.queue.idle)
+        assert server.count("POST /apis/batch/v1") == 0
+        assert parts.errors("Defect") == 0

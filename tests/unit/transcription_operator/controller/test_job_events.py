@@ -1,5 +1,6 @@
 """The events of a Job are read only while it has no pod, and at last once a minute."""
 
+import dataclasses
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,10 @@ class Events:
         if self.error is not None:
             raise self.error
         return (EVENT,)
+
+    async def list_queue_events(self, _: JobView) -> tuple[JobEvent, ...]:
+        self.lists += 1
+        return (dataclasses.replace(EVENT, reason="Pending"),)
 
     def reader(self) -> JobEventReader:
         return JobEventReader(cast(KubernetesClient, self), lambda: self.now)
@@ -61,6 +66,14 @@ async def test_the_count_begins_anew_for_a_job_that_had_a_pod_meanwhile() -> Non
     reader.forget(job())
     events.now += 6
     assert await reader.read(job()) == ()
+
+
+async def test_of_a_job_that_waits_in_a_queue_the_queues_words_are_read() -> None:
+    events = Events()
+    reader = events.reader()
+    await reader.read(job(suspend=True))
+    events.now += 6
+    assert [event.reason for event in await reader.read(job(suspend=True))] == ["Pending"]
 
 
 async def test_jobs_that_nobody_asks_about_any_more_take_no_memory() -> None:

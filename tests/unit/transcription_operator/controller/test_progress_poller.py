@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
@@ -62,7 +63,7 @@ async def polling(pods: list[ProgressPod], on_change: Callable[[Key], None] = ig
     """Poll the pods until the block ends. Fails if the poller ends first."""
     poller = ProgressPoller(SECONDS, on_change, lambda: datetime.now(UTC))
     for number, item in enumerate(pods):
-        poller.set_pod(Key("team-a", str(number)), item.view)
+        poller.set_pods(Key("team-a", str(number)), [item.view])
     running = asyncio.create_task(poller.run())
     try:
         async with asyncio.timeout(PATIENCE):
@@ -148,10 +149,10 @@ async def test_of_progress_out_of_range_the_rest_is_shown(answer: dict[str, Any]
 async def test_a_pod_that_is_another_one_at_the_same_address_is_polled_anew() -> None:
     async with progress_pods(says(**GOOD)) as (item,), polling([item]) as poller:
         await until(lambda: item.requests >= 1)
-        poller.set_pod(Key("team-a", "0"), None)
+        poller.set_pods(Key("team-a", "0"), ())
         assert poller.latest(Key("team-a", "0"), item.view) is None
         polled = item.requests
-        poller.set_pod(Key("team-a", "0"), item.view)
+        poller.set_pods(Key("team-a", "0"), [item.view])
         await until(lambda: item.requests > polled + 1)
 
 
@@ -169,6 +170,21 @@ async def test_a_pod_that_falls_silent_is_told_once_and_since_when_and_again_whe
         item.answer = answer
         await until(lambda: poller.silent_since(key, item.view) is None)
         assert told == [key, key, key]
+
+
+async def test_many_pods_of_one_resource_are_polled_each_and_nobody_is_told_of_every_change() -> None:
+    told: list[Key] = []
+    key = Key("team-a", "many")
+    async with progress_pods(says(**GOOD), says(**GOOD), hangs) as pods, polling([], told.append) as poller:
+        views = [dataclasses.replace(item.view, uid=f"pod-{number}") for number, item in enumerate(pods)]
+        poller.set_pods(key, views)
+        await until(lambda: len(poller.latest_of(key, views)) == 2)
+        assert told == []
+        poller.set_pods(key, views[:1])
+        assert [item.progress.seconds_done for item in poller.latest_of(key, views)] == [1.5]
+        polled = pods[1].requests
+        await asyncio.sleep(5 * SECONDS)
+        assert pods[1].requests <= polled + 1  # one may have been on its way
 
 
 async def test_a_pod_that_never_answered_is_silent_since_the_polls_began() -> None:

@@ -17,6 +17,7 @@ from transcription_operator.reconcile.stored_status import parse_status
 
 from tests.support.decisions import condition
 from tests.support.kubernetes_objects import SPEC, job, resource
+from tests.support.many_files import MANY, begun
 from tests.support.operator_parts import Parts
 
 Refusal = tuple[int, dict[str, Any]]
@@ -228,6 +229,19 @@ async def test_a_suspension_that_a_policy_refuses_is_told_while_the_worker_runs_
     for _ in range(3):  # as the worker's progress does
         assert await operator.reconcile() == status
     assert [one for one in operator.apiserver.requests if one.startswith("PATCH")] == ["PATCH interview-4a49acf8-1"]
+
+
+async def test_a_parallelism_that_a_policy_refuses_is_told_while_the_pods_run_on() -> None:
+    world = begun("transcribe")
+    world.write_job(active=4, ready=4)
+    operator = Operator(Apiserver(PATCH=refusal(422, "Invalid", POLICY)), MANY | {"parallelism": 2}, world.parsed())
+    for one in world.views():
+        operator.cache.put_job(one)
+    status = await operator.reconcile()
+    assert (condition(status, "Suspended").status, condition(status, "Suspended").message) == ("False", POLICY)
+    assert (status.phase, status.failure) == (world.parsed().phase, None)
+    assert await operator.reconcile() == status
+    assert len([one for one in operator.apiserver.requests if one.startswith("PATCH")]) == 1
 
 
 async def test_a_resumption_that_a_policy_refuses_is_told_and_tried_again() -> None:

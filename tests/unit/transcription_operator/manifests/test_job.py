@@ -21,7 +21,8 @@ CASES = sorted(path.name.removesuffix(".in.yaml") for path in FOLDER.glob("*.in.
 def rendered(case: str) -> Any:
     given = yaml.safe_load((FOLDER / f"{case}.in.yaml").read_text())
     owner = resource(given["spec"], **given["metadata"])
-    return render_job(owner, parse_spec(given["spec"]), given.get("ordinal", 1), config(**given.get("settings", {})))
+    settings, phase, shards = config(**given.get("settings", {})), given.get("phase"), given.get("shards", 1)
+    return render_job(owner, parse_spec(given["spec"]), given.get("ordinal", 1), settings, phase=phase, shards=shards)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -55,6 +56,22 @@ def test_pods_that_a_suspension_ends_use_up_no_retries() -> None:
     assert codes == [[exit_codes.INTERRUPTED]]
     conditions = [item for rule in ignored for item in rule.get("onPodConditions", ())]
     assert {"type": "PodScheduled", "status": "False"} in conditions
+
+
+@pytest.mark.parametrize("phase", ["plan", "collect"])
+def test_a_phase_without_a_model_takes_no_gpu_from_anybody_and_waits_in_no_queue(phase: str) -> None:
+    job = rendered(f"many-files-{phase}")
+    pod = job["spec"]["template"]["spec"]
+    assert "nvidia.com/gpu" not in str(pod)
+    assert not {"nodeSelector", "tolerations", "runtimeClassName"} & set(pod)
+    assert (job["spec"]["completions"], job["spec"].get("suspend")) == (1, None)
+
+
+def test_one_shard_that_fails_again_and_again_stops_no_other() -> None:
+    spec = rendered("many-files-transcribe")["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 60, 8)
+    assert (spec["backoffLimitPerIndex"], spec.get("maxFailedIndexes")) == (2, None)
+    assert spec["podFailurePolicy"] == rendered("smallest")["spec"]["podFailurePolicy"]
 
 
 @pytest.mark.parametrize("name", ["a", "a.b.c", "x" * 253, "x" * 40 + "." + "y" * 40])

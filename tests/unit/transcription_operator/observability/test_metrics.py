@@ -1,8 +1,11 @@
 """The metrics count each resource and each end once."""
 
+import dataclasses
+
 import pytest
 from transcription_api.codec import to_json
-from transcription_api.status import Condition, ConditionType, Failure, Phase, Status
+from transcription_api.report import FileCounts
+from transcription_api.status import Condition, ConditionType, Failure, Phase, PhaseSeconds, Status
 from transcription_operator.models.objects import Resource
 from transcription_operator.observability.metrics import Metrics
 
@@ -76,3 +79,23 @@ def test_reasons_that_workers_invent_and_phases_of_newer_versions_make_one_serie
     assert value(metrics, "jobs", phase="Failed", reason="Invented1") is None
     metrics.resource_changed(archived, None)
     assert value(metrics, "jobs", phase="Other", reason="NoSuchKey") == 0
+
+
+def test_each_phase_of_many_files_is_timed_once_and_its_files_are_counted_at_the_end(metrics: Metrics) -> None:
+    planned = Status(phase=Phase.PENDING, phase_seconds=PhaseSeconds(plan=5.0))
+    collected = Condition("Collected", "True", "FilesCounted", "", FINISHED, 1)
+    done = ended(
+        Phase.FAILED,
+        phase_seconds=PhaseSeconds(plan=5.0, queue=30.0, transcribe=600.0, collect=7.0),
+        files=FileCounts(9, done=4, reused=3, failed=2),
+    )
+    done = dataclasses.replace(done, conditions=(collected, *done.conditions))
+    metrics.status_written(PENDING, planned)
+    metrics.status_written(planned, planned)
+    metrics.status_written(planned, done)
+    metrics.status_written(done, done)
+    for phase, seconds in (("plan", 5), ("queue", 30), ("transcribe", 600), ("collect", 7)):
+        assert value(metrics, "phase_seconds_sum", phase=phase) == seconds
+        assert value(metrics, "phase_seconds_count", phase=phase) == 1
+    counted = [value(metrics, "files_total", outcome=outcome) for outcome in ("done", "reused", "failed")]
+    assert counted == [4, 3, 2]

@@ -75,3 +75,15 @@ def test_an_allowed_host_is_allowed_in_whatever_case() -> None:
     spec = with_endpoint("https://MINIO.storage.svc")
     spec["destination"]["s3"]["endpointURL"] = "https://minio.Storage.svc:9000"
     assert failure(spec, ALLOWED) is None
+
+
+@pytest.mark.parametrize("limit", [1.5, True, "5", "five", "-1%", "101%", -1, [], {"a": 1}])
+def test_a_number_of_failed_files_that_is_none_fails_before_anything_runs(limit: Any) -> None:
+    found = failure({"failurePolicy": {"maxFailedFiles": limit}}, config())
+    assert found is not None
+    assert found.message.startswith("spec.failurePolicy.maxFailedFiles: got ")
+
+
+@pytest.mark.parametrize("limit", [0, 100_000, "0%", "5%", "100%"])
+def test_a_number_or_a_percentage_of_failed_files_is_accepted(limit: Any) -> None:
+    assert failure({"failurePolicy": {"maxFailedFiles": limit}}, config()) is None

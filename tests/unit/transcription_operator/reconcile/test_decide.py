@@ -58,7 +58,7 @@ def test_a_running_worker_is_polled_and_its_start_is_the_containers() -> None:
     status, plan = settled(observe(job=job(active=1, ready=1), pods=(RUNNING_POD,)))
     assert (status.phase, status.start_time, status.attempt) == (Phase.RUNNING, STARTED, 1)
     assert status.queue_seconds == 60
-    assert plan.poll_pod == RUNNING_POD
+    assert plan.poll_pods == (RUNNING_POD,)
 
 
 def test_a_job_that_is_complete_with_every_object_confirmed_completes_the_resource() -> None:

@@ -79,7 +79,7 @@ def test_a_pod_whose_end_no_node_confirms_is_not_running_and_says_what_an_admini
     assert (status.phase, running.status, running.reason) == (Phase.PENDING, "False", "NodeLost")
     for words in ("node-1", lost.name, "node.kubernetes.io/out-of-service"):
         assert words in running.message
-    assert (plan.poll_pod, plan.delete_jobs, plan.delete_pods) == (None, (), ())
+    assert (plan.poll_pods, plan.delete_jobs, plan.delete_pods) == ((), (), ())
     assert "NodeLost" in [event.reason for event in plan.events]
 
 
@@ -97,7 +97,7 @@ def test_the_next_pod_after_a_lost_node_is_the_one_that_is_shown() -> None:
     following = running_pod({"name": "interview-x-1-fghij", "uid": "pod-2", "creationTimestamp": FINISHED})
     status, plan = settled(observe(job=job(active=1, terminating=1), pods=(lost, following)), MINUTES_LATER)
     assert condition(status, "Running").status == "True"
-    assert plan.poll_pod == following
+    assert plan.poll_pods == (following,)
 
 
 def test_a_worker_that_the_garbage_collector_removed_with_its_node_is_tried_again_and_not_counted() -> None:

@@ -99,7 +99,7 @@ def test_of_two_pods_the_one_that_stays_is_shown_and_polled() -> None:
     staying = pod(RUNNING, LATER, phase="Running", podIP="10.0.0.2")
     for pods in ((leaving, staying), (staying, leaving)):
         status, plan = settled(observe(job=job(active=1, terminating=1), pods=pods))
-        assert plan.poll_pod == staying
+        assert plan.poll_pods == (staying,)
         assert staying.name in condition(status, "Running").message
 
 
@@ -109,7 +109,7 @@ def test_a_worker_that_runs_is_shown_and_polled_although_its_job_has_a_second_po
     waiting = pod(None, LATER, phase="Pending")
     for pods in ((running, waiting), (waiting, running)):
         status, plan = settled(observe({"pendingDeadlineSeconds": 1}, job=job(active=2, ready=1), pods=pods))
-        assert (status.phase, plan.poll_pod) == (Phase.RUNNING, running)
+        assert (status.phase, plan.poll_pods) == (Phase.RUNNING, (running,))
         assert running.name in condition(status, "Running").message
 
 
@@ -119,7 +119,7 @@ def test_a_pod_that_waits_is_shown_while_an_older_one_is_deleted() -> None:
     waiting = pod(None, LATER, phase="Pending", conditions=[scheduled])
     status, plan = settled(observe(job=job(active=1, terminating=1), pods=(leaving, waiting)))
     assert (status.phase, condition(status, "Running").reason) == (Phase.PENDING, "Unschedulable")
-    assert plan.poll_pod is None
+    assert plan.poll_pods == ()
 
 
 def test_the_pending_deadline_names_the_init_container_that_held_the_worker_back() -> None:

@@ -1,0 +1,89 @@
+"""A resource over many files goes through its phases on a real apiserver, whatever becomes of the operator in between."""
+
+from pathlib import Path
+from typing import Any
+
+from transcription_api import exit_codes, names
+from transcription_api.report import FileCounts, PlanSummary, Report
+
+from tests.support.api_client import Json
+from tests.support.controlplane import ControlPlane
+from tests.support.operator_process import Operator
+from tests.support.simulated_cluster import Namespace, condition, now, until
+
+PLAN = PlanSummary(files=12, to_transcribe=10, shards=3, reused=2, skipped=1, audio_seconds=3600.0)
+ACCOUNT = FileCounts(total=12, done=10, reused=2, skipped=1)
+SOURCE = {"s3": {"bucket": "audio", "prefix": "calls/"}}
+PATIENCE = 30.0
+
+
+def create(namespace: Namespace, name: str, **spec: Any) -> None:
+    namespace.create(name, source=SOURCE, **spec)
+
+
+def play_phase(namespace: Namespace, name: str, ordinal: int, report: Report) -> Json:
+    """Let the one pod of a phase end with this report, and its Job complete."""
+    job = namespace.job(name, ordinal)
+    pod = namespace.add_pod(job)
+    namespace.end_pod(pod, exit_codes.OK, report)
+    namespace.complete(job)
+    return job
+
+
+def test_a_prefix_is_planned_transcribed_by_several_pods_and_accounted_for(
+    operator: Operator, namespace: Namespace
+) -> None:
+    create(namespace, "calls", parallelism=2)
+    plan = play_phase(namespace, "calls", 1, Report(plan=PLAN))
+    job = namespace.job("calls", 2)
+    phases = [item["metadata"]["labels"][names.LABEL_PHASE] for item in (plan, job)]
+    assert (phases, job["spec"]["completionMode"], job["spec"]["completions"]) == (["plan", "transcribe"], "Indexed", 3)
+    ended, first, second = (namespace.add_pod(job, f"shard-{number}") for number in range(3))
+    namespace.end_pod(ended, exit_codes.OK, Report(files=FileCounts(4, done=4)))
+    namespace.write_job(job, active=2, succeeded=1, completedIndexes="0")
+    for number, pod in enumerate((first, second)):
+        state = {"name": names.CONTAINER_NAME, "image": "", "imageID": "", "ready": True, "restartCount": 0}
+        ip = f"127.9.9.{number}"
+        running = state | {"state": {"running": {"startedAt": now()}}}
+        namespace.write_pod(pod, phase="Running", podIP=ip, podIPs=[{"ip": ip}], containerStatuses=[running])
+    namespace.write_job(job, ready=2)
+    status = namespace.until("calls", lambda status: status.get("activePods") == 2)
+    assert condition(status, "Running")["message"].startswith("2 of 2 pods run; 1 of 3 shards ended")
+    assert (status["filesDone"], status["files"]["total"]) == ("5/12", 12)
+    namespace.change("calls", parallelism=8)
+    until(lambda: namespace.job("calls", 2)["spec"]["parallelism"] == 3, "another parallelism", PATIENCE)
+    namespace.complete(job)
+    play_phase(namespace, "calls", 3, Report(files=ACCOUNT, audio_seconds=3600.0))
+    status = namespace.until_phase("calls", "Complete")
+    assert (status["filesDone"], status["jobRef"]["phase"], set(status["phaseSeconds"])) == (
+        "12/12",
+        "collect",
+        {*names.PHASES, "queue"},
+    )
+    assert status["reportKey"].startswith("interviews/01/_runs/calls-")
+
+
+def test_an_operator_that_was_down_while_all_files_were_transcribed_makes_each_job_once(
+    plane: ControlPlane, namespace: Namespace, tmp_path: Path
+) -> None:
+    lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/transcription-operator"
+    if namespace.api.get(lease) is not None:
+        namespace.api.delete(lease)  # of another module's operator
+    operator = Operator(plane, tmp_path / "operator.log")
+    operator.start()
+    create(namespace, "calls")
+    try:
+        for ordinal, report in enumerate((Report(plan=PLAN), Report(), Report(files=ACCOUNT)), start=1):
+            namespace.job("calls", ordinal)
+            if ordinal == 2:
+                operator.kill()
+            play_phase(namespace, "calls", ordinal, report)
+            if ordinal == 2:
+                operator.start()
+        status = namespace.until_phase("calls", "Complete")
+    finally:
+        operator.stop()
+    labels = [item["metadata"]["labels"] for item in namespace.jobs_of("calls")]
+    assert [item[names.LABEL_PHASE] for item in labels] == [*names.PHASES]
+    assert status["files"]["done"] == 10
+    assert "Traceback" not in operator.log.read_text()
