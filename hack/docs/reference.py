@@ -126,6 +126,8 @@ def _range(low: float | None, high: float | None, what: str) -> str:
 
 
 def _kind(field: Schema) -> str:
+    if "x-kubernetes-int-or-string" in field:
+        return "integer or string"
     if field["type"] == "array":
         return f"list of {_kind(field['items'])}s"
     if isinstance(values := field.get("additionalProperties"), Mapping):

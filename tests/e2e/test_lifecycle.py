@@ -1,13 +1,9 @@
 """Deletion, a pipeline's script, upgrade and uninstall work on a cluster."""
 
-import json
-import os
-import subprocess
 from typing import Any
 
 from tests.support.helm import NAMESPACE, RELEASE
 from tests.support.job_namespace import PATIENCE, JobNamespace
-from tests.support.repository import ROOT
 from tests.support.stack.kube import get, kubectl, list_items, run, until
 from tests.support.stack.release import ensure_release
 
@@ -30,26 +26,14 @@ def test_a_suspended_job_stops_and_goes_on_when_resumed(namespace: JobNamespace)
     assert namespace.ended("paused")["phase"] == "Complete"
 
 
-def pipeline(namespace: JobNamespace, key: str) -> subprocess.CompletedProcess[str]:
-    """Run examples/pipeline.sh as a CI job would."""
-    environment = {
-        **os.environ,
-        "NAMESPACE": namespace.name,
-        "SPEC": json.dumps(namespace.spec("pipeline", key)),
-    }
-    return subprocess.run(
-        [str(ROOT / "examples/pipeline.sh")], env=environment, capture_output=True, text=True, check=False
-    )
-
-
 def test_the_pipelines_script_succeeds_with_the_transcript(namespace: JobNamespace) -> None:
-    done = pipeline(namespace, "english.wav")
+    done = namespace.run_pipeline(namespace.spec("pipeline", "english.wav"))
     assert done.returncode == 0, done.stderr
     assert namespace.text(f"{namespace.name}/pipeline/english.txt")
 
 
 def test_the_pipelines_script_fails_when_the_job_fails(namespace: JobNamespace) -> None:
-    done = pipeline(namespace, "no/such.wav")
+    done = namespace.run_pipeline(namespace.spec("pipeline", "no/such.wav"))
     assert done.returncode != 0
     assert "NoSuchKey" in done.stdout + done.stderr
 
