@@ -1,14 +1,18 @@
 """The CRD in crds/ is the one that is generated from the spec's dataclasses."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 import yaml
-from transcription_api.spec import DevicePolicy
+from transcription_api.codec import camel
+from transcription_api.options import option_of
+from transcription_api.spec import DevicePolicy, Spec
 
 from hack.crd import immutability
 from hack.crd.definition import CRD, HEADER, render_crd
 from hack.crd.schema import spec_schema
+from tests.support.repository import read_crd
 
 
 def generated(rules: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -76,6 +80,16 @@ def test_a_handwritten_rule_of_the_items_of_a_list_has_no_earlier_value() -> Non
     rule = {"rule": "self.start < self.end", "message": "got an early end, expected a later one"}
     items = generated({"spec.audio.clips[]": [rule]})["audio"]["properties"]["clips"]["items"]
     assert items[immutability.RULES] == [rule]
+
+
+def test_no_handwritten_rule_is_about_a_field_that_may_change() -> None:
+    """It would not be evaluated again when that field changes."""
+    spec = read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    rules = [immutability.written_rule(rule) for rule in spec[immutability.RULES]]
+    mutable = [camel(field.name) for field in dataclasses.fields(Spec) if option_of(field).mutable]
+    assert {"suspend", "ttlSecondsAfterFinished"} <= {*mutable}
+    assert [rule for rule in rules for name in mutable if f"self.{name}" in rule] == []
+    assert [name for name in mutable if immutability.RULES in spec["properties"][name]] == []
 
 
 def test_a_handwritten_rule_of_no_field_is_refused() -> None:
