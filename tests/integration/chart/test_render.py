@@ -93,6 +93,7 @@ def test_the_default_values_are_the_operators_own_defaults(helm: Helm) -> None:
     config = parse_config(given)
     known = {
         "TRANSCRIPTION_WORKER_IMAGE": config.worker_image,
+        "TRANSCRIPTION_PLANNER_IMAGE": config.planner_image,
         "TRANSCRIPTION_LEASE_NAMESPACE": "transcription-system",
         "TRANSCRIPTION_POD_NAME": "operator-1",
     }

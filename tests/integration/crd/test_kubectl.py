@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from transcription_api.codec import to_json
-from transcription_api.report import DeviceUsed, ModelUsed, QualityCounts
+from transcription_api.report import DeviceUsed, FileCounts, ModelUsed, QualityCounts
 from transcription_api.spec import Spec, parse_spec
 from transcription_api.status import (
     MAX_RESULTS,
@@ -77,8 +77,20 @@ def test_a_full_status_is_stored_without_loss(kubectl: Kubectl) -> None:
 def test_columns_say_what_ran_how_long_and_how_fast(kubectl: Kubectl) -> None:
     name = with_status(kubectl, to_json(FULL))
     header, row = kubectl("get", "tj", name).stdout.splitlines()
-    assert header.split() == "NAME PHASE MODEL DEVICE LANGUAGE AUDIO DURATION RTFX AGE".split()
-    assert row.split()[:-1] == [name, "Complete", "turbo", "cuda", "pt", "1h02m03s", "40.8"]
+    columns = "NAME PHASE FILES FAILED PROGRESS MODEL DEVICE LANGUAGE AUDIO DURATION RTFX ETA AGE"
+    assert header.split() == columns.split()
+    # The columns of many files are empty for one.
+    assert row.split()[:-1] == [name, "Complete", "50", "turbo", "cuda", "pt", "1h02m03s", "40.8"]
+
+
+def test_columns_say_how_many_files_are_done_and_when_the_rest_will_be(kubectl: Kubectl) -> None:
+    progress = ProgressStatus("transcribe", percent=96, eta="3m20s")
+    many = Status(
+        phase=Phase.RUNNING, files=FileCounts(300, failed=2), files_done="288/300", rtfx=81.5, progress=progress
+    )
+    name = with_status(kubectl, to_json(many))
+    _, row = kubectl("get", "tj", name).stdout.splitlines()
+    assert row.split()[:-1] == [name, "Running", "288/300", "2", "96", "81.5", "3m20s"]
 
 
 def test_wide_columns_name_the_engine_and_the_quality(kubectl: Kubectl) -> None:
