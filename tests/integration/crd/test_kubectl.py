@@ -35,7 +35,7 @@ FULL = Status(
     start_time=TIME,
     completion_time=TIME,
     queue_seconds=0.5,
-    progress=ProgressStatus("transcribe", 50, 30.5, 61.0, 12.0, TIME),
+    progress=ProgressStatus("transcribe", 50, 30.5, 61.0, 12.0, observed_time=TIME),
     engine="batched (openai-whisper 20250625)",
     device=DeviceUsed("cuda", "NVIDIA H100 80GB HBM3", "580.65.06", "13.0", "2.12.0", "9.0", "GPUFailed", "Xid"),
     model=ModelUsed("turbo", "sha256:" + "0" * 64),
