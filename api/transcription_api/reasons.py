@@ -106,7 +106,6 @@ NO_AUDIO_STREAM = _permanent(
     exit_codes.MEDIA_INVALID,
     "The file decodes but has no audio stream; check that the recording has sound.",
 )
-
 MEDIA_TRUNCATED = _permanent(
     "MediaTruncated",
     exit_codes.MEDIA_INVALID,
@@ -221,6 +220,13 @@ NO_SPACE_LEFT = _transient(
     "NoSpaceLeft",
     exit_codes.NO_SPACE,
     "Raise spec.device.resources.limits.ephemeral-storage, or worker.sizeLimits of the chart, or use a node with more free disk.",
+)
+# Transient, since what used up a limit may be gone, and the next pod's node may have a sound disk.
+RESOURCES_EXHAUSTED = _transient(
+    "ResourcesExhausted", exit_codes.RESOURCES_EXHAUSTED, "Raise the limit that the message names."
+)
+SCRATCH_NOT_WRITABLE = _transient(
+    "ScratchNotWritable", exit_codes.NO_SPACE, "Let the worker's user write to the folder that the message names."
 )
 INTERRUPTED = _transient("Interrupted", exit_codes.INTERRUPTED, "The pod was asked to stop; it is retried.")
 INTERNAL_ERROR = _transient("InternalError", exit_codes.INTERNAL, "A defect: please report it with the worker's log.")

@@ -7,9 +7,10 @@ from transcription_api.report import Report
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.files import find_files
 from transcription_worker.local.plan import Plan
+from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineListener, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.pipeline.sink import Transcription
 
 from tests.support.instant_engine import InstantEngine, InstantLoader

@@ -14,3 +14,13 @@ class WorkerError(Exception):
         super().__init__(f"{reason.name}: {message}")
         self.reason = reason
         self.message = message
+
+
+def without_frames(error: WorkerError) -> WorkerError:
+    """Return the error with its words alone, to be kept.
+
+    Its traceback and its cause hold the frames where it was raised, and with them their audio and tensors. Whatever is
+    to be said of those was logged before.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error

@@ -13,6 +13,18 @@ from transcription_api.reasons import Reason
 # Source: NVIDIA, "CUDA Compatibility", table "CUDA Toolkit and minimum required driver version".
 MINIMUM_DRIVER = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
 
+# In messages of torch, Triton and CTranslate2, and of CUDA's libraries.
+FAULT_SIGNS = (
+    "CUDA error",
+    "CUDA driver error",
+    "Triton Error [CUDA]",
+    "CUDA failed",
+    "CUBLAS_STATUS",
+    "CUDNN_STATUS",
+    "CUSOLVER_STATUS",
+    "CUFFT",
+)
+
 
 @dataclass(frozen=True)
 class GPU:
@@ -114,7 +126,7 @@ def _runs(entry: str, capability: tuple[int, int]) -> bool:
 
 def is_gpu_fault(words: str) -> bool:
     """Return whether a RuntimeError of torch is about the device or its libraries, and not about the program's input."""
-    return any(sign in words for sign in ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "CUSOLVER_STATUS", "CUFFT"))
+    return any(sign in words for sign in FAULT_SIGNS)
 
 
 def is_out_of_memory(words: str) -> bool:

@@ -15,6 +15,7 @@ from transcription_api.spec import DevicePolicy
 from transcription_worker.job.command import run_task
 from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import start_logging
+from transcription_worker.shortage import allow_open_files
 from transcription_worker.threads import wait_briefly
 
 # torch takes seconds to import, so modules that need it are imported inside functions, after signals are watched.
@@ -30,6 +31,7 @@ def main() -> None:
     arguments = make_parser().parse_args(spell_with_dashes(sys.argv[1:]))
     start_logging()
     wait_briefly()
+    allow_open_files()
     commands: dict[str, Callable[[], int]] = {
         "run": run_task,
         "doctor": partial(_doctor, arguments),

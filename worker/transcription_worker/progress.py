@@ -23,7 +23,8 @@ class ProgressTracker:
         self._lock = threading.Lock()
         self._progress = Progress(stage="device")
         self._stage_began = clock()
-        self._done: dict[tuple[int, int], float] = {}
+        self._done: dict[int, dict[int, float]] = {}  # by input and track, of the inputs under way
+        self._ended_seconds = 0.0  # of all inputs that have ended
 
     def enter_stage(self, stage: str) -> None:
         """Enter a stage, which is one of report.STAGES."""
@@ -46,11 +47,23 @@ class ProgressTracker:
     def advance(self, seconds_done: float, track: int = 0, number: int = 0) -> None:
         """Set the seconds that are transcribed of a track of an input; what is shown is the sum over all."""
         with self._lock:
-            self._done[number, track] = seconds_done
-            total, done = self._progress.seconds_total, sum(self._done.values())
+            self._done.setdefault(number, {})[track] = seconds_done
+            under_way = sum(sum(tracks.values()) for tracks in self._done.values())
+            total, done = self._progress.seconds_total, self._ended_seconds + under_way
             done = done if total is None else min(done, total)
             eta = eta_seconds(self._clock() - self._stage_began, done, total)
             self._progress = dataclasses.replace(self._progress, seconds_done=round(done, 3), eta_seconds=eta)
+
+    def end(self, number: int) -> None:
+        """Sum up an input that has ended: what is kept must not grow with the number of inputs."""
+        with self._lock:
+            self._ended_seconds += sum(self._done.pop(number, {}).values())
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks are under way."""
+        with self._lock:
+            return sum(map(len, self._done.values()))
 
     def read(self) -> Progress:
         with self._lock:

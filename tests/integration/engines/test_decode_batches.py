@@ -29,11 +29,9 @@ def model() -> Any:
     return whisper.load_model(str(model_path()), device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("async_devices", "expected"), [(("cpu",), {"launched, resumed"}), (("cuda",), {"resumed, launched"})]
-)
+@pytest.mark.parametrize(("async_devices", "expected"), [(("cpu",), "launched"), (("cuda",), "resumed")])
 def test_a_gpu_has_steps_to_run_while_the_host_resumes_tasks_whose_windows_are_done(
-    model: Any, monkeypatch: pytest.MonkeyPatch, async_devices: tuple[str, ...], expected: set[str]
+    model: Any, monkeypatch: pytest.MonkeyPatch, async_devices: tuple[str, ...], expected: str
 ) -> None:
     monkeypatch.setattr(scheduler, "ASYNC_DEVICES", async_devices)
     events: list[str] = []
@@ -60,9 +58,8 @@ def test_a_gpu_has_steps_to_run_while_the_host_resumes_tasks_whose_windows_are_d
     monkeypatch.setattr(Scheduler, "_resume", resumed)
     inputs = [item(str(number), spoken("en", 940 + number, SHORT + 3 * number)) for number in range(5)]
     list(BatchedEngine(model, batch=3).transcribe(inputs))
-    orders = [", ".join(events[at + 1 : at + 3]) for at, event in enumerate(events) if event == "collected"]
-    assert orders
-    assert set(orders) == expected
+    assert "resumed" in events
+    assert {events[at + 1] for at, event in enumerate(events) if event == "collected"} == {expected}
     if async_devices == ("cpu",):
         # The batch has all slots from the start, since a larger one would have to capture its CUDA graphs again.
         assert slots == {3}
@@ -79,7 +76,7 @@ def test_a_batch_that_cannot_grow_goes_on_as_it_is(model: Any, monkeypatch: pyte
 
     monkeypatch.setattr(DecodeBatch, "resized", resized)
     found = by_id(BatchedEngine(model, batch=6).transcribe(inputs))
-    assert len(refused) == 1
+    assert refused
     assert {name: one.value().text for name, one in found.items()} == {
         name: one.value().text for name, one in expected.items()
     }

@@ -70,3 +70,15 @@ def test_the_time_left_is_at_the_pace_so_far(
     elapsed: float, done: float, total: float | None, eta: float | None
 ) -> None:
     assert eta_seconds(elapsed, done, total) == eta
+
+
+def test_what_is_kept_of_the_progress_does_not_grow_with_the_inputs() -> None:
+    tracker = ProgressTracker()
+    for number in range(1000):
+        tracker.add_total(30.0)
+        tracker.advance(10.0, track=0, number=number)
+        tracker.advance(15.0, track=1, number=number)
+        tracker.end(number)
+    tracker.advance(5.0, number=1000)
+    assert tracker.read().seconds_done == 25_005.0
+    assert tracker.tracks == 1

@@ -26,7 +26,8 @@ from transcription_worker.engines.protocol import Options
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineListener, PipelineOptions
+from transcription_worker.pipeline.listener import PipelineListener
+from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
@@ -90,8 +91,10 @@ def transcribe_shard(
             listener.keep(row)
     with called_on_interrupt(journal.end):
         run = _ShardRun(work, journal, listener, history)
-        run.transcribe([entry for entry in entries if entry.number not in listener.settled])
-        journal.end()
+        try:
+            run.transcribe([entry for entry in entries if entry.number not in listener.settled])
+        finally:
+            journal.end()  # a GPU that has failed is no death of which files are suspected
     return _report(journal, final)
 
 

@@ -144,5 +144,9 @@ class Engine(Protocol):
     name: str
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """Yield an outcome for each input, in any order, as soon as it is done. Inputs are consumed as capacity allows."""
+        """Yield an outcome for each input, in any order, as soon as it is done. Inputs are consumed as capacity allows.
+
+        Raises:
+            WorkerError: GPUFault; inputs without an outcome have not failed, and another device may transcribe them.
+        """
         ...

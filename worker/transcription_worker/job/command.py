@@ -13,7 +13,8 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.logs import log_about
 from transcription_worker.paths import Paths, container_paths, point_caches_at, progress_port
 from transcription_worker.progress import ProgressTracker, serve_progress
-from transcription_worker.termination import TerminationMessage, watch_signals
+from transcription_worker.shortage import shortage
+from transcription_worker.termination import TerminationMessage, end_program, watch_signals
 
 # boto3 takes long to import: what needs it is imported where it is used, after signals are watched.
 
@@ -33,6 +34,9 @@ def run_task() -> int:
     watch_signals(message.interrupt)
     report = _report(paths, known)
     message.write(report)
+    if report.reason == reasons.GPU_FAULT.name:
+        # What the process holds on the GPU cannot be freed any more: CUDA may abort it or wait for ever at its end.
+        end_program(_exit_code(report))
     return _exit_code(report)
 
 
@@ -83,12 +87,10 @@ def _carry_out(task: Task, spec: Spec, paths: Paths, known: dict[str, object]) -
         report = _of_phase(task, spec, paths, tracker, known)
         tracker.enter_stage("done")
         return report
-    except OSError as error:
-        from transcription_worker.pipeline.pipeline import is_no_space
-
-        if not is_no_space(error):
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (lacking := shortage(error, paths.scratch)) is None:
             raise
-        raise WorkerError(reasons.NO_SPACE_LEFT, f"{error.filename or paths.scratch}: no space left") from error
+        raise lacking from error
     finally:
         if server is not None:
             server.shutdown()

@@ -16,7 +16,8 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.model import fetch_model, find_model_version
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.engine_loader import EngineLoader
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineListener, PipelineOptions
+from transcription_worker.pipeline.listener import PipelineListener
+from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.pipeline.report import Provenance, worker_version
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.s3_source import S3Input, S3Source
@@ -128,10 +129,14 @@ class JobListener(PipelineListener[S3Input]):
         self._tracker.update(language=language)
 
     def input_reused(self, number: int, item: S3Input, report: Report) -> None:
-        self._outcome = report
+        self._end(number, report)
 
     def input_written(self, number: int, item: S3Input, transcription: Transcription, report: Report) -> None:
-        self._outcome = report
+        self._end(number, report)
 
     def input_failed(self, number: int, item: S3Input, error: WorkerError) -> None:
-        self._outcome = error
+        self._end(number, error)
+
+    def _end(self, number: int, outcome: Report | WorkerError) -> None:
+        self._outcome = outcome
+        self._tracker.end(number)

@@ -63,7 +63,8 @@ def run_local(given: argparse.Namespace) -> int:
     try:
         return run.complete()
     except WorkerError as error:
-        return _report_failure(error)
+        code = _report_failure(error)
+        return run.end(code) if run.has_outcomes else code
     except Exception:
         # The last line of defence: results that are written stay, and the summary tells of them.
         log.exception("%s", reasons.INTERNAL_ERROR.name)
@@ -84,7 +85,7 @@ def _require_tools() -> None:
 
 
 def _report_failure(error: WorkerError) -> int:
-    """Say why no file could be transcribed at all, and return the exit code."""
+    """Say why no file, or no further file, could be transcribed, and return the exit code."""
     advice = f"\n{USE_CPU}" if error.reason.exit_code == exit_codes.DEVICE_UNUSABLE else ""
     words = f"transcription-worker local: {one_line(in_options(error))}{advice}\n"
     write_if_read(sys.stderr, lambda stream: stream.write(words))
@@ -111,13 +112,18 @@ class LocalRun:
         """Transcribe all files and return the exit code.
 
         Raises:
-            WorkerError: no file can be transcribed at all.
+            WorkerError: no file can be transcribed at all, or no further one, since the GPU has failed.
         """
         if self._files:
             self._pipeline = self._make_pipeline()
             with self._display.shown():
                 self._pipeline.run()
         return self.end()
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether a file is done or has failed."""
+        return bool(self._listener.counts.done or self._listener.counts.failures)
 
     def _make_pipeline(self) -> "Pipeline[LocalFile]":
         plan, options = self._plan, self._plan.options

@@ -11,8 +11,8 @@ from transcription_worker.local.display import Display, clock
 from transcription_worker.local.options import in_options
 from transcription_worker.local.progress import FilesProgress
 from transcription_worker.local.summary import FileCounts
+from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_source import LocalFile
-from transcription_worker.pipeline.pipeline import PipelineListener
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
 
 

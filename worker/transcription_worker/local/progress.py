@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 
 @dataclass
 class _OpenedFile:
-    """A file that the engine has opened. `size` is in bytes; `done` holds the seconds of each track that are transcribed."""
+    """A file that the engine has opened and that has not ended.
+
+    `size` is in bytes; `done` holds the seconds of each track that are transcribed.
+    """
 
     size: int
     seconds: float
     tracks: int
     done: dict[int, float] = field(default_factory=dict)
-    ended: bool = False
 
     @property
     def seconds_done(self) -> float:
-        return self.seconds if self.ended else min(self.seconds, sum(self.done.values()) / self.tracks)
+        return min(self.seconds, sum(self.done.values()) / self.tracks)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class FilesProgress:
         self._unopened = dict(enumerate(sizes))
         self._opened: dict[int, _OpenedFile] = {}
         self._ended = 0
+        self._done_files = self._done_size = 0  # of files that have ended, and did not fail
+        self._done_seconds = 0.0
         self._began = clock()
 
     def begin(self) -> None:
@@ -89,22 +93,25 @@ class FilesProgress:
         with self._lock:
             self._ended += 1
             self._unopened.pop(file, None)
-            if failed:
-                self._opened.pop(file, None)
-            elif file in self._opened:
-                self._opened[file].ended = True
+            opened = self._opened.pop(file, None)
+            if opened is not None and not failed:
+                self._done_files += 1
+                self._done_size += opened.size
+                self._done_seconds += opened.seconds
 
     def snapshot(self) -> ProgressSnapshot:
         with self._lock:
-            known = list(self._opened.values())
-            seconds, size = sum(one.seconds for one in known), sum(one.size for one in known)
+            opened = list(self._opened.values())
+            seconds = self._done_seconds + sum(one.seconds for one in opened)
+            size = self._done_size + sum(one.size for one in opened)
             unopened = sum(self._unopened.values())
             total = seconds + (unopened * seconds / size if size else 0.0)
+            begun = self._done_files + sum(one.seconds_done > 0 for one in opened)
             return ProgressSnapshot(
-                done=sum(one.seconds_done for one in known),
+                done=self._done_seconds + sum(one.seconds_done for one in opened),
                 total=total or None,
                 estimated=bool(self._unopened),
                 elapsed=self._clock() - self._began,
                 files_ended=self._ended,
-                settled=2 * sum(one.seconds_done > 0 for one in known) >= len(known),
+                settled=2 * begun >= self._done_files + len(opened),
             )

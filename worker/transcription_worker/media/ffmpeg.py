@@ -23,6 +23,7 @@ from transcription_api import reasons
 from transcription_worker.engines.protocol import SAMPLE_RATE
 from transcription_worker.errors import WorkerError
 from transcription_worker.media.reading import AS_USUAL, Reading
+from transcription_worker.shortage import EXHAUSTED
 
 SAMPLE_BYTES = 2  # s16le
 
@@ -100,6 +101,7 @@ def decode(path: Path, outputs: Sequence[Output | Clock], track: int = 0, readin
 
     Raises:
         WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory if ffmpeg had to be stopped or was killed; Interrupted.
+        OSError: the machine had no descriptors, processes or threads for ffmpeg.
     """
     files = [output.fd for output in outputs]
     with path.open("rb") as source:
@@ -133,6 +135,7 @@ def show(path: Path, entries: str, reading: Reading = AS_USUAL) -> tuple[Process
 
 
 def _process_result(url: str, returncode: int, words: bytes) -> ProcessResult:
+    _require_resources(returncode, words)
     name = url.encode()
     return ProcessResult(returncode, words.replace(name + b": ", b"").replace(name, b"of the source"))
 
@@ -206,7 +209,9 @@ def _watch(process: subprocess.Popen[bytes], files: Sequence[int]) -> bytes:
     words = bytearray()
     began = moved = time.monotonic()
     written = 0
-    while not select.select([stderr], [], [], _TICK_SECONDS)[0] or _read_some(stderr, words):
+    ready = select.poll()  # select() refuses descriptors above 1023
+    ready.register(stderr, select.POLLIN)
+    while not ready.poll(_TICK_SECONDS * 1000) or _read_some(stderr, words):
         now = time.monotonic()
         if (size := sum(os.fstat(fd).st_size for fd in files)) != written:
             written, moved = size, now
@@ -238,6 +243,23 @@ def _read_some(pipe: IO[bytes], words: bytearray) -> bool:
     if len(words) > 2 * _STDERR_KEPT:
         del words[_STDERR_KEPT:-_STDERR_KEPT]
     return bool(chunk)
+
+
+def _require_resources(returncode: int, words: bytes) -> None:
+    """Tell a machine that could not run ffmpeg from a file that it could not decode.
+
+    Raises:
+        OSError: EMFILE, ENFILE or EAGAIN.
+        WorkerError: ResourcesExhausted, if ffmpeg was not even started.
+    """
+    if returncode == 0:
+        return
+    for number in EXHAUSTED:
+        if os.strerror(number).encode() in words:
+            raise OSError(number, os.strerror(number))
+    if words.startswith((b"setpriv: ", b"prlimit: ")):  # they failed before there was an ffmpeg
+        line = words.decode("utf-8", "replace").splitlines()[0][:200]
+        raise WorkerError(reasons.RESOURCES_EXHAUSTED, f"ffmpeg could not be started: {line}")
 
 
 def _require_normal_exit(returncode: int, cpu_seconds: float) -> None:

@@ -89,6 +89,11 @@ class InputState(Generic[InputT]):
         prepared = self._known()
         return prepared is not None and len(self._freed) < len(prepared.tracks)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the input is done with."""
+        return self._closed
+
     def take(self, track: int, now: float) -> Audio:
         """Wait until the input is prepared, and hand the audio of a track over to the engine, which closes it.
 

@@ -11,10 +11,10 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.media.audio import MOST_CHANNELS
 from transcription_worker.pipeline.local_results import require_writable, write_results
 from transcription_worker.pipeline.local_source import LocalFile, require_unchanged
-from transcription_worker.pipeline.pipeline import is_no_space
 from transcription_worker.pipeline.report import make_report
 from transcription_worker.pipeline.sink import Transcription
 from transcription_worker.pipeline.source import InputVersion
+from transcription_worker.shortage import shortage
 
 
 class LocalSink:
@@ -57,8 +57,8 @@ class LocalSink:
         """See `Sink.write`.
 
         Raises:
-            WorkerError: SourceChanged, where the transcript is no longer that of the file; NoSpaceLeft, or DestinationDenied
-                where nothing can be written.
+            WorkerError: SourceChanged, where the transcript is no longer that of the file; NoSpaceLeft and
+                ResourcesExhausted, or DestinationDenied where nothing can be written.
         """
         # Plain WAV files are read where they lie. One that is gone meanwhile was read to its end all the same.
         if item.path.exists():
@@ -79,5 +79,6 @@ class LocalSink:
 
 
 def _denied(item: LocalFile, error: OSError) -> WorkerError:
-    reason = reasons.NO_SPACE_LEFT if is_no_space(error) else reasons.DESTINATION_DENIED
+    lacking = shortage(error)
+    reason = reasons.DESTINATION_DENIED if lacking is None else lacking.reason
     return WorkerError(reason, f"cannot write to {str(item.folder)!r}: {error.strerror or type(error).__name__}")

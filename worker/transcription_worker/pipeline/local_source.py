@@ -11,6 +11,7 @@ from transcription_api.spec import Format
 
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.source import InputVersion
+from transcription_worker.shortage import shortage
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class LocalSource:
         """Make sure that the file can be read. Its version is told by its size and the time of its last change.
 
         Raises:
-            WorkerError: UnsupportedMedia, with the operating system's words.
+            WorkerError: UnsupportedMedia, with the operating system's words; ResourcesExhausted.
         """
         try:
             found = item.path.stat()
@@ -90,7 +91,12 @@ def require_unchanged(item: LocalFile, version: InputVersion) -> None:
 
 
 def unreadable(error: OSError) -> WorkerError:
-    """Return the failure of a file or folder that cannot be read, with the operating system's words."""
+    """Return the failure of a file or folder that cannot be read, with the operating system's words.
+
+    Where the machine lacks descriptors the file is as good as any.
+    """
+    if (lacking := shortage(error)) is not None:
+        return lacking
     return WorkerError(reasons.UNSUPPORTED_MEDIA, f"cannot be read: {error.strerror or type(error).__name__}")
 
 

@@ -1,31 +1,35 @@
 """The course of work of every run: inputs are prepared ahead, transcribed side by side, and written as each is done."""
 
-import errno
 import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic
 
 from transcription_api import reasons
-from transcription_api.report import Report
 from transcription_api.spec import AudioSelection, Channel
 
 from transcription_worker.engines.protocol import SAMPLE_RATE, Audio, Input, Options, Outcome
-from transcription_worker.errors import WorkerError
+from transcription_worker.errors import WorkerError, without_frames
+from transcription_worker.pipeline import write_backlog
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.input_state import InputState, Prepared
-from transcription_worker.pipeline.preparation import Preparation
+from transcription_worker.pipeline.listener import PipelineListener
+from transcription_worker.pipeline.preparation import PREPARED_AHEAD, Preparation
 from transcription_worker.pipeline.sink import EngineUsed, Sink, TrackTranscript, Transcription
-from transcription_worker.pipeline.source import InputT, InputVersion, Source
+from transcription_worker.pipeline.source import InputT, Source
 from transcription_worker.pipeline.times import end_within
 from transcription_worker.pipeline.tracks import open_tracks, selected_seconds
+from transcription_worker.pipeline.write_backlog import WriteBacklog, transcript_bytes
+from transcription_worker.pipeline.write_gate import WriteGate
+from transcription_worker.retry import call_with_retries
+from transcription_worker.shortage import passing_shortage, shortage
 
 log = logging.getLogger(__name__)
 
@@ -33,46 +37,6 @@ log = logging.getLogger(__name__)
 WRITERS = 4
 # How often in a row an engine may break off, each time at the cost of the inputs that it had opened.
 MOST_BREAKS = 10
-
-
-class PipelineListener(Generic[InputT]):
-    """Is told what becomes of every input. Methods are called from several threads; a subclass overrides what it needs.
-
-    `number` counts inputs from 0, in the order of the source.
-    """
-
-    def stage_entered(self, stage: str) -> None:
-        """The next of transcription_api.report.STAGES begins: for the first input, and `write` for the last."""
-
-    def input_found(self, number: int, version: InputVersion) -> None:
-        """The input was looked up."""
-
-    def input_decoded(self, number: int, seconds: Sequence[float]) -> None:
-        """The input was decoded. `seconds` of each of its tracks are to be transcribed.
-
-        On a full disk it may be told again: the samples were deleted in favour of an input before it.
-        """
-
-    def input_opened(self, number: int, seconds: float, tracks: int) -> None:
-        """The engine has begun with it. `seconds` of the audio, whatever the number of tracks."""
-
-    def engine_loaded(self, engine: EngineUsed) -> None:
-        """Model and engine are ready."""
-
-    def track_advanced(self, number: int, track: int, seconds: float) -> None:
-        """The first `seconds` of a track are transcribed."""
-
-    def language_detected(self, number: int, language: str) -> None:
-        """The language of the input's first track is known."""
-
-    def input_reused(self, number: int, item: InputT, report: Report) -> None:
-        """Its results were there already."""
-
-    def input_written(self, number: int, item: InputT, transcription: Transcription, report: Report) -> None:
-        """Its results are written; the report's reason may still say that they fail the input."""
-
-    def input_failed(self, number: int, item: InputT, error: WorkerError) -> None:
-        """Nothing of it is written."""
 
 
 @dataclass(frozen=True)
@@ -92,33 +56,6 @@ class PipelineOptions:
         return (self.engine, self.audio) if self.of_input is None else self.of_input(item)
 
 
-class WriteGate:
-    """Admits writers until it is closed, so that a program can end without cutting off a result."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._writing = 0
-        self._closed = False
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._closed)
-            self._writing += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._changed:
-            self._writing -= 1
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Return once nothing is being written; whoever wants to write from then on waits until the program ends."""
-        with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: self._writing == 0)
-
-
 class Pipeline(Generic[InputT]):
     """One run over all inputs of a source. The failure of one input is that input's alone."""
 
@@ -134,6 +71,7 @@ class Pipeline(Generic[InputT]):
         self._source, self._sink, self._loader = source, sink, loader
         self._options, self._listener = options, listener
         self._preparation = Preparation(source.inputs(), self._prepare)
+        self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES)
         self._under_way: dict[int, InputState[InputT]] = {}
         self._uncounted: list[InputState[InputT]] = []
         self._stages: set[str] = set()
@@ -143,22 +81,32 @@ class Pipeline(Generic[InputT]):
         """Return when every input is written or has failed.
 
         Raises:
-            WorkerError: the engine or its model cannot be had, so that no input can be transcribed.
+            WorkerError: the engine or its model cannot be had, or the GPU has failed at work, or no thread can be started,
+                so that no further input can be transcribed. What is transcribed by then is written; other inputs are not
+                told of as failed.
         """
+        try:
+            self._run()
+        except (OSError, RuntimeError, MemoryError) as error:
+            if (known := shortage(error, self._options.scratch)) is None:
+                raise
+            raise known from error
+
+    def _run(self) -> None:
         self._enter("fetch")
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as writers, self._preparation:
-            first = next(filter(self._needs_engine, self._preparation), None)
-            if first is None:
+            waiting = self._wait_for_work()
+            if not waiting:
                 return
             self._enter("model")
             loaded = self._loader.load()
             self._listener.engine_loaded(loaded.used)
             self._enter("transcribe")
-            for outcome in self._outcomes(loaded, first):
+            for outcome in self._outcomes(loaded, waiting):
                 if (state := self._completed(outcome)) is not None:
                     if self._preparation.exhausted and not self._under_way:
                         self._enter("write")
-                    writers.submit(self._write, state, loaded.used)
+                    self._submit_write(writers, state, loaded.used)
 
     def _enter(self, stage: str) -> None:
         """Tell the stage the first time that it is entered."""
@@ -172,7 +120,7 @@ class Pipeline(Generic[InputT]):
     def _prepare(self, state: InputState[InputT]) -> Prepared:
         """Raises WorkerError alone: anything else is a defect, and the failure of this one input."""
         try:
-            return self._fetch_and_decode(state)
+            return call_with_retries(state.item.name, lambda: self._fetch_and_decode(state), passing_shortage)
         except Exception as error:
             raise self._failure(error) from error
 
@@ -194,23 +142,21 @@ class Pipeline(Generic[InputT]):
         return Prepared(version, tracks, seconds, media)
 
     def _failure(self, error: Exception) -> WorkerError:
-        if isinstance(error, WorkerError):
-            return error
-        if isinstance(error, OSError) and is_no_space(error):
-            message = f"{error.filename or self._options.scratch}: no space left"
-            return WorkerError(reasons.NO_SPACE_LEFT, message)
+        known = error if isinstance(error, WorkerError) else shortage(error, self._options.scratch)
+        if known is not None:
+            return known
         # The exception's own words may hold data: they go to the log's traceback alone.
         log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
         return WorkerError(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}")
 
     # --- in the engine's threads
 
-    def _engine_inputs(self, first: InputState[InputT]) -> Iterator[Input]:
+    def _engine_inputs(self, waiting: list[InputState[InputT]]) -> Iterator[Input]:
         """Give each input's first track at once, though it may not be prepared, so that the engine never waits here.
 
         How many more tracks there are is known once the input is decoded; until then other inputs come first.
         """
-        for state in itertools.chain([first], self._preparation):
+        for state in self._prepared_first(waiting):
             self._under_way[state.number] = state
             if self._options.audio.channel is Channel.SPLIT:
                 # Further tracks come after the next inputs, so that one of these would wait for what waits for it.
@@ -220,6 +166,30 @@ class Pipeline(Generic[InputT]):
                 self._uncounted.append(state)
                 yield from self._further_tracks(wait=False)
         yield from self._further_tracks(wait=True)
+
+    def _prepared_first(self, waiting: list[InputState[InputT]]) -> Iterator[InputState[InputT]]:
+        """Yield the inputs in their order, but those that are prepared before those that are not.
+
+        An engine that has nothing else to do waits here for any of them: it would wait for a long one though others are ready.
+        """
+        while self._look_ahead(waiting):
+            if not self._under_way:
+                wait_for_one(waiting)
+            state = next((one for one in waiting if one.prepared.done()), waiting[0])
+            waiting.remove(state)
+            yield state
+
+    def _look_ahead(self, waiting: list[InputState[InputT]]) -> bool:
+        """Add the next inputs to those that wait. False if none are left.
+
+        A listing that breaks off is raised once nothing waits: what was listed before is transcribed.
+        """
+        try:
+            waiting += itertools.islice(self._preparation, PREPARED_AHEAD - len(waiting))
+        except Exception:
+            if not waiting:
+                raise
+        return bool(waiting)
 
     def _further_tracks(self, wait: bool) -> Iterator[Input]:
         for state in [state for state in self._uncounted if wait or state.prepared.done()]:
@@ -240,9 +210,14 @@ class Pipeline(Generic[InputT]):
             id=f"{number}.{track}",
             open=partial(self._open, state, track),
             options=self._options.of(state.item)[0],
-            on_progress=partial(listener.track_advanced, number, track),
+            on_progress=partial(self._advanced, state, track),
             on_language=detected,
         )
+
+    def _advanced(self, state: InputState[InputT], track: int, seconds: float) -> None:
+        """Tell of the progress, unless another track has failed the input meanwhile."""
+        if not state.closed:
+            self._listener.track_advanced(state.number, track, seconds)
 
     def _open(self, state: InputState[InputT], track: int) -> Audio:
         audio = state.take(track, time.monotonic())
@@ -254,14 +229,25 @@ class Pipeline(Generic[InputT]):
 
     # --- in the thread that runs the engine
 
-    def _outcomes(self, loaded: LoadedEngine, first: InputState[InputT]) -> Iterator[Outcome]:
+    def _wait_for_work(self) -> list[InputState[InputT]]:
+        """Wait until an input is prepared that needs the engine. Return it and others that wait, none if none needs it."""
+        waiting: list[InputState[InputT]] = []
+        while self._look_ahead(waiting):
+            wait_for_one(waiting)
+            for state in [state for state in waiting if state.prepared.done()]:
+                if self._needs_engine(state):
+                    return waiting
+                waiting.remove(state)
+        return waiting
+
+    def _outcomes(self, loaded: LoadedEngine, waiting: list[InputState[InputT]]) -> Iterator[Outcome]:
         """Yield the engine's outcomes. If it breaks off, the inputs that it had opened fail, and it goes on with the rest.
 
         Raises:
             WorkerError: the engine says that it cannot go on.
             Exception: it broke off MOST_BREAKS times without an outcome in between, or the inputs cannot be listed.
         """
-        inputs, breaks = self._engine_inputs(first), 0
+        inputs, breaks = self._engine_inputs(waiting), 0
         while True:
             try:
                 for outcome in loaded.engine.transcribe(inputs):
@@ -287,7 +273,7 @@ class Pipeline(Generic[InputT]):
         return list(self._under_way.values())
 
     def _needs_engine(self, state: InputState[InputT]) -> bool:
-        """Wait until the input is prepared. False, and it is done with, where there is nothing to transcribe."""
+        """False, and the input is done with, where there is nothing to transcribe."""
         error = state.prepared.exception()
         if error is None and state.prepared.result().report is None:
             return True
@@ -296,12 +282,12 @@ class Pipeline(Generic[InputT]):
 
     def _end_early(self, state: InputState[InputT], error: WorkerError | None) -> None:
         """Tell of an input that failed, or of one whose results were there already."""
-        state.close()
         prepared = None if state.prepared.exception() else state.prepared.result()
+        self._preparation.finish(state)
         if prepared is not None and prepared.report is not None:
             self._listener.input_reused(state.number, state.item, prepared.report)
         elif error is not None:
-            self._listener.input_failed(state.number, state.item, error)
+            self._listener.input_failed(state.number, state.item, without_frames(error))
 
     def _completed(self, outcome: Outcome) -> InputState[InputT] | None:
         """Return the input if this was the last of its tracks and all of them are transcribed."""
@@ -319,19 +305,29 @@ class Pipeline(Generic[InputT]):
         state.finished_time = time.monotonic()
         return self._under_way.pop(number)
 
+    def _submit_write(self, writers: ThreadPoolExecutor, state: InputState[InputT], engine: EngineUsed) -> None:
+        """Have the results written; wait first, and with that the engine, while too many others are to be written."""
+        size = sum(map(transcript_bytes, state.transcripts.values()))
+        self._backlog.enter(size)
+        writers.submit(self._write, state, engine).add_done_callback(lambda _: self._backlog.leave(size))
+
     # --- in the threads that write
 
     def _write(self, state: InputState[InputT], engine: EngineUsed) -> None:
         try:
             transcription = self._transcription(state, engine)
-            self._preparation.space.with_space(state.number, lambda: self._commit(state, transcription))
+            commit = partial(self._commit, state, transcription)
+            self._preparation.space.with_space(
+                state.number, lambda: call_with_retries(state.item.name, commit, passing_shortage)
+            )
         except Exception as error:  # noqa: BLE001 - the other inputs go on
             with self.write_gate:
-                self._listener.input_failed(state.number, state.item, self._failure(error))
+                self._end_early(state, self._failure(error))
 
     def _commit(self, state: InputState[InputT], transcription: Transcription) -> None:
         with self.write_gate:
             report = self._sink.write(state.item, state.prepared.result().version, transcription)
+            self._preparation.finish(state)
             self._listener.input_written(state.number, state.item, transcription, report)
 
     def _transcription(self, state: InputState[InputT], engine: EngineUsed) -> Transcription:
@@ -352,6 +348,6 @@ class Pipeline(Generic[InputT]):
         )
 
 
-def is_no_space(error: OSError) -> bool:
-    """Whether the disk or its quota is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def wait_for_one(waiting: Sequence[InputState[InputT]]) -> None:
+    """Return once one of the inputs is prepared or has failed."""
+    futures.wait([state.prepared for state in waiting], return_when=futures.FIRST_COMPLETED)

@@ -13,6 +13,7 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.scratch_space import ScratchSpace
 from transcription_worker.pipeline.source import InputT
+from transcription_worker.shortage import shortage
 
 # Inputs that are fetched and decoded before the engine opens them, each in a thread.
 PREPARED_AHEAD = 4
@@ -37,7 +38,7 @@ class DownloadBudget:
             self._held[number] = 0
 
     def reserve(self, number: int, size: int) -> None:
-        """Wait for room. The first input in line never waits: the engine opens them in order, so all others wait for it."""
+        """Wait for room. The first input in line never waits, so that there is always one that goes on."""
 
         def has_room() -> bool:
             return self._closed or number == min(self._held) or sum(self._held.values()) + size <= self._limit
@@ -78,9 +79,10 @@ class Preparation(Generic[InputT]):
         self._budget = DownloadBudget(downloaded)
         self.space = ScratchSpace[InputT](self._submit_again)
         self._lock = threading.RLock()
-        self._states: list[InputState[InputT]] = []
-        self._iterated = self._submitted = 0
+        self._states: dict[int, InputState[InputT]] = {}  # listed and not done with, by number
+        self._listed = self._iterated = self._submitted = 0
         self._error: Exception | None = None
+        self._has_threads = False
         self._threads = ThreadPoolExecutor(ahead, thread_name_prefix="prepare")
 
     def __enter__(self) -> "Preparation[InputT]":
@@ -94,7 +96,7 @@ class Preparation(Generic[InputT]):
         self._budget.close()
         self.space.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for state in self._states:
+        for state in list(self._states.values()):
             if not state.prepared.done():
                 state.prepared.set_exception(WorkerError(reasons.INTERRUPTED, "the pipeline has ended"))
             state.close()
@@ -130,17 +132,26 @@ class Preparation(Generic[InputT]):
         self._budget.release(state.number)
         self._submit()
 
+    def finish(self, state: InputState[InputT]) -> None:
+        """Close and forget an input that is done with: what is kept of inputs must not grow with their number."""
+        state.close()
+        self.space.leave(state)
+        with self._lock:
+            self._states.pop(state.number, None)
+        self.release(state)
+
     def _state(self, number: int) -> InputState[InputT] | None:
-        """Return the input of that number; list it if need be."""
-        while len(self._states) <= number and self._error is None:
+        """Return the input of that number, which is not done with; list it if need be."""
+        while self._listed <= number and self._error is None:
             try:
-                item, listed = next(self._listing), len(self._states)
-                self._states.append(InputState(listed, item, partial(self.space.note_freed, listed)))
+                number, item = self._listed, next(self._listing)
+                self._states[number] = InputState(number, item, partial(self.space.note_freed, number))
+                self._listed += 1
             except StopIteration:
                 return None
             except Exception as error:  # noqa: BLE001 - raised to whoever iterates, not in the thread that happened to list
                 self._error = error
-        return self._states[number] if number < len(self._states) else None
+        return self._states.get(number)
 
     def _submit(self) -> None:
         with self._lock:
@@ -154,8 +165,12 @@ class Preparation(Generic[InputT]):
     def _submit_again(self, state: InputState[InputT]) -> bool:
         try:
             self._threads.submit(self._run, state)
-        except RuntimeError:  # shut down: nobody waits for more inputs
-            return False
+        except RuntimeError as error:
+            if shortage(error) is None:  # shut down: nobody waits for more inputs
+                return False
+            if not self._has_threads:  # nor will any other input be prepared
+                raise
+        self._has_threads = True
         return True
 
     def _run(self, state: InputState[InputT]) -> None:

@@ -17,8 +17,8 @@ ResultT = TypeVar("ResultT")
 class ScratchSpace(Generic[InputT]):
     """Lets what was refused for lack of space be done again once there may be more.
 
-    The engine opens inputs in their order. So once the disk has been full, inputs are prepared in their order too: one that
-    waits has only those before it to wait for, which the engine comes to the end of, and those after it are taken back.
+    Once the disk has been full, inputs are prepared in their order: one that waits has only those before it and those that the
+    engine has opened to wait for, which the engine comes to the end of. All others after it are taken back.
     """
 
     def __init__(self, prepare_again: Callable[[InputState[InputT]], object]) -> None:
@@ -87,7 +87,17 @@ class ScratchSpace(Generic[InputT]):
         with self._changed:
             self._freed[number] += 1
             self._freed_in_all += 1
+            state = self._under_way.get(number)
+            if state is not None and state.closed:
+                self.leave(state)
             self._changed.notify_all()
+
+    def leave(self, state: InputState[InputT]) -> None:
+        """Forget an input that is done with once its samples are deleted: what is kept must not grow with their number."""
+        with self._changed:
+            if not state.holds_samples:
+                self._under_way.pop(state.number, None)
+                self._freed.pop(state.number, None)
 
     def stop_waiting(self) -> None:
         """Fail inputs that do not fit, from now on: the engine may come to the end of others only after them."""

@@ -10,9 +10,9 @@ from transcription_api import reasons
 from transcription_api.report import Report
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.input_state import InputState, Prepared
-from transcription_worker.pipeline.pipeline import WriteGate
 from transcription_worker.pipeline.preparation import Preparation
 from transcription_worker.pipeline.source import InputVersion
+from transcription_worker.pipeline.write_gate import WriteGate
 
 SOON = 5.0  # seconds
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from transcription_api import reasons
 from transcription_api.spec import DEFAULT_BEAM_SIZE, LongForm, Precision, TaskKind
 from whisper.audio import FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE
 from whisper.tokenizer import Tokenizer, get_tokenizer
@@ -24,18 +25,23 @@ from transcription_worker.engines.batched.scheduling.scheduler_pool import Sched
 from transcription_worker.engines.batched.scheduling.task_queue import TaskQueue, TaskResult
 from transcription_worker.engines.checkpoints.precision import dtype_of, store
 from transcription_worker.engines.clips import FrameRange, clip_progress, frame_clips
-from transcription_worker.engines.protocol import Counters, Input, Options, Outcome, Transcript
+from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.protocol import Audio, Counters, Input, Options, Outcome, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
 from transcription_worker.engines.speech.chunks import find_chunks
 from transcription_worker.engines.speech.loudness import Loudness
 from transcription_worker.engines.vocabulary import Vocabulary
 from transcription_worker.engines.whisper_arguments import transcribe_arguments
+from transcription_worker.errors import WorkerError, without_frames
+from transcription_worker.retry import Backoff
 
 E = TypeVar("E")
 
 # Files that are opened before their turn on a CPU. On a GPU it is the encoder's batch, since finished prefetches are taken only
 # once a round.
 PREFETCH_DEPTH = 4
+# A file that cannot be opened for want of memory fails after so many seconds.
+MEMORY_SECONDS = 15.0
 
 
 class BatchedEngine:
@@ -103,11 +109,22 @@ class BatchedEngine:
         Vocabulary.of(self._model).refuse(item.options)
         audio = item.open()
         try:
-            with torch.inference_mode():
-                return make_source(item.options, LogMel(audio, self._model.dims.n_mels, self._device))
+            return self._first_pass(item, audio)
         except BaseException:
             audio.close()
             raise
+
+    def _first_pass(self, item: Input, audio: Audio) -> AudioSource:
+        """Go over the audio once; again after a while if memory runs out, since what is being decoded gives some back."""
+        backoff = Backoff("opening the audio", MEMORY_SECONDS)
+        while True:
+            try:
+                with torch.inference_mode(), host_or_device_memory("opening the audio"):
+                    return make_source(item.options, LogMel(audio, self._model.dims.n_mels, self._device))
+            except WorkerError as error:
+                if error.reason is not reasons.OUT_OF_MEMORY:
+                    raise
+                backoff.wait_after(without_frames(error), "memory ran out")
 
     def _transcribe_file(self, item: Input, source: AudioSource) -> Generator[Request, Any, Transcript]:
         """Detect the language of a file if need be, run its transcribers and join their segments."""

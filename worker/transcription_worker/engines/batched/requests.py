@@ -1,6 +1,6 @@
 """What a transcription asks of its scheduler, and the responses."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,12 @@ from whisper.tokenizer import Tokenizer
 
 @dataclass(frozen=True, eq=False)
 class EncodeRequest:
-    """A log-mel window, shape (n_mels, 3000). The response is its audio features, shape (1500, width)."""
+    """A log-mel window, shape (n_mels, 3000). The response is its audio features, shape (1500, width).
 
-    mel: Tensor
+    window: computes it. It is called when the window is encoded, again if the memory was not enough for that.
+    """
+
+    window: Callable[[], Tensor]
 
 
 @dataclass(frozen=True, eq=False)

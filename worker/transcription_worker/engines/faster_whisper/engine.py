@@ -28,7 +28,7 @@ from transcription_worker.engines.clips import FrameRange, clip_progress, clip_t
 from transcription_worker.engines.faster_whisper.cublas import load_cublas
 from transcription_worker.engines.faster_whisper.options import batched_arguments, refuse_options, sequential_arguments
 from transcription_worker.engines.faster_whisper.windows import observe_windows
-from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.memory import host_or_device_memory, input_failure
 from transcription_worker.engines.overflow import confirm
 from transcription_worker.engines.protocol import SAMPLE_RATE, Counters, Input, Options, Outcome, Samples, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
@@ -160,8 +160,8 @@ class FasterWhisper:
         for item in inputs:
             try:
                 yield Outcome(item.id, transcript=self._transcribe_file(item))
-            except WorkerError as error:
-                yield Outcome(item.id, error=error)
+            except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
+                yield Outcome(item.id, error=input_failure(error))
 
     def _transcribe_file(self, item: Input) -> Transcript:
         refuse_options(item.options)

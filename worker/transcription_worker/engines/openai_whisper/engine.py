@@ -12,7 +12,7 @@ from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES, log_mel_spectrogram, 
 
 from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.clips import clip_timestamps, frame_clips
-from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.memory import host_or_device_memory, input_failure
 from transcription_worker.engines.openai_whisper.window_observer import WindowObserver, observe
 from transcription_worker.engines.protocol import SAMPLE_RATE, Counters, Input, Options, Outcome, Samples, Transcript
 from transcription_worker.engines.quality.flags import flag_segments
@@ -20,7 +20,6 @@ from transcription_worker.engines.spoken_language import detection_windows
 from transcription_worker.engines.unsupported_options import Accepted, refuse_unsupported
 from transcription_worker.engines.vocabulary import Vocabulary
 from transcription_worker.engines.whisper_arguments import transcribe_arguments
-from transcription_worker.errors import WorkerError
 
 
 class OpenAIWhisper:
@@ -37,8 +36,8 @@ class OpenAIWhisper:
         for item in inputs:
             try:
                 yield Outcome(item.id, transcript=self._transcribe_file(item))
-            except WorkerError as error:
-                yield Outcome(item.id, error=error)
+            except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
+                yield Outcome(item.id, error=input_failure(error))
 
     def _transcribe_file(self, item: Input) -> Transcript:
         Vocabulary.of(self._model).refuse(item.options)

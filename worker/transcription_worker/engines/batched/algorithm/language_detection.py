@@ -45,7 +45,7 @@ def detect_language(
 
 
 def _listen(mel: LogMel, pieces: list[FrameRange]) -> Generator[Request, Any, tuple[Tensor, LanguageProbabilities]]:
-    features: Tensor = yield EncodeRequest(_join(mel, pieces))
+    features: Tensor = yield EncodeRequest(partial(_join, mel, pieces))
     found: LanguageProbabilities = yield DetectLanguageRequest(features)
     return features, refuse_nan(found)
 

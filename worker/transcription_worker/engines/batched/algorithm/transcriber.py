@@ -142,7 +142,7 @@ class Transcriber:
         known = self.encoded.pop(window.seek, None) if window.size == N_FRAMES else None
         if known is not None:
             return known
-        features: Tensor = yield EncodeRequest(self.mel.window(window.seek, window.size, self.dtype))
+        features: Tensor = yield EncodeRequest(partial(self.mel.window, window.seek, window.size, self.dtype))
         return features
 
     def _next_prompt(self) -> list[int]:

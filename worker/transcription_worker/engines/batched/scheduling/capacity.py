@@ -1,5 +1,6 @@
 """How many windows are decoded together: as many as fit into memory, up to where more bring no gain."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,32 @@ GPU_MEMORY_SHARE = 0.6
 # Decode batches that may be full at once: beam search at temperature 0, sampling above it.
 FULL_BATCHES = 2
 
-# Limit and use of the pod's memory in bytes: cgroup v2, then v1.
-CGROUP_FILES = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+
+@dataclass(frozen=True)
+class CgroupFiles:
+    """Where a version of cgroups tells the limit of the pod's memory, its use and what that consists of, in bytes.
+
+    cached: fields of `stat` for the page cache. mapped: the field for the part of it that programs have mapped.
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html and .../cgroup-v1/memory.html. The fields of v1 without
+    total_ leave out the groups below.
+    """
+
+    limit: str
+    used: str
+    stat: str
+    cached: tuple[str, ...]
+    mapped: str
+
+
+CGROUP_VERSIONS = (
+    CgroupFiles("memory.max", "memory.current", "memory.stat", ("inactive_file", "active_file"), "file_mapped"),
+    CgroupFiles(
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        ("total_inactive_file", "total_active_file"),
+        "total_mapped_file",
+    ),
 )
 
 
@@ -47,12 +70,25 @@ def window_count(dims: Any, group: int, dtype: torch.dtype, device: torch.device
 
 
 def free_host_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Bytes that the node has available or that the pod's limit leaves, whichever is less."""
+    """Bytes that the node has available or that the pod's limit leaves, whichever is less.
+
+    Page cache counts as free, as it does in MemAvailable: the kernel gives it up before it refuses memory.
+    """
     available = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
     found = [int(available.split()[1]) * 1024]
-    for limit, used in CGROUP_FILES:
+    for files in CGROUP_VERSIONS:
         try:
-            found.append(int((cgroup / limit).read_text()) - int((cgroup / used).read_text()))
+            left = int((cgroup / files.limit).read_text()) - int((cgroup / files.used).read_text())
         except (OSError, ValueError):
             continue  # no such cgroup, or no limit: "max"
+        found.append(left + reclaimable_bytes(cgroup, files))
     return max(0, min(found))
+
+
+def reclaimable_bytes(cgroup: Path, files: CgroupFiles) -> int:
+    """Bytes of page cache in the use of a cgroup. Mapped files stay: the model's weights are read again and again."""
+    try:
+        stat = dict(line.split() for line in (cgroup / files.stat).read_text().splitlines())
+        return max(0, sum(int(stat[name]) for name in files.cached) - int(stat[files.mapped]))
+    except (OSError, ValueError, KeyError):
+        return 0

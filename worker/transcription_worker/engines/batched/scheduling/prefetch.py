@@ -1,22 +1,18 @@
 """Inputs opened ahead of their turn: ffmpeg and the first pass over the audio run while the model works on other files."""
 
 import concurrent.futures
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
 import torch
-from transcription_api import reasons
 
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
-from transcription_worker.engines.memory import host_or_device_memory
+from transcription_worker.engines.memory import host_or_device_memory, input_failure
 from transcription_worker.engines.protocol import Input
 from transcription_worker.engines.speech.loudness import Loudness
 from transcription_worker.errors import WorkerError
-
-log = logging.getLogger(__name__)
 
 # Inputs that are opened in parallel.
 THREADS = 4
@@ -51,7 +47,9 @@ class PrefetchedInput:
 
 
 class Prefetcher:
-    """Opens at most `depth` inputs ahead, in THREADS threads, and returns them in their order; use it as a context manager.
+    """Opens at most `depth` inputs ahead, in THREADS threads, and returns them as they are ready; use it as a context manager.
+
+    Of several that are ready the first in line is returned: a long file at the head keeps nobody waiting.
 
     notify: called in one of those threads whenever an input is ready; it must not block. device: where the log-mel
     spectrogram is computed.
@@ -87,7 +85,7 @@ class Prefetcher:
             future.cancel()
         self._pool.shutdown(wait=True)
         for future in self._pending:
-            if not future.cancelled():
+            if not future.cancelled() and future.exception() is None:
                 future.result().close()
 
     @property
@@ -96,12 +94,17 @@ class Prefetcher:
         return not self._pending
 
     def take(self) -> PrefetchedInput | None:
-        """Return the next input if it is ready, else None."""
-        if not self._pending or not self._pending[0].done():
+        """Return the first input that is ready, or None.
+
+        Raises:
+            WorkerError: GPUFault.
+        """
+        ready = next((future for future in self._pending if future.done()), None)
+        if ready is None:
             return None
-        prefetched = self._pending.popleft().result()
+        self._pending.remove(ready)
         self._fill()
-        return prefetched
+        return ready.result()
 
     def _fill(self) -> None:
         while len(self._pending) < self._depth and (item := next(self._inputs, None)) is not None:
@@ -116,10 +119,8 @@ class Prefetcher:
             if self._device.type == "cuda":
                 torch.cuda.current_stream(self._device).synchronize()
             return PrefetchedInput(item, source=source)
-        except WorkerError as error:
-            return PrefetchedInput(item, error=error)
         except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
-            return PrefetchedInput(item, error=internal_error(error))
+            return PrefetchedInput(item, error=input_failure(error))
 
 
 def _init_thread(device: torch.device) -> None:
@@ -131,9 +132,3 @@ def _init_thread(device: torch.device) -> None:
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
-
-
-def internal_error(error: Exception) -> WorkerError:
-    """The outcome of an unexpected exception. Its message may hold data, so only the log's traceback shows it."""
-    log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
-    return WorkerError(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}")
