@@ -39,7 +39,7 @@ def segment(start: float = 0, end: float = 2, text: str = " The cat sees the dog
     return {"start": start, "end": end, "text": text, "tokens": [1, 2, 3]} | healthy | known
 
 
-def flags_of(*segments: dict[str, Any], audio: Samples | None = None, options: Options = OPTIONS) -> list[list[str]]:
+def flags_of(*segments: dict[str, Any], audio: "Samples | None" = None, options: Options = OPTIONS) -> list[list[str]]:
     """Return each segment's flags after flag_segments."""
     flag_segments(segments, InMemory(hallucination_audio.tone() if audio is None else audio), options)
     return [one.get("flags", []) for one in segments]
