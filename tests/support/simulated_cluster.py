@@ -167,7 +167,8 @@ class Namespace:
     def complete(self, job: Json) -> None:
         """Complete the Job like the Job controller, which writes both conditions at once."""
         succeeded = job["spec"]["completions"]
-        indexes = {"completedIndexes": f"0-{succeeded - 1}"} if job["spec"].get("completionMode") == "Indexed" else {}
+        listed = "0" if succeeded == 1 else f"0-{succeeded - 1}"
+        indexes = {"completedIndexes": listed} if job["spec"].get("completionMode") == "Indexed" else {}
         conditions = [
             _job_condition("SuccessCriteriaMet", "CompletionsReached"),
             _job_condition("Complete", "CompletionsReached"),
