@@ -18,7 +18,13 @@ MATH = {"reassoc", "contract", "nsz", "arcp", "afn", "nnan"}
 
 
 # All files with compiled functions. numba's cache looks at a function's own file alone, but the functions call each other.
-SOURCES = ("kernels/numba_jit.py", "kernels/attention_cpu.py", "kernels/vocabulary_cpu.py", "decoding/sampler_cpu.py")
+SOURCES = (
+    "kernels/numba_jit.py",
+    "kernels/attention_cpu.py",
+    "kernels/quantization_cpu.py",
+    "kernels/vocabulary_cpu.py",
+    "decoding/sampler_cpu.py",
+)
 
 
 def source_digest(folder: Path) -> str:
