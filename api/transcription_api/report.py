@@ -162,7 +162,10 @@ class Report:
     audio_track: int | None = field(default=None, metadata=SMALL_COUNT)
     audio_tracks: int | None = field(default=None, metadata=SMALL_COUNT)
     # What is wrong with the file though its audio was transcribed, in sentences.
-    warnings: tuple[str, ...] = field(default=(), metadata=bounded(max_length=WARNING_LIMIT, max_items=MAX_WARNINGS))
+    # None for none: an operator of an earlier version reads no report with a field that it does not know.
+    warnings: tuple[str, ...] | None = field(
+        default=None, metadata=bounded(max_length=WARNING_LIMIT, max_items=MAX_WARNINGS)
+    )
     quality: QualityCounts | None = None
     objects: tuple[WrittenObject, ...] = ()
     # The complete result for the same source and spec was found in S3, and nothing was transcribed again.
@@ -233,7 +236,7 @@ def _short(report: Report, characters: int) -> Report:
     device = report.device
     if device is not None and device.fallback_message is not None:
         device = dataclasses.replace(device, fallback_message=cut(device.fallback_message, characters))
-    warnings = tuple(cut(words, characters) for words in report.warnings)
+    warnings = report.warnings and tuple(cut(words, characters) for words in report.warnings)
     message = None if report.message is None else cut(report.message, characters)
     return dataclasses.replace(report, preview=None, message=message, device=device, warnings=warnings)
 

@@ -78,8 +78,10 @@ def _cut_text(text: str) -> str:
 
 
 def _bytes(text: str) -> int:
-    return len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) - 2
+    return len(json.dumps(text, ensure_ascii=False, allow_nan=False).encode(errors="replace")) - 2
 
 
 def _size(status: Status) -> int:
-    return len(json.dumps(to_json(status), separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
+    return len(
+        json.dumps(to_json(status), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(errors="replace")
+    )

@@ -115,7 +115,7 @@ def test_a_file_with_less_than_its_header_announces_is_complete_with_a_warning(
     key = upload(server, cut(short, tmp_path / "cut.flac", 0.6))
     ended = container.run(container.spec(key, prefix, formats=["json", "srt"], decoding=GREEDY))
     assert ended.code == 0, ended.log
-    warnings = ended.report.warnings
+    warnings = ended.report.warnings or ()
     assert "the header announces" in warnings[0]
     assert warnings[0] in ended.log
     assert json.loads(written(server, f"{prefix}cut.report.json"))["report"]["warnings"] == list(warnings)

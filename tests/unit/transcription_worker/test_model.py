@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import whisper
 from transcription_api import reasons
 from transcription_api.spec import Model, ModelVolume
+from transcription_worker.engines.checkpoints import published
 from transcription_worker.errors import WorkerError
 from transcription_worker.model import fetch_model
 from transcription_worker.paths import Paths
@@ -65,7 +65,9 @@ class Origin:
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
     """The server of the model that is called own."""
     origin = Origin()
-    monkeypatch.setitem(whisper._MODELS, "own", origin.url)
+    base, digest, name = origin.url.rsplit("/", 2)
+    monkeypatch.setattr(published, "BASE_URL", base)
+    monkeypatch.setitem(published.PUBLISHED, "own", (digest, name))
     monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "5")
     yield origin
     origin.close()

@@ -113,7 +113,9 @@ def _write_account(
     objects.write("failed.jsonl", encode_lines(_retry_lines(rows, entries)), JSON_LINES)
     account = {"name": task.name, "uid": task.uid, "plan": to_json(plan), "report": to_json(report)}
     files = [to_json(row) for row in rows]
-    body = json.dumps(account | {"files": files}, ensure_ascii=False, indent=1).encode(errors="replace")
+    body = json.dumps(account | {"files": files}, ensure_ascii=False, allow_nan=False, indent=1).encode(
+        errors="replace"
+    )
     objects.write(layout.ACCOUNT_NAME, body + b"\n", JSON)
     log.info("%d of %d files have their results", len(done), len(rows))
     return report

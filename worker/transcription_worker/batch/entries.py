@@ -104,7 +104,9 @@ def encode_lines(items: Iterable[object]) -> bytes:
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+    return (
+        json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+    )
 
 
 def decode_lines(cls: type[T], text: bytes) -> Iterator[T]:

@@ -155,7 +155,7 @@ class Journal:
             if self._began is not None:
                 note["audioSeconds"] = round(self._audio_seconds, 3)
                 note["busySeconds"] = round(time.monotonic() - self._began, 3)
-        self._objects.write(f"{self._name}.note.json", json.dumps(note).encode(), JSON)
+        self._objects.write(f"{self._name}.note.json", json.dumps(note, allow_nan=False).encode(), JSON)
 
 
 def in_announced_order(entries: Sequence[Entry], journal: Journal) -> Iterator[Entry]:

@@ -77,7 +77,7 @@ class RunObjects:
 
     def freeze(self, plan: Plan) -> Plan:
         """Write the plan unless there is one by now, and return the one that is there."""
-        body = json.dumps(to_json(plan), indent=1).encode()
+        body = json.dumps(to_json(plan), allow_nan=False, indent=1).encode()
         if self._bucket.replace(self.key("plan.json"), body, JSON, None) is None:
             return self.require_plan()
         return plan

@@ -44,7 +44,7 @@ def remember_speed(spec: Spec, bucket: Bucket, audio_seconds: float, busy_second
     known.pop(_name(spec), None)
     known[_name(spec)] = round(min(audio_seconds / busy_seconds, MAX_SPEED), 2)
     kept = dict(list(known.items())[-KEPT:])
-    bucket.write(_key(spec), json.dumps(kept, indent=1).encode(), "application/json")
+    bucket.write(_key(spec), json.dumps(kept, allow_nan=False, indent=1).encode(), "application/json")
 
 
 def _key(spec: Spec) -> str:

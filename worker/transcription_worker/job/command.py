@@ -53,7 +53,7 @@ def _report(paths: Paths, known: dict[str, object]) -> Report:
 
 
 def _log_report(report: Report) -> None:
-    for words in report.warnings:
+    for words in report.warnings or ():
         log.warning("%s", words)
     if report.reason is not None:  # the results are written, and yet fail the task
         log.error("%s: %s", report.reason, report.message)

@@ -110,7 +110,8 @@ def test_no_change_of_a_report_makes_a_status_that_the_apiserver_refuses_or_that
         status = status_after(text.decode(errors="replace"), code=number % 3 and 80)
         phases.add(status.phase)
         assert refused_fields(to_json(status)) == [], text
-    assert phases == {Phase.COMPLETE, Phase.FAILED}
+    # A blank message is a report that is lost, and the next Job looks for its results.
+    assert {Phase.COMPLETE, Phase.FAILED} <= phases <= {Phase.COMPLETE, Phase.FAILED, Phase.PENDING}
 
 
 def test_a_status_that_fits_is_the_same_object_afterwards() -> None:
@@ -163,7 +164,8 @@ INTEGERS = {"int32": 2**31 - 1, "int64": 2**63 - 1}
 @pytest.mark.parametrize("path", FIELDS)
 def test_the_limits_of_a_field_are_within_those_of_the_schema(path: str) -> None:
     bounds, schema = FIELDS[path]
-    assert bounds.max_length == schema.get("maxLength")
+    # The limits of a list of texts are those of each text.
+    assert bounds.max_length == schema.get("items", schema).get("maxLength")
     assert bounds.max_items == schema.get("maxItems")
     assert bounds.pattern == schema.get("pattern")
     assert bounds.date_time == (schema.get("format") == "date-time")
