@@ -49,6 +49,8 @@ class Option(Bounds):
         max_properties: The limit of a map's length.
         int64: A whole number that Kubernetes' own types declare with 64 bits; others have 32.
         mutable: The field may change after the resource was created.
+        implicit: The apiserver does not write the default into resources. A field that came after the first release is so:
+            the operator of a release before may refuse one that it does not know, in every resource.
         part_help: Help of the parts of this field that mean something else here than where else their dataclass is
             used, by the part's name.
         whisper: The option's name in openai-whisper's command and in whisper.transcribe, if it has one.
@@ -65,6 +67,7 @@ class Option(Bounds):
     max_properties: int | None = None
     int64: bool = False
     mutable: bool = False
+    implicit: bool = False
     part_help: Mapping[str, str] = field(default_factory=dict)
     whisper: str | None = None
     engines: tuple[EngineKind, ...] = ALL_ENGINES

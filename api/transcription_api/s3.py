@@ -143,6 +143,7 @@ class S3Objects(S3Endpoint):
     )
     allow_empty: bool = option(
         False,
+        implicit=True,
         help="Complete with no file where there is nothing to transcribe. Without it that fails with NothingToDo.",
     )
 
@@ -198,6 +199,7 @@ class Destination:
     )
     layout: Layout = option(
         Layout.TREE,
+        implicit=True,
         help="Where the results of many files lie. Tree keeps the path below the source's prefix: in/a/b.wav gives "
         "a/b.json. Flat leaves it out. Adjacent keeps the source's whole path in the destination's bucket, without its prefix.",
     )

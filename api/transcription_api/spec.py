@@ -163,6 +163,7 @@ class Shard:
 
     minutes: int = option(
         10,
+        implicit=True,
         minimum=1,
         maximum=1440,
         help="How long a pod is to be busy with a shard, in minutes, as far as its speed is known. There are at most 1,000 "
@@ -183,6 +184,7 @@ class FailurePolicy:
 
     max_failed_files: Any = option(
         0,
+        implicit=True,
         help="Of many files, how many may fail: a number, or a percentage as in 5%. Above it the resource is Failed with "
         "PartiallyFailed, and the results that are there stay in any case.",
     )
@@ -197,7 +199,7 @@ class FailurePolicy:
 class Spec:
     """What to transcribe, how, and where to write it.
 
-    Immutable but for suspend, parallelism and ttl_seconds_after_finished.
+    Immutable but for suspend, parallelism, shard, failure_policy and ttl_seconds_after_finished.
     """
 
     source: Source = field(metadata=required(help="Where the audio is. Exactly one member is set."))
@@ -249,17 +251,31 @@ class Spec:
     preview: Preview = option(Preview(), help="The transcript's start in the status. Off unless asked for.")
     device: Device = option(Device(), help="What runs the transcription, and where.")
     parallelism: int = option(
-        1, minimum=1, maximum=1000, mutable=True, help="Of many files, how many pods transcribe at a time. Mutable."
+        1,
+        implicit=True,
+        minimum=1,
+        maximum=1000,
+        mutable=True,
+        help="Of many files, how many pods transcribe at a time; 1 without it. Mutable.",
     )
-    shard: Shard = option(Shard(), help="How many files a pod takes, of many.")
-    failure_policy: FailurePolicy = option(FailurePolicy(), help="How many files may fail, of many.")
+    shard: Shard = option(
+        Shard(),
+        implicit=True,
+        mutable=True,
+        help="How many files a pod takes, of many. Mutable until the plan is made.",
+    )
+    failure_policy: FailurePolicy = option(
+        FailurePolicy(), implicit=True, mutable=True, help="How many files may fail, of many; none without it. Mutable."
+    )
     rerun: Rerun = option(
         Rerun.SKIP,
+        implicit=True,
         help="What becomes of a file whose results are there already, whole, and of the same source, options and model. Skip "
         "reports them and transcribes nothing, Force transcribes it again.",
     )
     dry_run: bool = option(
         False,
+        implicit=True,
         help="Plan alone: the status tells files, hours, cost and what would be skipped, and nothing is transcribed.",
     )
     cost_per_gpu_hour: float | None = option(

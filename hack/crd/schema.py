@@ -15,7 +15,7 @@ from hack.crd import immutability
 
 Schema = dict[str, Any]
 
-DESCRIPTION = "What to transcribe, how, and where to write it. Immutable but for suspend, parallelism and ttlSecondsAfterFinished."
+DESCRIPTION = "What to transcribe, how, and where to write it. Immutable but for suspend, parallelism, shard, failurePolicy and ttlSecondsAfterFinished."
 TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 # In these a rule says which member is required, so that members can be added.
 UNIONS = (Source, Destination)
@@ -70,7 +70,7 @@ def _object(cls: Any, path: str, handwritten: Handwritten, part_help: Mapping[st
 
 
 def _field(field: "dataclasses.Field[Any]", option: Option, hint: Any, path: str, handwritten: Handwritten) -> Schema:
-    default = _stored(_default(field))
+    default = None if option.implicit else _stored(_default(field))
     value = _value(without_none(hint), option, path, handwritten)
     # The default stands before what may be long.
     head = {key: value.pop(key) for key in ("type", "format", "x-kubernetes-list-type") if key in value}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from transcription_api import languages, names, report
 from transcription_api.codec import camel, to_json, without_none
+from transcription_api.options import option_of
 from transcription_api.spec import Destination, Source, Spec, parse_spec
 from transcription_api.status import MAX_RESULTS, ConditionType, Status
 
@@ -123,6 +124,7 @@ def test_the_schema_has_the_defaults_of_the_shared_type(cls: Any, schema: Schema
             cls in [pair[1] for pair in OF_SPEC]
             and default is not dataclasses.MISSING
             and default not in (None, (), {})
+            and not option_of(field).implicit
         ):
             given = defaulted(property_, property_["default"])
             assert given == stored(default), field.name
@@ -228,9 +230,11 @@ def mutable_parts(field: dict[str, Any]) -> list[str]:
     return sorted(name for name, part in field["properties"].items() if name not in named and not is_frozen(part))
 
 
-def test_every_part_of_the_spec_but_suspend_parallelism_and_ttl_is_immutable() -> None:
+def test_every_part_of_the_spec_but_those_that_say_so_is_immutable() -> None:
     assert mutable_parts(ROOT["properties"]["spec"]) == [
+        "failurePolicy",
         "parallelism",
+        "shard",
         "suspend",
         "ttlSecondsAfterFinished",
     ]

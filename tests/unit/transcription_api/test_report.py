@@ -63,7 +63,7 @@ def test_warnings_fit_beside_sixteen_channels_and_stay_in_some_words() -> None:
     assert len(encoded) <= TERMINATION_MESSAGE_LIMIT
     parsed = parse_report(encoded)
     assert parsed is not None
-    assert len((parsed.warnings or ())) == MAX_WARNINGS
+    assert len(parsed.warnings or ()) == MAX_WARNINGS
     assert all(words.startswith("\N{SNOWMAN}" * 10) for words in (parsed.warnings or ()))
 
 
