@@ -127,7 +127,8 @@ def test_kubectl_wait_returns_for_complete(namespace: JobNamespace) -> None:
 def test_kubectl_get_prints_a_line_that_says_it_all(namespace: JobNamespace) -> None:
     namespace.ended("english")
     header, *lines = kubectl("get", "tj", "-n", namespace.name).splitlines()
-    assert header.split() == ["NAME", "PHASE", "MODEL", "DEVICE", "LANGUAGE", "AUDIO", "DURATION", "RTFX", "AGE"]
+    columns = "NAME PHASE FILES FAILED PROGRESS MODEL DEVICE LANGUAGE AUDIO DURATION RTFX ETA AGE"
+    assert header.split() == columns.split()
     (english,) = [line.split() for line in lines if line.startswith("english")]
     assert english[1:5] == ["Complete", "testmodel.pt", "cpu", "en"]
 
