@@ -194,7 +194,9 @@ class Status:
     audio_track: int | None = field(default=None, metadata=SMALL_COUNT)
     audio_tracks: int | None = field(default=None, metadata=SMALL_COUNT)
     # What is wrong with the file though its audio was transcribed.
-    warnings: tuple[str, ...] = field(default=(), metadata=bounded(max_length=WARNING_LIMIT, max_items=MAX_WARNINGS))
+    warnings: tuple[str, ...] | None = field(
+        default=None, metadata=bounded(max_length=WARNING_LIMIT, max_items=MAX_WARNINGS)
+    )
     quality: QualityCounts | None = None
     results: tuple[ResultObject, ...] = field(default=(), metadata=bounded(max_items=MAX_RESULTS))
     report_key: str | None = field(default=None, metadata=KEY)
