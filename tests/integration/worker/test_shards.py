@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,17 +222,22 @@ def test_what_is_done_already_is_transcribed_again_where_that_is_asked_for(run: 
 def test_a_shard_goes_on_where_an_earlier_pod_ended(run: Bucketful) -> None:
     run.plan()
 
+    opened: list[str] = []
+
     def stop_at_the_third(item: Input) -> None:
-        if item.id == "2.0":
+        opened.append(item.id)
+        if len(opened) == 3:
+            until = time.monotonic() + 20.0
+            while not any(name.endswith(".report.json") for name in run.written()) and time.monotonic() < until:
+                time.sleep(0.1)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run.transcribe(before=stop_at_the_third)
     counts, engine = run.transcribe()
     assert counts.total == 4
-    # What the first pod wrote, though it left no row of it, is found.
-    assert len(engine.asked) == 4 - counts.reused
-    assert counts.reused >= 1
+    # One or two files were written before the third was opened, and none of these is asked for again.
+    assert 2 <= len(engine.asked) <= 3
     assert run.collect().failed == 0
 
 
