@@ -359,3 +359,14 @@ def test_the_size_of_shards_follows_the_speed_that_earlier_pods_had(
         Bucket=DESTINATION, Key=f"{run.prefix}_runs/speeds.json", Body=json.dumps({next(iter(learned)): 1.0}).encode()
     )
     assert again.plan().shards == 2
+
+
+def test_results_of_another_model_are_no_results_of_a_run_whose_pods_never_came(
+    run: Bucketful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.plan()
+    run.transcribe()
+    monkeypatch.setattr(planning, "find_model_version", lambda *_: "sha256:11")
+    again = dataclasses.replace(run, uid="another-uid")
+    assert again.plan().to_transcribe == 4
+    assert again.collect() == dataclasses.replace(again.collect(), done=0, reused=0, failed=4)

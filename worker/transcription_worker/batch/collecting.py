@@ -84,7 +84,12 @@ def _checked(spec: Spec, objects: RunObjects, entry: Entry, row: Row | None) -> 
 
 
 def _unrecorded(own: Spec, objects: RunObjects, entry: Entry) -> Row:
-    """Return the row of a file that no pod has left one of: its report may be there all the same."""
+    """Return the row of a file that no pod has left one of: its report may be there all the same.
+
+    Where the plan found a report already, it may be that one, of another model, or one that was to be made anew.
+    """
+    if entry.found:
+        return _not_transcribed(entry)
     found = read_report(objects.bucket, own)
     committed = None if found is None else found.committed
     report = None if committed is None else committed.report
