@@ -10,9 +10,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.media_fuzz.cases import COUNT, cases, seed_of_run
+from tests.media_fuzz.cases import COUNT, SEED, cases
 from tests.media_fuzz.recordings import KINDS, recording
 from tests.media_fuzz.run import Outcome, run
+from tests.support.seeds import seed_of_run
 
 
 def main() -> int:
@@ -23,7 +24,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="say what became of each file")
     parser.add_argument("--keep", type=Path, help="a folder for the files that something is wrong with")
     options = parser.parse_args()
-    seed, began = seed_of_run(), time.monotonic()
+    seed, began = seed_of_run(SEED), time.monotonic()
     print(f"FUZZ_SEED={seed}", flush=True)
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,5 @@
 """Send a file through what the worker does before the engine, and say what is wrong with the outcome."""
 
-import os
 import resource
 import threading
 import time
@@ -25,6 +24,7 @@ from transcription_worker.pipeline.source import InputVersion
 from tests.media_fuzz.cases import Case
 from tests.support.instant_engine import InstantLoader
 from tests.support.local_files import plan
+from tests.support.processes import children
 
 # The most that a file may take, whatever its header says, and what it may take more for each second of audio: a part that is
 # repeated a thousand times, twice, is an hour of it.
@@ -39,7 +39,10 @@ _TICK_SECONDS = 0.05
 
 @dataclass
 class Outcome:
-    """The end of one file: `reason` is Complete or a failure's. `disk` and `memory` are in bytes. No defects is success."""
+    """The end of one file: `reason` is Complete or a failure's, and no defects is success.
+
+    `disk`, `memory` and `ffmpeg_memory` are in bytes.
+    """
 
     case: Case
     reason: str = ""
@@ -48,6 +51,7 @@ class Outcome:
     seconds: float = 0.0
     disk: int = 0
     memory: int = 0
+    ffmpeg_memory: int = 0
     defects: list[str] = field(default_factory=list)
 
 
@@ -85,12 +89,15 @@ def run(case: Case, folder: Path) -> Outcome:
     asked = plan(path, "--channel", case.channel.value)
     item = LocalFile(path, folder, "out", len(case.body))
     options = PipelineOptions(asked.options, asked.audio, scratch)
-    before, began = _own_memory(), time.monotonic()
+    before, began, running = _own_memory(), time.monotonic(), set(children())
+    children_before = _childrens_memory()
     with _watched(scratch, outcome):
         Pipeline(LocalSource([item]), NoResults(), InstantLoader(asked.options), options, _Listener(outcome)).run()
     outcome.seconds = time.monotonic() - began
     outcome.memory = max(0, _own_memory() - before)
-    outcome.defects = [*defects(outcome), *_left_behind(scratch)]
+    # The kernel keeps the most of all processes that have ended: what was there before is not this file's.
+    outcome.ffmpeg_memory = _childrens_memory() if _childrens_memory() > children_before else 0
+    outcome.defects = [*defects(outcome), *left_behind(scratch, running)]
     path.unlink()
     scratch.rmdir()
     return outcome
@@ -111,19 +118,17 @@ def defects(outcome: Outcome) -> Iterator[str]:
         yield f"it took {outcome.disk >> 20} MiB of disk"
     if outcome.memory > MOST_MEMORY:
         yield f"it took {outcome.memory >> 20} MiB of memory"
-    if _childrens_memory() > MEMORY_LIMIT:
-        yield f"ffmpeg took {_childrens_memory() >> 20} MiB of memory"
+    if outcome.ffmpeg_memory > MEMORY_LIMIT:
+        yield f"ffmpeg took {outcome.ffmpeg_memory >> 20} MiB of memory"
 
 
-def _left_behind(scratch: Path) -> Iterator[str]:
+def left_behind(scratch: Path, running: set[int]) -> Iterator[str]:
+    """Say what a file has left: files, and processes beside those that were `running` before, such as another test's."""
     for path in list(scratch.iterdir()):
         yield f"left {path.name} behind"
         path.unlink()
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return
-    yield "left a process behind"
+    if set(children()) - running:
+        yield "left a process behind"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.media import write_long
+from tests.support.processes import children
 
 MOST_BYTES_MORE = 100 << 20
 
@@ -46,13 +47,6 @@ def peak(process: int) -> int:
         return 0
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     return int(fields["VmHWM"].split()[0]) << 10 if fields["Name"] == "ffmpeg" and "VmHWM" in fields else 0
-
-
-def children(process: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def run(media: Path, scratch: Path) -> Seen:

@@ -1,5 +1,6 @@
 """What a damaged file has become is told rightly, or a defect would pass."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from transcription_worker.media import ffmpeg
 
 from tests.media_fuzz.cases import Case
 from tests.media_fuzz.recordings import Kind, recording
-from tests.media_fuzz.run import MOST_SECONDS, Outcome, defects, run
+from tests.media_fuzz.run import MOST_SECONDS, Outcome, defects, left_behind, run
+from tests.support.processes import children
 
 WAV = Kind("wav", ("-ac", "2"))
 
@@ -23,6 +25,16 @@ def test_a_whole_file_is_complete_and_a_text_fails_by_name(tmp_path: Path) -> No
     text = run(case(b"no sound at all\n" * 100), tmp_path)
     assert (text.reason, text.defects) == ("UnsupportedMedia", [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_was_there_before_is_no_defect_and_one_that_came_is(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as earlier:
+        running = set(children())
+        assert list(left_behind(tmp_path, running)) == []
+        with subprocess.Popen(["sleep", "60"]) as later:
+            assert list(left_behind(tmp_path, running)) == ["left a process behind"]
+            later.kill()
+        earlier.kill()
 
 
 def test_an_internal_error_is_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from transcription_worker.media import ffmpeg
 from transcription_worker.media.audio import open_audio
 
 from tests.support.media import convert, make, open_split, write_long
+from tests.support.processes import children
 
 LONG_SECONDS = 20 * 3600  # some 10 s of ffmpeg's time
 
@@ -36,15 +36,6 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
     return write_long(tmp_path / "long.au", LONG_SECONDS)
-
-
-def children(parent: int | None = None) -> list[int]:
-    """Return the running processes that any thread of a process started."""
-    found: list[int] = []
-    for task in Path(f"/proc/{parent or os.getpid()}/task").iterdir():
-        with suppress(OSError):  # a thread that has ended meanwhile
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
 
 
 def fields(process: int) -> dict[str, str]:
