@@ -1,13 +1,10 @@
 """The plans: one fault at one moment of one life."""
 
-import os
 import random
-import subprocess
 from dataclasses import dataclass
 from typing import TypeVar
 
 from tests.faults.actions import WATCH_ACTIONS, WRITE_ACTIONS
-from tests.support.repository import ROOT
 
 T = TypeVar("T")
 
@@ -54,13 +51,6 @@ def plans_of(life: str, writes: int, events: int, watched: int) -> list[Plan]:
         for number in range(1, count + 1)
         for action in actions
     ]
-
-
-def sample_seed() -> str:
-    """Return the seed of a sample: FAULTS_SEED, or else the commit's hash, so that each commit has another sample."""
-    command = ["git", "rev-parse", "HEAD"]
-    found = os.environ.get(SEED)
-    return found or subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def sample(items: list[T], count: int, seed: str) -> list[T]:

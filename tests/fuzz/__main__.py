@@ -11,11 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 from tests.fuzz.outcome import Outcome
-from tests.fuzz.resources import COUNT, Resource, resources, seed_of_run
+from tests.fuzz.resources import COUNT, SEED, Resource, resources
 from tests.fuzz.run import BATCH, Batch, operator_defects
 from tests.support.api_client import Api
 from tests.support.controlplane import control_plane
 from tests.support.operator_process import ACCOUNT, grant_rights, running_operator
+from tests.support.seeds import seed_of_run
 
 
 def main() -> int:
@@ -26,7 +27,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="say what became of each resource")
     parser.add_argument("--logs", type=Path, help="a new folder for the logs, which otherwise are deleted")
     options = parser.parse_args()
-    seed = seed_of_run()
+    seed = seed_of_run(SEED)
     print(f"FUZZ_SEED={seed}", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:

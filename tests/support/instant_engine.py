@@ -61,7 +61,6 @@ class InstantLoader(EngineLoader):
     def check(self) -> None:
         """Accept all options."""
 
-    def load(self) -> LoadedEngine:
-        """Return the engine."""
+    def _load(self) -> LoadedEngine:
         self.loaded += 1
         return LoadedEngine(self._engine, EngineUsed(self._engine.name, ModelUsed("none"), DEVICE))

@@ -12,12 +12,13 @@ from transcription_operator.models.objects import view_resource
 from tests.faults.actors import Actors
 from tests.faults.lives import LIVES, View
 from tests.faults.mirror import Mirror
-from tests.faults.plans import sample, sample_seed
+from tests.faults.plans import SEED, sample
 from tests.faults.rights import grant_leases
 from tests.faults.run import pool, possible_plans
 from tests.support.controlplane import ControlPlane, control_plane
 from tests.support.kubernetes_objects import config
 from tests.support.operator_process import ACCOUNT, grant_rights
+from tests.support.seeds import seed_of_run
 from tests.support.simulated_cluster import PATIENCE, Namespace, until
 
 # Chosen for some 30 seconds on two cores. No time limit depends on the machine: a life may take minutes.
@@ -35,7 +36,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 def test_a_fault_at_any_moment_of_a_life_loses_nothing(plane: ControlPlane, tmp_path: Path) -> None:
-    seed = sample_seed()
+    seed = seed_of_run(SEED)
     print(f"FAULTS_SEED={seed}")
     with pool(plane, tmp_path, OPERATORS) as workers:
         learnt = workers.learn(sample(sorted(LIVES), LIVES_OF_A_SAMPLE, seed))

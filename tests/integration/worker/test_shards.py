@@ -1,6 +1,5 @@
 """What plan, transcribe and collect make of files, earlier results and earlier pods, with an engine that needs no model."""
 
-import contextlib
 import dataclasses
 import json
 import time
@@ -11,8 +10,8 @@ from typing import Any
 
 import pytest
 from transcription_api import reasons
-from transcription_api.report import DeviceUsed, FileCounts, ModelUsed, PlanSummary
-from transcription_api.spec import EngineKind, Spec, parse_spec
+from transcription_api.report import FileCounts, PlanSummary
+from transcription_api.spec import Spec, parse_spec
 from transcription_api.task import Task
 from transcription_worker.batch import planning, speeds
 from transcription_worker.batch.collecting import collect_files
@@ -20,27 +19,23 @@ from transcription_worker.batch.journal import Journal
 from transcription_worker.batch.planning import plan_files
 from transcription_worker.batch.run_objects import RunObjects
 from transcription_worker.batch.shard_run import ShardWork, transcribe_shard
-from transcription_worker.engines.protocol import Input, Outcome, Transcript
+from transcription_worker.engines.protocol import Input, Outcome
 from transcription_worker.errors import WorkerError
 from transcription_worker.job.transcription import engine_options
 from transcription_worker.paths import Paths
-from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.report import Provenance
-from transcription_worker.pipeline.sink import EngineUsed
 from transcription_worker.progress import ProgressTracker
 
-from tests.support.speech import SAMPLE_RATE, noise, write_wav
+from tests.support.instant_engine import InstantEngine, InstantLoader
+from tests.support.speech import noise, write_wav
 from tests.support.worker_container import DESTINATION, SOURCE, WorkerContainer, written_objects
 
 PROVENANCE = Provenance("sha256:00", "transcription-worker 0")
-DEVICE = DeviceUsed("cpu")
 RUN = "_runs/many-7c1dbb0a/"
 
 
-class Counting:
-    """An engine that says how long each file is, and keeps what was asked for each. `before` is called with each input."""
-
-    name = "counting"
+class Counting(InstantEngine):
+    """An engine that keeps what was asked for each input, one after the other. `before` is called with each."""
 
     def __init__(self, before: Callable[[Input], None]) -> None:
         self.asked: list[Input] = []
@@ -51,34 +46,11 @@ class Counting:
         for item in inputs:
             self.asked.append(item)
             try:
-                audio = item.open()
+                self._before(item)
             except WorkerError as error:
                 yield Outcome(item.id, error=error)
                 continue
-            with contextlib.closing(audio):
-                try:
-                    self._before(item)
-                except WorkerError as error:
-                    yield Outcome(item.id, error=error)
-                    continue
-                seconds = audio.count / SAMPLE_RATE
-            text = f" {seconds:.2f} seconds"
-            segment: dict[str, Any] = {"id": 0, "start": 0.0, "end": seconds, "text": text, "avg_logprob": -0.1}
-            segment |= {"no_speech_prob": 0.0, "compression_ratio": 1.0, "temperature": 0.0, "tokens": [], "seek": 0}
-            yield Outcome(item.id, Transcript(text, [segment], "en", None, seconds))
-
-
-class Ready(EngineLoader):
-    """A loader of such an engine."""
-
-    def __init__(self, spec: Spec, engine: Counting) -> None:
-        self.loaded = 0
-        self._engine = engine
-        super().__init__(EngineKind.BATCHED, engine_options(spec), DEVICE, find_model=lambda: pytest.fail("no model"))
-
-    def load(self) -> LoadedEngine:
-        self.loaded += 1
-        return LoadedEngine(self._engine, EngineUsed("counting", ModelUsed("none"), DEVICE))
+            yield self.transcribe_file(item)
 
 
 @dataclass
@@ -122,9 +94,11 @@ class Bucketful:
         self, shard: int = 0, before: Callable[[Input], None] = lambda _: None
     ) -> tuple[FileCounts, Counting]:
         engine = Counting(before)
-        work = ShardWork(self.spec, self.paths, Ready(self.spec, engine), engine_options, lambda: PROVENANCE)
+        loader = InstantLoader(engine_options(self.spec), engine)
+        work = ShardWork(self.spec, self.paths, loader, engine_options, lambda: PROVENANCE)
         counts = transcribe_shard(self.task, work, shard, ProgressTracker(), {}).files
         assert counts is not None
+        assert loader.loaded == bool(engine.asked)  # once, however many pipelines there were
         return counts, engine
 
     def collect(self) -> FileCounts:

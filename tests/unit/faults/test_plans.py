@@ -4,7 +4,8 @@ import pytest
 
 from tests.faults.actions import WATCH_ACTIONS, WRITE_ACTIONS
 from tests.faults.lives import LIVES
-from tests.faults.plans import EVENT_ACTIONS, SEED, Plan, parse_plan, plans_of, sample, sample_seed
+from tests.faults.plans import EVENT_ACTIONS, SEED, Plan, parse_plan, plans_of, sample
+from tests.support.seeds import seed_of_run
 
 
 @pytest.mark.parametrize("plan", [Plan("retry"), *plans_of("retry", 1, 1, 1)], ids=str)
@@ -39,6 +40,6 @@ def test_a_sample_of_more_than_there_are_has_all() -> None:
 
 def test_the_seed_is_the_commit_unless_one_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SEED, "")
-    assert len(sample_seed()) == 40
+    assert len(seed_of_run(SEED)) == 40
     monkeypatch.setenv(SEED, "one")
-    assert sample_seed() == "one"
+    assert seed_of_run(SEED) == "one"

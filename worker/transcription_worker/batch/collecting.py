@@ -43,7 +43,7 @@ def collect_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker
     objects = RunObjects(task, spec, paths)
     plan = objects.require_plan()
     entries: dict[int, Entry] = {}
-    rows: dict[int, Row] = {row.number: row for row in objects.refused(plan.folder)}
+    rows: dict[int, Row] = {row.number: row for row in objects.settled(plan.folder)}
     audio, busy = 0.0, 0.0
     for shard in range(plan.summary.shards):
         listed, history = objects.read_shard(plan.folder, shard), read_history(objects, shard)

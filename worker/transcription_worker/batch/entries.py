@@ -4,13 +4,11 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from transcription_api.codec import from_json, to_json
 from transcription_api.s3 import single
 from transcription_api.spec import Channel, Clip, Format, Layout, S3Object, Source, Spec, TaskKind
-from transcription_api.task import Task
 
 T = TypeVar("T")
 
@@ -77,8 +75,7 @@ def _folder(spec: Spec, key: str) -> str:
     """Return the folder of the file's results, with a slash at its end or empty."""
     if spec.destination.layout is Layout.FLAT or spec.source.s3.key is not None:
         return ""
-    folder = str(PurePosixPath(key).parent) if "/" in key else ""
-    folder = key.rpartition("/")[0] if folder else ""
+    folder = key.rpartition("/")[0]
     if spec.destination.layout is Layout.TREE and spec.source.s3.prefix is not None:
         root = spec.source.s3.prefix.rpartition("/")[0]
         folder = folder.removeprefix(root).lstrip("/")
@@ -118,8 +115,3 @@ def decode_lines(cls: type[T], text: bytes) -> Iterator[T]:
     for number, line in enumerate(text.split(b"\n"), start=1):
         if line:
             yield from_json(cls, json.loads(line), f"line {number}")
-
-
-def spec_of(task: Task) -> Spec:
-    """Return the spec of a task; see `Task.parsed`."""
-    return task.parsed()

@@ -117,13 +117,14 @@ def _summary(
 
 def _without_conflicts(spec: Spec, entries: list[Entry]) -> tuple[list[Entry], list[Row]]:
     """Leave out files whose results would replace each other's, and those whose results' keys are too long."""
+    specs = [entry_spec(spec, entry) for entry in entries]
     owners: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        for key in _claimed_keys(spec, entry):
+    for entry, own in zip(entries, specs, strict=True):
+        for key in _claimed_keys(own):
             owners[key].append(entry)
     good, refused = [], []
-    for entry in entries:
-        error = _conflict(spec, entry, owners)
+    for entry, own in zip(entries, specs, strict=True):
+        error = _conflict(entry, own, owners)
         if error is None:
             good.append(entry)
         else:
@@ -131,19 +132,17 @@ def _without_conflicts(spec: Spec, entries: list[Entry]) -> tuple[list[Entry], l
     return good, refused
 
 
-def _claimed_keys(spec: Spec, entry: Entry) -> tuple[str, ...]:
+def _claimed_keys(own: Spec) -> tuple[str, ...]:
     """The keys that two files cannot both have: a report's is like any result, and the json of x.report is x's report."""
-    own = entry_spec(spec, entry)
     return (layout.report_key(own), *(layout.result_key(own, fmt) for fmt in own.formats))
 
 
-def _conflict(spec: Spec, entry: Entry, owners: dict[str, list[Entry]]) -> WorkerError | None:
-    own = entry_spec(spec, entry)
+def _conflict(entry: Entry, own: Spec, owners: dict[str, list[Entry]]) -> WorkerError | None:
     longest = len(own.destination.s3.prefix.encode()) + len(layout.stem(own).encode()) + SUFFIX_BYTES
     if longest > KEY_LIMIT:
         message = f"{entry.key!r}: its results' keys have up to {longest} bytes, expected at most {KEY_LIMIT}"
         return WorkerError(reasons.RESULT_KEY_TOO_LONG, message)
-    for key in _claimed_keys(spec, entry):
+    for key in _claimed_keys(own):
         others = [other for other in owners[key] if other.number != entry.number]
         if others:
             other = others[0]
@@ -172,7 +171,7 @@ def _without_results(
 
 
 def _existing_reports(spec: Spec, entries: Iterable[Entry], objects: RunObjects) -> set[int]:
-    """The numbers of the files at whose report's key something lies, by listing the folders of the results."""
+    """The numbers of the files at whose report's key something lies, by listing what their keys have in common."""
     wanted = {layout.report_key(entry_spec(spec, entry)): entry.number for entry in entries}
     if not wanted:
         return set()

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ class Plan:
     folder: str
     summary: PlanSummary
     speed: float
-    files_of_shards: tuple[int, ...] = field(default=())
 
 
 class RunObjects:
@@ -100,9 +99,9 @@ class RunObjects:
         except ValueError as error:
             raise WorkerError(reasons.PLAN_MISSING, f"{self.key(name)!r}: {error}") from error
 
-    def refused(self, folder: str) -> list[Row]:
+    def settled(self, folder: str) -> list[Row]:
         """Return the files that failed, or had results, when the plan was made."""
-        return self._rows(f"{folder}/settled.jsonl")
+        return self.rows(f"{folder}/settled.jsonl")
 
     # --- what became of the files
 
@@ -114,10 +113,7 @@ class RunObjects:
         return [item.key.removeprefix(self._prefix) for item in self._bucket.list(self.key(folder))]
 
     def rows(self, name: str) -> list[Row]:
-        """Return the rows of one pod of a shard. A pod that died while it wrote them left the ones before."""
-        return self._rows(name)
-
-    def _rows(self, name: str) -> list[Row]:
+        """Return the rows of an object; none where there is no such object."""
         body = self._find(name)
         return [] if body is None else list(decode_lines(Row, body))
 

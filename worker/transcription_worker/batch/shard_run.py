@@ -1,9 +1,9 @@
 """The phase transcribe: one shard of the plan, with the model loaded once."""
 
-import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from transcription_api import reasons
 from transcription_api.report import Report
@@ -25,7 +25,7 @@ from transcription_worker.batch.shard_files import ShardInput, ShardSource, shar
 from transcription_worker.engines.protocol import Options
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
-from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
+from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.pipeline.report import Provenance
@@ -39,25 +39,7 @@ from transcription_worker.termination import called_on_interrupt
 log = logging.getLogger(__name__)
 
 
-class LoadedOnce(EngineLoader):
-    """A loader that keeps the engine for every pipeline of the pod."""
-
-    def __init__(self, loader: EngineLoader) -> None:
-        self._loader = loader
-        self._loaded: LoadedEngine | None = None
-
-    def check(self) -> None:
-        """See `EngineLoader.check`."""
-        self._loader.check()
-
-    def load(self) -> LoadedEngine:
-        """See `EngineLoader.load`."""
-        if self._loaded is None:
-            self._loaded = self._loader.load()
-        return self._loaded
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ShardWork:
     """What a shard needs beside its files: how to reach the buckets, the engine, and what is asked of it."""
 
@@ -105,12 +87,7 @@ def _report(journal: Journal, final: bool) -> Report:
         first = transient[0]
         message = f"{len(transient)} of {len(rows)} files: {first.key!r}: {first.message}"
         raise WorkerError(reasons.BY_NAME[first.reason or ""], message)
-    counts = count_rows(rows)
-    return Report(files=counts, audio_seconds=_total(rows, "audio_seconds"))
-
-
-def _total(rows: Sequence[Row], name: str) -> float:
-    return round(sum(getattr(row, name) or 0.0 for row in rows), 3)
+    return Report(files=count_rows(rows), audio_seconds=round(sum(row.audio_seconds or 0.0 for row in rows), 3))
 
 
 def _is_worth_retrying(row: Row) -> bool:
@@ -124,7 +101,6 @@ class _ShardRun:
 
     def __init__(self, work: ShardWork, journal: Journal, listener: "ShardListener", history: History) -> None:
         self._work, self._journal, self._listener, self._history = work, journal, listener, history
-        self._loader = LoadedOnce(work.loader)
         self._buckets = SourceBuckets(work.spec, work.paths)
         bucket = Bucket(work.spec.destination.s3, Role.DESTINATION, work.paths, check_writes=False)
         self._sink = S3Sink(work.spec, bucket, work.find_provenance)
@@ -159,7 +135,7 @@ class _ShardRun:
         Pipeline(
             ShardSource(listed, self._buckets),
             self._sink,
-            self._loader,
+            self._work.loader,
             PipelineOptions(self._work.options_of(spec), spec.audio, self._work.paths.scratch, self._options_of),
             self._listener,
         ).run()

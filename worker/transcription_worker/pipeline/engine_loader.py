@@ -37,6 +37,7 @@ class EngineLoader:
         self._find_model, self._batch_size = find_model, batch_size
         self._lock = threading.Lock()
         self._checked = False
+        self._loaded: LoadedEngine | None = None
 
     def check(self) -> None:
         """Make sure, before anything is fetched, that the engine can do what is asked.
@@ -52,11 +53,16 @@ class EngineLoader:
                 self._checked = True
 
     def load(self) -> LoadedEngine:
-        """Find the model and load it.
+        """Find the model and load it, once for all pipelines that run one after another.
 
         Raises:
             WorkerError: the model cannot be had or opened, or the engine cannot run it.
         """
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> LoadedEngine:
         model = self._find_model()
         from transcription_worker.engines.selection import load_engine
 

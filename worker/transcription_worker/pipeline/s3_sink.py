@@ -62,7 +62,7 @@ class S3Sink:
         """
         if not item.may_have_results:
             return None
-        spec, etag = self._spec_of(item), version.etag or ""
+        spec, etag = item.own_spec(self._spec), version.etag or ""
         found = self._find_own_report(spec, etag)
         if self._spec.rerun is Rerun.FORCE:
             return None
@@ -81,7 +81,7 @@ class S3Sink:
         """
         with self._lock:
             if not self._tried:
-                try_destination(self._bucket, self._spec_of(item))
+                try_destination(self._bucket, item.own_spec(self._spec))
                 self._tried = True
 
     def write(self, item: S3Input, version: InputVersion, transcription: Transcription) -> Report:
@@ -92,7 +92,7 @@ class S3Sink:
         Raises:
             WorkerError: DestinationTaken, DestinationDenied, EndpointUnreachable and so on.
         """
-        spec, etag = self._spec_of(item), version.etag or ""
+        spec, etag = item.own_spec(self._spec), version.etag or ""
         found = self._find_own_report(spec, etag) if item.may_have_results else None
         found = self._invalidate(spec, etag, found)
         objects = write_formats(self._bucket, spec, transcription.tracks)
@@ -142,9 +142,6 @@ class S3Sink:
             # It may be this very task's: two pods can run one Job, and a write can be done though its answer is lost.
             require_free(read_report(self._bucket, spec), spec, source_etag)
         return self._bucket.write(key, body, REPORT_CONTENT_TYPE)
-
-    def _spec_of(self, item: S3Input) -> Spec:
-        return item.own_spec(self._spec)
 
 
 def whole_result(

@@ -19,15 +19,6 @@ from transcription_worker.media.pcm_file import PcmFile
 from tests.support.media import SAMPLE_RATE, Pcm, convert, make, noise, open_split, write_channels
 
 
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Yield a scratch folder, and check that nothing is left in it."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    yield folder
-    assert list(folder.iterdir()) == []
-
-
 def opened(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> Any:
     """Return all samples of a file that is opened and closed."""
     with closing(open_audio(path, scratch, channel)) as pcm:

@@ -16,15 +16,6 @@ from transcription_worker.media.audio import open_audio, open_media
 from tests.support.media import SAMPLE_RATE, canary, cut, make, noise, write_channels, write_long
 
 
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Yield a scratch folder, and check that nothing is left in it."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    yield folder
-    assert list(folder.iterdir()) == []
-
-
 def refusal(
     path: Path, scratch: Path, channel: Channel = Channel.MIX, truncated: Truncated | None = None
 ) -> tuple[Reason, str]:

@@ -1,7 +1,6 @@
 """Audio that ffmpeg would pass over without a word is transcribed, or the result says what is not."""
 
 import struct
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,6 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.media.audio import Media, open_media
 
 from tests.support.media import SAMPLE_RATE, convert, make, noise, write_channels
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Yield a scratch folder, and check that nothing is left in it."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 def opened(path: Path, scratch: Path, **selection: Any) -> tuple[Any, Media]:

@@ -1,6 +1,5 @@
 """Times count on the clock that a player shows, whatever gaps the time stamps of a file leave."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,6 @@ from transcription_worker.media.timeline import Gap, Timeline, find_gaps
 from tests.support.media import SAMPLE_RATE, convert, noise, write_channels
 
 GAP = "asetpts='if(gte(PTS*TB,4),PTS+20/TB,PTS)'"
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Yield a scratch folder, and check that nothing is left in it."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 def opened(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> Any:
