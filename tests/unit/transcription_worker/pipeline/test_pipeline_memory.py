@@ -1,10 +1,12 @@
 """The memory of a run does not grow with the number of its inputs."""
 
 import gc
+import statistics
 import threading
 import time
 import tracemalloc
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,8 @@ from tests.support.instant_engine import InstantLoader
 from tests.support.speech import SAMPLE_RATE, write_wav
 
 INPUTS = 2000
-SETTLED = 500  # inputs after which every cache is filled
-MOST_BYTES_MORE = 1 << 20  # for 1,500 more inputs, of which 600 fail: the words of a failure are kept
+WEIGHED_EACH = 500  # inputs; after the first of them every cache is filled
+MOST_BYTES_MORE = 1 << 20  # for 500 more inputs, of which 200 fail: the words of a failure are kept
 LIVING = 50  # inputs that are under way, at most
 TRANSCRIPT = 10 << 10  # characters
 FRAME = 200 << 10  # bytes that a failing function holds
@@ -64,12 +66,13 @@ def sink(kind: type[LocalSink] = LocalSink) -> LocalSink:
 
 
 class Weighing(JobListener):
-    """Keeps failures, as the local command does, and weighs the memory when the first inputs have ended."""
+    """Keeps failures, as the local command does, and weighs the memory each time that some inputs have ended."""
 
     def __init__(self) -> None:
         super().__init__(ProgressTracker(), {})
         self.failures: list[WorkerError] = []
-        self.ended = self.settled_bytes = self.living = 0
+        self.ended = self.living = 0
+        self.weights: list[int] = []  # bytes
         self._lock = threading.Lock()
 
     def input_written(self, number: int, item: Any, transcription: Transcription, report: Report) -> None:
@@ -84,8 +87,8 @@ class Weighing(JobListener):
     def _count(self) -> None:
         with self._lock:
             self.ended += 1
-            if self.ended == SETTLED:
-                self.settled_bytes = weigh()
+            if self.ended % WEIGHED_EACH == 0 and self.ended < INPUTS:
+                self.weights.append(weigh())
             if self.ended == INPUTS - 1:
                 self.living = sum(type(one) is InputState for one in gc.get_objects())
 
@@ -108,17 +111,22 @@ def fail_with(held: bytearray) -> None:
 
 
 def test_two_thousand_inputs_take_no_more_memory_than_five_hundred(tmp_path: Path) -> None:
+    """What is kept of inputs shows in each part of the run. In one of them the interpreter may enlarge a table of its own.
+
+    That of interned strings takes 7.7 MB at once in a process that has imported as much as the tests have.
+    """
     inputs, listener = files(tmp_path, INPUTS), Weighing()
     run = pipeline(inputs, sink(Forgetful), AtOnce(large_or_failed), listener, tmp_path)
     tracemalloc.start()
     try:
         run.run()
-        more = weigh() - listener.settled_bytes
+        weights = [*listener.weights, weigh()]
     finally:
         tracemalloc.stop()
     assert listener.ended == INPUTS
-    print(f"{more >> 10} KiB more after {INPUTS} inputs than after {SETTLED}")
-    assert more < MOST_BYTES_MORE, f"{more >> 10} KiB more"
+    more = [after - before for before, after in pairwise(weights)]
+    assert len(more) == INPUTS // WEIGHED_EACH - 1
+    assert statistics.median(more) < MOST_BYTES_MORE, f"{[one >> 10 for one in more]} KiB more"
     assert listener.living < LIVING
 
 
