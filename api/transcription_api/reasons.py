@@ -355,6 +355,13 @@ REPORT_LOST = Reason(
     "Keep pods of finished Jobs until the operator has read them; the next Job looks for the results.",
 )  # Running=False: a Job is complete, and its worker's report cannot be read
 UNSCHEDULABLE = Reason("Unschedulable", False, "Add nodes with free GPUs, or wait.")  # Running=False
+# Waits, since an autoscaler or an administrator may add a node.
+NO_MATCHING_NODE = Reason(
+    "NoMatchingNode",
+    False,
+    "Add nodes with the driver or GPU that the message asks for, name an image for the present ones in worker.images of the "
+    "chart, or change spec.device.",
+)  # Running=False
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed",
     False,

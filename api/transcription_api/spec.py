@@ -97,6 +97,8 @@ MAX_SHARDS = 1000
 EXTENDED_RESOURCE = (
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
+# Bytes as a quantity of Kubernetes, without the forms that nobody writes for memory.
+MEMORY = r"^([0-9]{1,6}(\.[0-9]{1,3})?)(k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,22 @@ class Device:
         pattern=EXTENDED_RESOURCE,
         help="The extended resource that gpus counts, as in nvidia.com/mig-1g.10gb or nvidia.com/gpu.shared. Without it the "
         "operator's default, which is nvidia.com/gpu unless the administrator chose another.",
+    )
+    resource_claim_template_name: str | None = option(
+        None,
+        min_length=1,
+        max_length=253,
+        pattern=DNS_SUBDOMAIN,
+        help="The ResourceClaimTemplate of the pod's GPU, in the resource's namespace, where a driver for dynamic resource "
+        "allocation takes the place of a device plugin (Kubernetes 1.34 or later). The pod requests no resourceName then.",
+    )
+    min_memory: str | None = option(
+        None,
+        min_length=1,
+        max_length=16,
+        pattern=MEMORY,
+        help="The least memory of each GPU, as in 24G, where GPU feature discovery labels the nodes. A card of 24 GB has less "
+        "than 24Gi. Without it what the model needs at the least; nothing where the model is a file of your own.",
     )
     runtime_class_name: str | None = option(
         None,

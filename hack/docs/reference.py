@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from transcription_api.spec import EXTENDED_RESOURCE
+from transcription_api.spec import EXTENDED_RESOURCE, MEMORY
 
 from hack.crd import immutability
 
@@ -30,6 +30,7 @@ PATTERNS = {
     f"^{LABEL}$": "A DNS label.",
     rf"^{LABEL}(\.{LABEL})*$": "A DNS subdomain.",
     EXTENDED_RESOURCE: "A DNS subdomain, a slash and a name.",
+    MEMORY: "An amount of bytes, as in 24G or 16Gi.",
 }
 
 

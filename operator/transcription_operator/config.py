@@ -8,6 +8,7 @@ from typing import Any
 
 from transcription_api.codec import InvalidFieldError
 
+from transcription_operator.worker_images import WorkerImage, parse_worker_images
 from transcription_operator.worker_settings import WorkerSettings, parse_worker_settings
 
 PREFIX = "TRANSCRIPTION_"
@@ -35,6 +36,8 @@ class Config:
     """The settings and their defaults. In the environment a list is separated by commas, and an object is JSON."""
 
     worker_image: str
+    # The images to choose from, and what each needs of a node. Empty: worker_image, of which nothing more is known.
+    worker_images: tuple[WorkerImage, ...] = ()
     worker_image_pull_policy: str = "IfNotPresent"
     # Of the phases plan and collect; empty for the worker's. The chart names the operator's own image, which has what they need.
     planner_image: str = ""
@@ -57,6 +60,14 @@ class Config:
     lease_seconds: float = 15.0  # after this time without a renewal another replica may lead
     pod_name: str = "transcription-operator"  # the lease's holderIdentity, different for each replica
     http_port: int = 8081  # /healthz, /readyz, /metrics
+    read_nodes: bool = (
+        False  # whether the operator may list nodes, to choose an image and to say which label keeps a pod waiting
+    )
+
+    @property
+    def images(self) -> tuple[WorkerImage, ...]:
+        """The worker's images, of which the first is taken where nothing is known of nodes."""
+        return self.worker_images or (WorkerImage(self.worker_image),)
 
 
 def variable(name: str) -> str:
@@ -141,6 +152,21 @@ def _resources(name: str, text: str) -> dict[str, dict[str, str]]:
     return {part: {key: str(item) for key, item in amounts.items()} for part, amounts in value.items()}
 
 
+def _boolean(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ConfigError(name, text, "true or false")
+    return text == "true"
+
+
+def _images(name: str, text: str) -> tuple[WorkerImage, ...]:
+    try:
+        return parse_worker_images(text)
+    except InvalidFieldError as error:
+        raise ConfigFieldError(name, error) from error
+    except ValueError as error:
+        raise ConfigError(name, text, 'JSON such as [{"reference": "worker:1", "cuda": "13.2"}]') from error
+
+
 def _worker(name: str, text: str) -> WorkerSettings:
     try:
         return parse_worker_settings(text)
@@ -153,6 +179,7 @@ def _worker(name: str, text: str) -> WorkerSettings:
 PARSERS: Mapping[str, Parser] = {
     "worker_image": _text,
     "worker_image_pull_policy": _one_of(PULL_POLICIES),
+    "worker_images": _images,
     "planner_image": _text,
     "planner_image_pull_policy": _one_of(PULL_POLICIES),
     "worker_image_pull_secrets": _list,
@@ -172,4 +199,5 @@ PARSERS: Mapping[str, Parser] = {
     "lease_seconds": _number(2),
     "pod_name": _text,
     "http_port": _integer(1, 65535),
+    "read_nodes": _boolean,
 }

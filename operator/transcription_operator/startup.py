@@ -21,6 +21,7 @@ from transcription_operator.controller.controller import Controller
 from transcription_operator.controller.event_recorder import EventRecorder
 from transcription_operator.controller.job_events import JobEventReader
 from transcription_operator.controller.leader_election import LeaderElector
+from transcription_operator.controller.node_reader import NodeReader
 from transcription_operator.controller.observe import Observer
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.controller.reconciler import Reconciler
@@ -88,7 +89,9 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
     metrics.namespaces_unavailable.set_function(lambda: len(resync.unavailable))
     poller = ProgressPoller(config.progress_seconds, queue.add, client.now)
     recorder = EventRecorder(client, lambda: not queue.idle)
-    observer, applier = Observer(client, cache, poller, JobEventReader(client)), Applier(client, cache, recorder)
+    nodes = NodeReader(client, config.read_nodes)
+    observer = Observer(client, cache, poller, JobEventReader(client), nodes)
+    applier = Applier(client, cache, recorder)
     reconciler = Reconciler(config, observer, applier, queue, poller, metrics)
     controller = Controller(reconciler, client, cache, queue, metrics)
 

@@ -10,7 +10,7 @@ Schema = dict[str, Any]
 _WORDS = (
     *("audio", "a", "abc", "a-b.c", "interviews/01.wav", "https://minio.storage.svc:9000", "eu-west-1", "a" * 64),
     *("example.com/gpu", "4Gi", "1", "500m", "registry.example.com/models/medium:1", "Kestrel, Merlin"),
-    "2026-11-01T00:00:00Z",
+    *("2026-11-01T00:00:00Z", "24G"),
 )
 # Texts that some program on the way might expand, cut, decode or print.
 HOSTILE = (

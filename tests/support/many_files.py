@@ -11,6 +11,8 @@ from transcription_api import exit_codes, names
 from transcription_api.codec import to_json
 from transcription_api.report import FileCounts, PlanSummary, ReasonCount, Report, encode_report
 from transcription_api.status import Status
+from transcription_operator.config import Config
+from transcription_operator.models.nodes import NodeView
 from transcription_operator.models.objects import JobView, PodView, view_job
 from transcription_operator.models.times import format_time
 from transcription_operator.reconcile.decide import decide
@@ -69,6 +71,8 @@ class World:
     plan: Plan = dataclasses.field(default_factory=Plan)
     rejection: Any = None
     queue_reason: str | None = None
+    nodes: tuple[NodeView, ...] | None = None
+    settings: Config = dataclasses.field(default_factory=config)
 
     def parsed(self) -> Status:
         return self._observe().status
@@ -99,12 +103,13 @@ class World:
             pod_progress=self.progress,
             rejection=self.rejection,
             queue_reason=self.queue_reason,
+            nodes=self.nodes,
         )
 
     def reconcile(self) -> None:
         """Observe, decide and apply until the status is written, or the operator crashes."""
         for _ in range(4):
-            self.plan = decide(self._observe(), config(), self.now)
+            self.plan = decide(self._observe(), self.settings, self.now)
             if self.plan.create_job is not None:
                 self._create(self.plan.create_job)
             elif self.plan.scale_job is not None:

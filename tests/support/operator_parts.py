@@ -11,6 +11,7 @@ from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
 from transcription_operator.controller.event_recorder import EventRecorder
 from transcription_operator.controller.job_events import JobEventReader
+from transcription_operator.controller.node_reader import NodeReader
 from transcription_operator.controller.observe import Observer
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.controller.reconciler import Reconciler
@@ -38,7 +39,9 @@ class Parts:
         self.informer = Informer(settings, self.cache, self.queue, self.liveness)
         self.resync = Resync(settings, self.client, self.cache, self.informer)
         poller = ProgressPoller(1.0, self.queue.add, self.client.now)
-        observer = Observer(self.client, self.cache, poller, JobEventReader(self.client))
+        observer = Observer(
+            self.client, self.cache, poller, JobEventReader(self.client), NodeReader(self.client, settings.read_nodes)
+        )
         applier = Applier(self.client, self.cache, EventRecorder(self.client, lambda: False))
         reconciler = Reconciler(settings, observer, applier, self.queue, poller, self.metrics)
         self.controller = Controller(reconciler, self.client, self.cache, self.queue, self.metrics)

@@ -141,11 +141,18 @@ def running_operator(plane: ControlPlane, log: Path, **options: Any) -> Iterator
 
 
 def grant_rights(
-    plane: ControlPlane, account: str = ACCOUNT, namespaces: Sequence[str] = (), chart: Path = CHART
+    plane: ControlPlane,
+    account: str = ACCOUNT,
+    namespaces: Sequence[str] = (),
+    chart: Path = CHART,
+    options: Sequence[str] = (),
 ) -> None:
-    """Give an account what the chart gives it: a ClusterRole, or a Role in each namespace, and a Role for the lease."""
+    """Give an account what the chart gives it: a ClusterRole, or a Role in each namespace, and a Role for the lease.
+
+    options: further ones of helm template.
+    """
     watched = ("--set", f"namespaces={{{','.join(namespaces)}}}") if namespaces else ()
-    rendered = Helm().template("-s", "templates/rbac.yaml", *watched, namespace="default", chart=chart)
+    rendered = Helm().template("-s", "templates/rbac.yaml", *watched, *options, namespace="default", chart=chart)
     documents = [item for item in yaml.safe_load_all(rendered) if item]
     for item in documents:
         if item["kind"].endswith("Binding"):

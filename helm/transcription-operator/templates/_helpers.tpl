@@ -65,7 +65,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* Values below worker that the operator puts into every worker's pod. It checks them when it starts. */}}
 {{- define "transcription-operator.workerSettings" -}}
-{{- omit .Values.worker "image" "imagePullSecrets" "resources" | toJson }}
+{{- omit .Values.worker "image" "images" "imagePullSecrets" "resources" | toJson }}
+{{- end }}
+
+{{/* The worker's images, and what each needs of a node: worker.images, or worker.image alone. */}}
+{{- define "transcription-operator.workerImages" -}}
+{{- $images := list }}
+{{- range default (list .Values.worker.image) .Values.worker.images }}
+{{- $reference := include "transcription-operator.image" (dict "image" . "chart" $.Chart) }}
+{{- $images = append $images (merge (dict "reference" $reference) (pick . "cuda" "minDriver" "computeCapabilities")) }}
+{{- end }}
+{{- toJson $images }}
 {{- end }}
 
 {{/* The value of an environment variable, in which the kubelet would replace $$ and $(NAME). */}}

@@ -9,8 +9,17 @@ from typing import Any
 
 from transcription_api import names
 
-from transcription_operator.cluster.connection import MERGE_PATCH, ApiError, Connection, Json, UnreachableError
+from transcription_operator.cluster.connection import (
+    JSON,
+    MERGE_PATCH,
+    METADATA_LIST,
+    ApiError,
+    Connection,
+    Json,
+    UnreachableError,
+)
 from transcription_operator.models.job_events import PENDING, WORKLOAD_PREFIX, JobEvent, view_job_event
+from transcription_operator.models.nodes import GPU_NODES, NodeView, view_node
 from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
 from transcription_operator.models.ownership import is_pod_of
 
@@ -70,6 +79,11 @@ class KubernetesClient:
         items = [item async for page in pages for item in page["items"]]
         pods = [view_pod(item) for item in items if is_pod_of(item["metadata"], job.namespace, job.name, job.uid)]
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.started or "~", pod.name)))
+
+    async def list_gpu_nodes(self) -> tuple[NodeView, ...]:
+        """The nodes that GPU feature discovery has labelled: their metadata alone, which is a small part of a node."""
+        pages = self._pages(f"{CORE}/nodes", {"labelSelector": GPU_NODES}, METADATA_LIST)
+        return tuple([view_node(item) async for page in pages for item in page["items"]])
 
     async def list_job_events(self, job: JobView) -> tuple[JobEvent, ...]:
         """The events whose subject is the Job, at most EVENTS_LIMIT: its controller makes fewer in an hour, their lifetime."""
@@ -166,17 +180,17 @@ class KubernetesClient:
                 return None
             raise
 
-    async def _pages(self, path: str, query: dict[str, str]) -> AsyncIterator[Json]:
+    async def _pages(self, path: str, query: dict[str, str], accept: str = JSON) -> AsyncIterator[Json]:
         """The pages of a list. If the list expires it is sent again as one page, so that objects may come twice."""
         token = ""
         while True:
             page = query | {"limit": str(PAGE_SIZE)} | ({"continue": token} if token else {})
             try:
-                body = await self._connection.request("GET", path, query=page)
+                body = await self._connection.request("GET", path, query=page, accept=accept)
             except ApiError as error:
                 if not (token and error.expired):
                     raise
-                body = await self._connection.request("GET", path, query=query)
+                body = await self._connection.request("GET", path, query=query, accept=accept)
             if not isinstance(body.get("items"), list):
                 raise UnreachableError(f"GET {path}: got {body['kind']} without items, expected a list")
             yield body

@@ -19,6 +19,8 @@ Json = dict[str, Any]
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+# A list of the objects' metadata alone.
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # Seconds. The write of a leader that is about to lose its lease must have ended before another replica takes over.
 REQUEST_TIMEOUT_SECONDS = 10.0
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -118,8 +120,9 @@ class Connection:
         body: Json | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> Json:
-        """Send one request and return the JSON of the response.
+        """Send one request and return the JSON of the response, in the form that `accept` names.
 
         Raises:
             ApiError: the response is not a 2xx one.
@@ -130,7 +133,7 @@ class Connection:
             raise NotLeadingError(f"{method} {path}")
         sent = self.clock.monotonic()
         try:
-            response = await self._send(method, path, body, query, content_type)
+            response = await self._send(method, path, body, query, content_type, accept)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(f"{method} {path}: {type(error).__name__}: {error}") from error
         if not 200 <= response.status <= 299:
@@ -144,13 +147,19 @@ class Connection:
         return found
 
     async def _send(
-        self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None, content_type: str
+        self,
+        method: str,
+        path: str,
+        body: Json | None,
+        query: Mapping[str, str] | None,
+        content_type: str,
+        accept: str,
     ) -> Response:
         method, url, headers, *_ = await self._api.param_serialize(
             method,
             path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": JSON, "Content-Type": content_type},
+            header_params={"Accept": accept, "Content-Type": content_type},
             auth_settings=["BearerToken"],
         )
         response = await self._api.call_api(method, url, headers, body, _request_timeout=REQUEST_TIMEOUT_SECONDS)

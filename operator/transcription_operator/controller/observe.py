@@ -6,6 +6,7 @@ from transcription_api.status import Status
 
 from transcription_operator.cluster import KubernetesClient
 from transcription_operator.controller.job_events import JobEventReader
+from transcription_operator.controller.node_reader import NodeReader
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import JobView, Key, Resource
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
@@ -25,6 +26,7 @@ class Observer:
     cache: InformerCache
     poller: ProgressPoller
     job_events: JobEventReader
+    nodes: NodeReader
 
     async def observe(
         self, key: Key, earlier: ObservedState | None = None, rejection: JobRejection | None = None
@@ -75,13 +77,15 @@ class Observer:
             self.cache.remove_resource(resource)
             return None
         if current.version == resource.version:
-            return observed
+            return await self._with_nodes(observed)
         self.cache.put_resource(current, resource)
         return await self.observe(resource.key)
 
     async def _with_pods(self, observed: ObservedState) -> ObservedState:
         job = observed.job
-        if job is None or job.deleting:
+        if job is None:
+            return await self._with_nodes(observed)
+        if job.deleting:
             return observed
         queued = job.has_shards and job.suspended and job.queue is not None
         if not job.awaits_pod and not queued:
@@ -95,7 +99,13 @@ class Observer:
         pods = await self.client.list_pods(job) if may_have_pods else ()
         refusal = pod_refusal(job, pods, await self.job_events.read(job)) if job.awaits_pod else None
         observed = dataclasses.replace(observed, pods=pods, pod_refusal=refusal)
+        if any(pod.unschedulable is not None for pod in pods):
+            observed = await self._with_nodes(observed)
         return observed if job.outcome is not None else self._with_progress(observed)
+
+    async def _with_nodes(self, observed: ObservedState) -> ObservedState:
+        """Add the nodes, by which the next Job's image is chosen, and by which a pod's wait for one is explained."""
+        return dataclasses.replace(observed, nodes=await self.nodes.read())
 
     def _with_progress(self, observed: ObservedState) -> ObservedState:
         key, pods = observed.resource.key, observed.pods

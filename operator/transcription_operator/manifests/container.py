@@ -24,7 +24,10 @@ _SECURITY = {
 _MUTABLE = ("suspend", "parallelism", "ttlSecondsAfterFinished")
 # Fields that the manifest itself has. An environment variable has at most 128 KiB (Linux's MAX_ARG_STRLEN), which the
 # longest texts of all fields together would exceed.
-_OF_THE_POD = ("nodeSelector", "tolerations", "resources", "runtimeClassName", "priorityClassName", "resourceName")
+_OF_THE_POD = (
+    *("nodeSelector", "tolerations", "resources", "runtimeClassName", "priorityClassName", "resourceName"),
+    *("minMemory", "resourceClaimTemplateName"),
+)
 
 
 def render_container(

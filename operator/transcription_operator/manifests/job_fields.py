@@ -18,6 +18,7 @@ def _origins(spec: Spec) -> tuple[tuple[str, str, object], ...]:
         (f"{pod}.nodeSelector", "spec.device.nodeSelector", device.node_selector),
         (f"{pod}.tolerations", "spec.device.tolerations", device.tolerations),
         (f"{pod}.containers[0].resources", "spec.device.resources", device.resources),
+        (f"{pod}.resourceClaims", "spec.device.resourceClaimTemplateName", device.resource_claim_template_name),
         (f"{pod}.runtimeClassName", "spec.device.runtimeClassName", device.runtime_class_name),
         (f"{pod}.priorityClassName", "spec.device.priorityClassName", device.priority_class_name),
         (f"{pod}.serviceAccountName", "spec.serviceAccountName", spec.service_account_name),

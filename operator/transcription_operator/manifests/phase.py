@@ -41,7 +41,7 @@ def limit_config(config: Config, phase: str | None) -> Config:
 def phase_image(config: Config, phase: str | None) -> dict[str, Any]:
     """The container's image, its pull policy and its command. Each phase is a command of the worker's program."""
     if phase in (None, names.PHASE_TRANSCRIBE) or not config.planner_image:
-        return {"image": config.worker_image, "imagePullPolicy": config.worker_image_pull_policy}
+        return {"image": config.images[0].reference, "imagePullPolicy": config.worker_image_pull_policy}
     return {
         "image": config.planner_image,
         "imagePullPolicy": config.planner_image_pull_policy,

@@ -8,7 +8,8 @@ from transcription_api.spec import DevicePolicy, Spec
 
 from transcription_operator.config import Config
 from transcription_operator.manifests.container import render_container
-from transcription_operator.manifests.requests_and_limits import gpu_resource
+from transcription_operator.manifests.node_requirements import find_requirements, render_node_affinity
+from transcription_operator.manifests.requests_and_limits import GPU_CLAIM, gpu_resource, has_claim
 from transcription_operator.manifests.volumes import render_volumes
 from transcription_operator.models.objects import Resource
 from transcription_operator.worker_settings import GPU_RESOURCE
@@ -20,7 +21,10 @@ TERMINATION_GRACE_SECONDS = 30
 
 
 def render_pod_spec(resource: Resource, spec: Spec, config: Config, phase: str | None = None) -> Manifest:
-    """The pod's spec. Fields of spec.device take precedence over the settings. `phase` is the Job's."""
+    """The pod's spec. Fields of spec.device take precedence over the settings. `phase` is the Job's.
+
+    The worker's image is the first of the settings'.
+    """
     volumes, mounts = render_volumes(spec, config)
     device, worker = spec.device, config.worker
     optional: Mapping[str, Any] = {
@@ -29,7 +33,9 @@ def render_pod_spec(resource: Resource, spec: Spec, config: Config, phase: str |
         "runtimeClassName": device.runtime_class_name or worker.runtime_class_name,
         "priorityClassName": device.priority_class_name or worker.priority_class_name,
         "nodeSelector": worker.node_selector | device.node_selector,
+        "affinity": render_node_affinity(find_requirements(spec, config.images[0], config), device.policy),
         "tolerations": _tolerations(spec, config),
+        "resourceClaims": _claims(spec),
         "securityContext": {name: value for name, value in worker.pod_security_context.items() if value is not None},
     }
     return {
@@ -43,6 +49,12 @@ def render_pod_spec(resource: Resource, spec: Spec, config: Config, phase: str |
         **({} if worker.host_users else {"hostUsers": False}),
         **{name: value for name, value in optional.items() if value},
     }
+
+
+def _claims(spec: Spec) -> list[Manifest]:
+    """Kubernetes makes a claim of the template for each pod, and deletes it with the pod."""
+    template = spec.device.resource_claim_template_name
+    return [{"name": GPU_CLAIM, "resourceClaimTemplateName": template}] if has_claim(spec) else []
 
 
 def _tolerations(spec: Spec, config: Config) -> list[Manifest]:

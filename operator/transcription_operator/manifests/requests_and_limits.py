@@ -13,6 +13,8 @@ from transcription_operator.worker_settings import GPU_RESOURCE
 # GPU the host needs memory mainly while it loads the checkpoint.
 DEFAULT_REQUESTS = {"cpu": "1", "memory": "2Gi"}
 MEMORY = "memory"
+# The pod's name for the claim that is made of spec.device.resourceClaimTemplateName.
+GPU_CLAIM = "gpu"
 EPHEMERAL_STORAGE = "ephemeral-storage"
 
 # GB of the files that openai-whisper downloads, by the first word of the model's name; they hold float16.
@@ -29,7 +31,7 @@ def gpu_resource(spec: Spec, config: Config) -> str:
     return spec.device.resource_name or config.worker.resource_name
 
 
-def render_resources(spec: Spec, config: Config) -> dict[str, dict[str, Any]]:
+def render_resources(spec: Spec, config: Config) -> dict[str, Any]:
     """The spec's amounts take precedence over the settings', and those over the defaults. Only device.gpus sets the GPUs."""
     layers = (config.worker_resources, spec.device.resources)
     limits = _merged(layers, "limits")
@@ -43,9 +45,15 @@ def render_resources(spec: Spec, config: Config) -> dict[str, dict[str, Any]]:
     for amounts in (requests, limits):
         amounts.pop(GPU_RESOURCE, None)
         amounts.pop(gpu, None)
-    if spec.device.policy is not DevicePolicy.CPU:
+    if spec.device.policy is not DevicePolicy.CPU and not has_claim(spec):
         requests[gpu] = limits[gpu] = str(spec.device.gpus)
-    return {name: amounts for name, amounts in (("requests", requests), ("limits", limits)) if amounts}
+    rendered: dict[str, Any] = {"claims": [{"name": GPU_CLAIM}]} if has_claim(spec) else {}
+    return rendered | {name: amounts for name, amounts in (("requests", requests), ("limits", limits)) if amounts}
+
+
+def has_claim(spec: Spec) -> bool:
+    """Whether the GPU comes by a resource claim, and not by an extended resource that is counted."""
+    return spec.device.policy is not DevicePolicy.CPU and spec.device.resource_claim_template_name is not None
 
 
 def scratch_limit(spec: Spec, config: Config) -> str:

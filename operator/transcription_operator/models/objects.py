@@ -75,6 +75,7 @@ class JobView:
     first_attempt: int  # the number of the attempt that its first pod is
     lost: int  # Jobs before it that were deleted from outside, or whose report was lost
     phase: str | None  # of the work over many files, one of names.PHASES; None for the Job of a single one
+    image: str  # of the worker
     completions: int  # how many pods have to succeed: of many files, the shards
     parallelism: int
     created: str
@@ -205,6 +206,7 @@ def view_job(body: Body) -> JobView:
         first_attempt=_number(annotations.get(names.ANNOTATION_FIRST_ATTEMPT), ordinal),
         lost=_number(annotations.get(names.ANNOTATION_LOST_JOBS), max(ordinal - 1, 0)),
         phase=labels.get(names.LABEL_PHASE),
+        image=_worker_image(body),
         completions=(body.get("spec") or {}).get("completions") or 1,
         parallelism=(body.get("spec") or {}).get("parallelism", 1),
         created=meta["creationTimestamp"],
@@ -293,6 +295,11 @@ def _container_state(status: Body) -> Body:
         if container.get("name") == names.CONTAINER_NAME:
             return container.get("state") or {}
     return {}
+
+
+def _worker_image(job: Body) -> str:
+    containers = (job.get("spec") or {}).get("template", {}).get("spec", {}).get("containers") or ()
+    return next((item.get("image") or "" for item in containers if item["name"] == names.CONTAINER_NAME), "")
 
 
 def _condition(status: Body, kind: str) -> Body:

@@ -10,6 +10,7 @@ from transcription_api.spec import CacheKind, Spec
 from transcription_api.status import Failure
 
 from transcription_operator.config import Config
+from transcription_operator.manifests.gpu_memory import parse_quantity
 from transcription_operator.reconcile.termination import make_failure
 
 # Of spec.failurePolicy.maxFailedFiles, whose type a schema of another version may not tell.
@@ -34,6 +35,10 @@ def find_policy_violation(spec: Spec, config: Config) -> Failure | None:
         message = (
             f"spec.failurePolicy.maxFailedFiles: got {limit!r}, expected a number of files from 0, or a percentage"
         )
+        return make_failure(reasons.INVALID_SPEC, message)
+    memory = spec.device.min_memory
+    if memory is not None and parse_quantity(memory) is None:
+        message = f"spec.device.minMemory: got {memory!r}, expected an amount of memory as in 24G"
         return make_failure(reasons.INVALID_SPEC, message)
     for field, url in _endpoints(spec):
         host = _host(url) if url else AWS_HOST

@@ -26,6 +26,7 @@ from transcription_operator.reconcile.conditions import find_reason, is_true, wi
 from transcription_operator.reconcile.disruptions import conclude_evicted_job, count_disruptions, with_evictions
 from transcription_operator.reconcile.events import events_between
 from transcription_operator.reconcile.job_status import update_from_job
+from transcription_operator.reconcile.node_matching import choose_image, explain_no_node
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
 from transcription_operator.reconcile.observed_times import to_server_time
 from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
@@ -195,6 +196,7 @@ def _create_next_job(
         return _fail(observed, status, spec, explain_deadline(status, spec, None, None), now)
     if left is not None:
         spec = dataclasses.replace(spec, active_deadline_seconds=max(1, int(left)))
+    config = choose_image(spec, config, observed.nodes)
     counts, ordinal = next_counts(status, lost, phase), next_ordinal(status, observed.jobs)
     shards = status.plan.shards if status.plan is not None else 1
     return Plan(create_job=render_job(observed.resource, spec, ordinal, config, counts, phase, shards))
@@ -235,6 +237,7 @@ def _follow_job(
         message = f"Job {job.name} is being deleted"
         status = transitions.mark_pending(status, reasons.JOB_LOST, message, format_time(now))
         return _with_status(observed, status, Plan(requeue_after_seconds=DELETION_REQUEUE_SECONDS))
+    observed = dataclasses.replace(observed, no_node=explain_no_node(spec, config, job, observed.nodes))
     status = count_disruptions(status, observed.pods)
     status = _refer_to(status, with_evictions(job, status))
     lost = explain_lost_report(job, observed.pods)

@@ -22,6 +22,7 @@ MILESTONES = (
 WARNING_REASONS = (
     reasons.RETRYING.name,
     reasons.UNSCHEDULABLE.name,
+    reasons.NO_MATCHING_NODE.name,
     reasons.IMAGE_PULL_FAILED.name,
     reasons.CONTAINER_NOT_STARTED.name,
     reasons.JOB_NOT_CREATED.name,

@@ -147,7 +147,7 @@ def _waiting(status: Status, spec: Spec, job: JobView, observed: ObservedState, 
         return status  # the Job is about to become Complete or Failed
     if observed.pod_refusal is not None:
         return transitions.mark_pending(status, reasons.POD_NOT_CREATED, observed.pod_refusal, now)
-    waiting = explain_waiting(job, observed.pods)
+    waiting = explain_waiting(job, observed.pods, observed.no_node)
     message = "; ".join((waiting.message, *tell_disruptions(status)))
     if termination is not None and termination.failure is not None:
         message = f"{_tell_last_pod(job, observed.pods, termination.failure)}; {message}"

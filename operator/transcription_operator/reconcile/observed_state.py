@@ -6,6 +6,7 @@ from transcription_api.reasons import Reason
 from transcription_api.report import Progress
 from transcription_api.status import Status
 
+from transcription_operator.models.nodes import NodeView
 from transcription_operator.models.objects import JobView, PodView, Resource
 
 
@@ -48,3 +49,6 @@ class ObservedState:
     pod_progress: tuple[ObservedProgress, ...] = ()  # of running pods, of a Job that has many
     silent_since: str | None = None  # since when the running worker has not answered polls, if that is long ago
     rejection: JobRejection | None = None
+    # The nodes that GPU feature discovery has labelled, where they matter and the operator may list them.
+    nodes: tuple[NodeView, ...] | None = None
+    no_node: str | None = None  # which labels of these nodes keep the newest Job's pods from running

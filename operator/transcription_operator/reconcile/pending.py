@@ -76,4 +76,6 @@ def _why(observed: ObservedState, job: JobView) -> str:
     pod = current_pod(observed.pods)
     if pod is None:
         return observed.pod_refusal or "the Job has no pod"
+    if observed.no_node is not None and pod.unschedulable is not None:
+        return explain_waiting(job, observed.pods, observed.no_node).message
     return pod.unschedulable or pod.waiting_message or explain_waiting(job, observed.pods).message

@@ -127,8 +127,11 @@ def first_start(pods: tuple[PodView, ...]) -> str | None:
     return earliest(*starts) if starts else None
 
 
-def explain_waiting(job: JobView, pods: tuple[PodView, ...]) -> Waiting:
-    """What the current pod waits for: to be created, scheduled, given its image, or started."""
+def explain_waiting(job: JobView, pods: tuple[PodView, ...], no_node: str | None = None) -> Waiting:
+    """What the current pod waits for: to be created, scheduled, given its image, or started.
+
+    `no_node` says which labels of the nodes keep the Job's pods from running, where that is known.
+    """
     pod = current_pod(pods)
     if pod is None and job.terminating:
         return Waiting(
@@ -143,6 +146,8 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...]) -> Waiting:
     if pod.scheduling_gates:
         gates = f"gate{'s' if len(pod.scheduling_gates) > 1 else ''} {', '.join(pod.scheduling_gates)}"
         return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} is held by the scheduling {gates}")
+    if pod.unschedulable is not None and no_node is not None:
+        return Waiting(reasons.NO_MATCHING_NODE, f"{no_node}; the scheduler says: {pod.unschedulable}")
     if pod.unschedulable is not None:
         return Waiting(reasons.UNSCHEDULABLE, pod.unschedulable)
     if pod.waiting_reason in STARTING_REASONS:

@@ -108,7 +108,7 @@ def _explain_waiting(job: JobView, observed: ObservedState, now: str) -> Waiting
         return Waiting(reasons.NODE_LOST, explain_lost_node(lost))
     if observed.pod_refusal is not None:
         return Waiting(reasons.POD_NOT_CREATED, observed.pod_refusal)
-    return explain_waiting(job, observed.pods)
+    return explain_waiting(job, observed.pods, observed.no_node)
 
 
 def _tell_others(job: JobView, pods: tuple[PodView, ...], now: str) -> list[str]:

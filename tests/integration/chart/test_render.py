@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from transcription_operator.config import parse_config
+from transcription_operator.worker_images import WorkerImage
 from transcription_operator.worker_settings import WorkerSettings, parse_worker_settings
 
 from tests.support.helm import Helm
@@ -26,7 +27,7 @@ UPDATE = "UPDATE_GOLDEN"
 SETTINGS = {
     name: value
     for name, value in yaml.safe_load(FULL.read_text())["worker"].items()
-    if name not in ("image", "imagePullSecrets", "resources")
+    if name not in ("image", "images", "imagePullSecrets", "resources")
 }
 SETTINGS["podSecurityContext"] = {
     "runAsNonRoot": True,
@@ -93,6 +94,7 @@ def test_the_default_values_are_the_operators_own_defaults(helm: Helm) -> None:
     config = parse_config(given)
     known = {
         "TRANSCRIPTION_WORKER_IMAGE": config.worker_image,
+        "TRANSCRIPTION_WORKER_IMAGES": given["TRANSCRIPTION_WORKER_IMAGES"],
         "TRANSCRIPTION_PLANNER_IMAGE": config.planner_image,
         "TRANSCRIPTION_LEASE_NAMESPACE": "transcription-system",
         "TRANSCRIPTION_POD_NAME": "operator-1",
@@ -103,6 +105,11 @@ def test_the_default_values_are_the_operators_own_defaults(helm: Helm) -> None:
 def test_every_value_reaches_the_operator(helm: Helm) -> None:
     config = parse_config(settings(manifests(helm.template("--values", str(FULL)))))
     assert config.worker_image == f"registry.example/transcription-worker@sha256:{'b' * 64}"
+    assert config.images == (
+        WorkerImage("registry.example/worker:1.2.3-cuda12", "12.8", 525, ("7.0", "12.0+PTX")),
+        WorkerImage(f"registry.example/worker@sha256:{'c' * 64}"),
+    )
+    assert config.read_nodes
     assert config.worker_image_pull_policy == "Never"
     assert config.worker_image_pull_secrets == ("registry", "other")
     assert config.worker_resources == {"requests": {"cpu": "4", "memory": "4Gi"}, "limits": {"memory": "12Gi"}}
@@ -118,6 +125,37 @@ def test_every_value_reaches_the_operator(helm: Helm) -> None:
     assert config.allowed_endpoints == ("*.storage.svc", "s3.eu-west-1.amazonaws.com")
     assert (config.lease_name, config.lease_seconds) == ("speech-transcriber", 30)
     assert config.http_port == 9090
+
+
+def test_without_a_list_the_only_image_is_the_charts_with_what_it_needs_of_a_node(helm: Helm) -> None:
+    given = ("--set", "worker.image.repository=mirror/worker", "--set", "worker.image.tag=v2")
+    config = parse_config(settings(manifests(helm.template(*given))))
+    (image,) = config.images
+    assert (image.reference, image.min_driver) == (config.worker_image, 580) == ("mirror/worker:v2", 580)
+    assert {"7.5", "9.0"} <= set(image.compute_capabilities)
+
+
+def test_values_of_an_earlier_release_say_nothing_of_nodes(helm: Helm) -> None:
+    """They lack the keys, as with helm upgrade --reuse-values."""
+    absent = [
+        f"{key}=null" for key in ("worker.image.cuda", "worker.image.minDriver", "worker.image.computeCapabilities")
+    ]
+    keys = [*absent, "worker.images=null", "rbac.readNodes=null"]
+    config = parse_config(settings(manifests(helm.template(*(word for key in keys for word in ("--set", key))))))
+    assert config.images == (WorkerImage(config.worker_image),)
+    assert not config.read_nodes
+
+
+@pytest.mark.parametrize("namespaces", [[], ["team-a"]], ids=["all", "one"])
+def test_nodes_may_be_listed_only_where_that_is_said(helm: Helm, namespaces: list[str]) -> None:
+    watched = ("--set-json", f"namespaces={json.dumps(namespaces)}")
+    allowed = manifests(helm.template(*watched, "--set", "rbac.readNodes=true"))
+    assert [rule["verbs"] for rule in _rules(allowed) if "nodes" in rule["resources"]] == [["list"]]
+    assert [rule for rule in _rules(manifests(helm.template(*watched))) if "nodes" in rule["resources"]] == []
+
+
+def _rules(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [rule for item in items if item["kind"] == "ClusterRole" for rule in item["rules"]]
 
 
 def test_a_dollar_in_a_value_reaches_the_operator_as_it_was_written(helm: Helm) -> None:

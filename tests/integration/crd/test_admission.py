@@ -117,6 +117,8 @@ ACCEPTED = {
     "the cpu": job(device={"policy": "CPU"}),
     "a part of a gpu": job(device={"resourceName": "nvidia.com/mig-1g.10gb"}),
     "a shared gpu": job(device={"resourceName": "nvidia.com/gpu.shared", "resources": {"limits": {"memory": "8Gi"}}}),
+    "a gpu with much memory": job(device={"minMemory": "39.5Gi"}),
+    "a gpu by a claim": job(device={"resourceClaimTemplateName": "one-gpu", "minMemory": "24G"}),
     "another vendor's gpu": job(device={"resourceName": "example.com/gpu"}),
     "deadlines": job(activeDeadlineSeconds=1, pendingDeadlineSeconds=1, ttlSecondsAfterFinished=0, retries=0),
     "a queue": job(queueName="team-a", suspend=True, serviceAccountName="transcriber", preview={"characters": 500}),
@@ -308,6 +310,26 @@ REFUSED = {
     "a part of a gpu for the cpu": (
         job(device={"policy": "CPU", "resourceName": "nvidia.com/mig-1g.10gb"}),
         ["spec.device.resourceName", "got nvidia.com/mig-1g.10gb with policy CPU", "expected none"],
+    ),
+    "memory that is no amount": (
+        job(device={"minMemory": "24 GB"}),
+        ["spec.device.minMemory", '"24 GB"', "should match"],
+    ),
+    "memory of a gpu for the cpu": (
+        job(device={"policy": "CPU", "minMemory": "24G"}),
+        ["spec.device.minMemory", "got 24G with policy CPU", "expected none"],
+    ),
+    "a claim for the cpu": (
+        job(device={"policy": "CPU", "resourceClaimTemplateName": "one-gpu"}),
+        ["spec.device.resourceClaimTemplateName", "got one-gpu with policy CPU", "expected none"],
+    ),
+    "a claim and a resource": (
+        job(device={"resourceClaimTemplateName": "one-gpu", "resourceName": "nvidia.com/gpu"}),
+        ["spec.device.resourceClaimTemplateName", "with resourceName nvidia.com/gpu", "expected one of the two"],
+    ),
+    "a claim and a number": (
+        job(device={"resourceClaimTemplateName": "one-gpu", "gpus": 2}),
+        ["spec.device.gpus", "got 2 with resourceClaimTemplateName", "expected no gpus"],
     ),
     "a resource without a domain": (
         job(device={"resourceName": "gpu"}),

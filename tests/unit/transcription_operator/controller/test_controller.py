@@ -14,6 +14,7 @@ from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
 from transcription_operator.controller.event_recorder import EventRecorder
 from transcription_operator.controller.job_events import JobEventReader
+from transcription_operator.controller.node_reader import NodeReader
 from transcription_operator.controller.observe import Observer
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.controller.reconciler import Reconciler
@@ -57,7 +58,7 @@ async def working(apiserver: Apiserver) -> Any:
     """Run a worker with one resource to reconcile."""
     client, queue, cache, metrics = KubernetesClient(apiserver), WorkQueue[Key](), InformerCache(), Metrics()
     poller = ProgressPoller(1.0, queue.add, client.now)
-    observer = Observer(client, cache, poller, JobEventReader(client))
+    observer = Observer(client, cache, poller, JobEventReader(client), NodeReader(client, False))
     applier = Applier(client, cache, EventRecorder(client, lambda: False))
     reconciler = Reconciler(config(), observer, applier, queue, poller, metrics)
     controller = Controller(reconciler, client, cache, queue, metrics)

@@ -55,6 +55,23 @@ def test_a_worker_on_the_cpu_requests_no_part_of_a_gpu_and_tolerates_no_taint_of
     assert MIG not in found["containers"][0]["resources"]["limits"]
 
 
+def test_a_gpu_by_a_claim_is_requested_by_nothing_else() -> None:
+    found = pod(resourceClaimTemplateName="one-gpu", resources={"limits": {"memory": "8Gi"}})
+    assert found["resourceClaims"] == [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    (worker,) = found["containers"]
+    assert worker["resources"] == {
+        "claims": [{"name": "gpu"}],
+        "requests": {"cpu": "1"},
+        "limits": {"memory": "8Gi"},
+    }
+    assert "one-gpu" not in worker["env"][0]["value"]
+
+
+def test_a_claim_is_the_administrators_default_for_nothing() -> None:
+    assert "resourceClaims" not in pod({"resourceName": MIG})
+    assert "claims" not in container()["resources"]
+
+
 def test_the_platform_may_choose_the_user() -> None:
     context = {"runAsNonRoot": True, "runAsUser": None, "seccompProfile": {"type": "RuntimeDefault"}}
     assert pod({"podSecurityContext": context})["securityContext"] == {

@@ -87,3 +87,12 @@ def test_a_number_of_failed_files_that_is_none_fails_before_anything_runs(limit:
 @pytest.mark.parametrize("limit", [0, 100_000, "0%", "5%", "100%"])
 def test_a_number_or_a_percentage_of_failed_files_is_accepted(limit: Any) -> None:
     assert failure({"failurePolicy": {"maxFailedFiles": limit}}, config()) is None
+
+
+def test_an_amount_of_memory_that_another_schema_let_pass_is_an_invalid_spec() -> None:
+    found = failure(SPEC | {"device": {"minMemory": "24 GB"}}, config())
+    assert found is not None
+    assert (found.reason, found.message) == (
+        "InvalidSpec",
+        "spec.device.minMemory: got '24 GB', expected an amount of memory as in 24G",
+    )
