@@ -171,10 +171,15 @@ GPU_DRIVER_MISSING = _permanent(
     exit_codes.DEVICE_UNUSABLE,
     "Install the NVIDIA driver and container toolkit on the node, or set spec.device.runtimeClassName to the NVIDIA runtime class.",
 )
+GPU_LIBRARY_MISSING = _permanent(
+    "GPULibraryMissing",
+    exit_codes.DEVICE_UNUSABLE,
+    "The worker's image lacks a library that torch needs: use the image as it is published, for the node's architecture.",
+)
 GPU_DRIVER_TOO_OLD = _permanent(
     "GPUDriverTooOld",
     exit_codes.DEVICE_UNUSABLE,
-    "Update the node's NVIDIA driver to the version that the message names.",
+    "Update the node's NVIDIA driver to the version that the message names, or choose the worker's image that it names.",
 )
 GPU_NOT_VISIBLE = _permanent(
     "GPUNotVisible",
@@ -185,12 +190,18 @@ GPU_NOT_VISIBLE = _permanent(
 GPU_UNSUPPORTED = _permanent(
     "GPUUnsupported",
     exit_codes.DEVICE_UNUSABLE,
-    "This image has no code for the GPU's compute capability: select other nodes with spec.device.nodeSelector.",
+    "This image has no code for the GPU's compute capability: choose the worker's image that the message names, or select "
+    "other nodes with spec.device.nodeSelector.",
 )
 GPU_FAILED = _permanent(
     "GPUFailed",
     exit_codes.DEVICE_UNUSABLE,
     "A small kernel failed on the GPU: check the node's kernel log for Xid errors.",
+)
+GPU_UNRESPONSIVE = _transient(
+    "GPUUnresponsive",
+    exit_codes.DEVICE_FAULT,
+    "The NVIDIA driver hangs: check the node's kernel log for Xid errors, and restart the node.",
 )
 GPU_FAULT = _transient(
     "GPUFault",

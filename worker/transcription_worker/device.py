@@ -11,15 +11,17 @@ from pathlib import Path
 from transcription_api.report import DeviceUsed
 from transcription_api.spec import DevicePolicy
 
-from transcription_worker import nvml
+from transcription_worker import cuda_driver, nvml
 from transcription_worker.errors import WorkerError
-from transcription_worker.gpu_diagnosis import GPU, DeviceFacts, Diagnosis, diagnose, shown
+from transcription_worker.gpu_diagnosis import HIDING, DeviceFacts, Diagnosis, diagnose, shown
+from transcription_worker.nvml import GPU
 
 # torch takes seconds to import, and the CPU needs no proof. It is imported in the functions that ask about a GPU.
 
 log = logging.getLogger(__name__)
 
-MASKS = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+# Variables that can hide devices, or the driver's library.
+MASKS = (*HIDING, "NVIDIA_DRIVER_CAPABILITIES")
 # The rows and columns of the small kernel's matrices. Sums stay below 2048, so that they are exact in half precision.
 KERNEL_SIZE = 256
 
@@ -36,34 +38,52 @@ def prove_device(policy: DevicePolicy) -> DeviceUsed:
     diagnosis = diagnose(facts)
     if diagnosis.reason is None:
         return gpu_used(facts)
-    if policy is DevicePolicy.REQUIRE_GPU:
+    # Without torch the CPU cannot go on either.
+    if policy is DevicePolicy.REQUIRE_GPU or facts.library_error is not None:
         raise WorkerError(diagnosis.reason, diagnosis.message)
     log.warning("no usable GPU, the CPU goes on: %s: %s", diagnosis.reason.name, diagnosis.message)
     return cpu_used(diagnosis)
 
 
-def observe_device() -> DeviceFacts:
-    """Look at driver, masks and devices, and run the small kernel on the first GPU."""
-    import torch
+def observe_device(limit: float = cuda_driver.LIMIT_SECONDS) -> DeviceFacts:
+    """Look at driver, masks and devices, and run the small kernel on the first GPU.
 
-    facts = DeviceFacts(
-        torch=torch.__version__,
-        cuda=torch.version.cuda,
-        built_for=_built_for(),
-        driver=nvml.driver_version(),
-        libcuda_error=nvml.libcuda_error(),
-        nodes=nvml.device_nodes(),
-        masks=tuple((name, os.environ[name]) for name in MASKS if name in os.environ),
-    )
-    return _with_gpus(facts) if facts.cuda is not None else facts
+    limit: seconds that the driver has for its answers.
+    """
+    facts = [_build()]
+
+    def look() -> None:
+        driver = nvml.read_driver()
+        facts[0] = dataclasses.replace(
+            facts[0],
+            driver=driver.version,
+            driver_cuda=driver.cuda,
+            present=driver.gpus,
+            ecc_errors=driver.ecc_errors,
+            libcuda_error=cuda_driver.libcuda_error(),
+        )
+        if facts[0].cuda is not None and facts[0].library_error is None:
+            cuda_driver.start()
+            facts[0] = _with_gpus(facts[0])
+
+    if cuda_driver.answers(look, limit):
+        return facts[0]
+    return dataclasses.replace(facts[0], silent_seconds=limit)
 
 
-def _built_for() -> tuple[str, ...]:
-    import torch
-
+def _build() -> DeviceFacts:
+    """What is known without the driver."""
+    masks = tuple((name, os.environ[name]) for name in MASKS if name in os.environ)
+    nodes = nvml.device_nodes()
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError of a library that torch loads itself
+        version = importlib.metadata.version("torch")
+        return DeviceFacts(version, cuda=None, library_error=str(error), nodes=nodes, masks=masks)
     # torch.cuda.get_arch_list is empty without a device, so this asks the function that it calls.
     flags = torch._C._cuda_getArchFlags() if torch.version.cuda else None
-    return tuple(flags.split()) if flags else ()
+    built_for = tuple(flags.split()) if flags else ()
+    return DeviceFacts(torch.__version__, torch.version.cuda, built_for, nodes=nodes, masks=masks)
 
 
 def _with_gpus(facts: DeviceFacts) -> DeviceFacts:

@@ -8,7 +8,8 @@ from transcription_api import exit_codes
 from transcription_api.spec import DevicePolicy
 
 from transcription_worker.device import cpu_name, observe_device
-from transcription_worker.gpu_diagnosis import DeviceFacts, Diagnosis, diagnose, needed_driver, shown
+from transcription_worker.gpu_diagnosis import DeviceFacts, Diagnosis, diagnose, shown, usable_images
+from transcription_worker.image_variants import needed_driver
 
 
 def run_doctor(policy: DevicePolicy, as_json: bool) -> int:
@@ -32,6 +33,7 @@ def doctor_report(facts: DeviceFacts, diagnosis: Diagnosis, policy: DevicePolicy
         "advice": reason.advice if reason else None,
         "device": _device(policy, reason is None),
         "driver": facts.driver,
+        "driverCUDA": facts.driver_cuda,
         "driverNeeded": needed_driver(facts.cuda) if facts.cuda else None,
         "libcuda": facts.libcuda_error or "loaded",
         "deviceNodes": list(facts.nodes),
@@ -39,10 +41,12 @@ def doctor_report(facts: DeviceFacts, diagnosis: Diagnosis, policy: DevicePolicy
         "torch": facts.torch,
         "cuda": facts.cuda,
         "builtFor": list(facts.built_for),
+        "usableImages": list(usable_images(facts)),
         "gpus": [
             {"name": gpu.name, "computeCapability": shown(gpu.capability), "memoryMiB": gpu.memory >> 20}
-            for gpu in facts.gpus
+            for gpu in facts.gpus or facts.present
         ],
+        "eccErrors": facts.ecc_errors,
         "cpu": cpu_name(),
     }
 
@@ -57,19 +61,23 @@ def _device(policy: DevicePolicy, usable: bool) -> str | None:
 def render_report(report: dict[str, Any]) -> str:
     """Return the report as lines of text."""
     gpus = [f"{gpu['name']}, {gpu['computeCapability']}, {gpu['memoryMiB']} MiB" for gpu in report["gpus"]]
+    known = f", which knows CUDA {report['driverCUDA']}" if report["driverCUDA"] else ""
+    needed = f" (needed: {report['driverNeeded']} or newer)" if report["driverNeeded"] else ""
     lines = [
         ("policy", report["policy"]),
         ("GPU", "usable" if report["usable"] else report["reason"]),
         ("because", report["message"]),
         ("advice", report["advice"]),
         ("runs on", report["device"] or "nothing: the transcription would be refused"),
-        ("driver", f"{report['driver'] or 'none found'} (needed: {report['driverNeeded']} or newer)"),
+        ("driver", f"{report['driver'] or 'none found'}{known}{needed}"),
         ("libcuda", report["libcuda"]),
         ("nodes", ", ".join(report["deviceNodes"]) or "none"),
         ("masks", ", ".join(f"{name}={value!r}" for name, value in report["masks"].items()) or "none"),
         ("torch", f"{report['torch']}, CUDA {report['cuda']}"),
         ("built for", " ".join(report["builtFor"])),
+        ("images", ", ".join(f"CUDA {version}" for version in report["usableImages"])),
         ("devices", "; ".join(gpus) or "none"),
+        ("ECC", f"{report['eccErrors']} uncorrectable errors" if report["eccErrors"] else None),
         ("CPU", report["cpu"]),
     ]
     return "\n".join(f"{name + ':':<11}{value}" for name, value in lines if value)

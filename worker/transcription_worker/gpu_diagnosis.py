@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from transcription_api import reasons
 from transcription_api.reasons import Reason
 
-# The oldest Linux driver for each CUDA major version, by minor-version compatibility.
-# Source: NVIDIA, "CUDA Compatibility", table "CUDA Toolkit and minimum required driver version".
-MINIMUM_DRIVER = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
+from transcription_worker.image_variants import needed_driver, supports, usable_variants
+from transcription_worker.nvml import GPU, shown_cuda
 
 # In messages of torch, Triton and CTranslate2, and of CUDA's libraries.
 FAULT_SIGNS = (
@@ -26,13 +25,23 @@ FAULT_SIGNS = (
 )
 
 
-@dataclass(frozen=True)
-class GPU:
-    """A GPU as torch describes it. `capability` is (major, minor), `memory` is in bytes."""
+# The values of variables that hide every GPU.
+HIDING = {
+    "CUDA_VISIBLE_DEVICES": ("", "-1", "NoDevFiles"),
+    "NVIDIA_VISIBLE_DEVICES": ("", "void", "none"),
+}
 
-    name: str
-    capability: tuple[int, int]
-    memory: int
+# What CUDA's words mean for the node, where they do not say it themselves.
+HINTS = (
+    (
+        "unsupported display driver",
+        "the driver's library and its kernel module differ: restart the node after an update",
+    ),
+    ("system not yet initialized", "the NVSwitch fabric is not ready: look at nvidia-fabricmanager on the node"),
+    ("CUDA unknown error", "look for /dev/nvidia-uvm in the container, and at the node's kernel log"),
+    ("busy or unavailable", "another process has the GPU to itself: see its compute mode in nvidia-smi -q"),
+    ("ECC", "the GPU's memory is faulty: reset the GPU, and take the node out of service if it comes again"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,12 @@ class DeviceFacts:
     torch: str
     cuda: str | None  # the CUDA version of the torch build; None for a CPU build
     built_for: tuple[str, ...] = ()  # such as sm_90 or compute_120
+    library_error: str | None = None  # why torch could not be loaded
     driver: str | None = None
+    driver_cuda: str | None = None  # the newest CUDA version that the driver knows
+    present: tuple[GPU, ...] = ()  # what NVML sees, also where CUDA does not start
+    ecc_errors: int | None = None  # uncorrectable, since the driver was loaded
+    silent_seconds: float | None = None  # for which the driver gave no answer
     libcuda_error: str | None = None
     nodes: tuple[str, ...] = ()
     masks: tuple[tuple[str, str], ...] = ()  # environment variables that can hide devices, and their values
@@ -61,18 +75,28 @@ class Diagnosis:
 
 def diagnose(facts: DeviceFacts) -> Diagnosis:
     """Name the first obstacle to using the GPU, from torch's build to the small kernel."""
+    if facts.library_error is not None:
+        return Diagnosis(reasons.GPU_LIBRARY_MISSING, f"torch was not loaded: {_first_line(facts.library_error)}")
     if facts.cuda is None:
         return Diagnosis(reasons.GPU_UNSUPPORTED, f"torch {facts.torch} is a build without CUDA")
+    if facts.silent_seconds is not None:
+        return Diagnosis(reasons.GPU_UNRESPONSIVE, _silent(facts))
     if facts.init_error is not None or not facts.gpus:
         return _not_started(facts, facts.init_error or "torch sees no CUDA device")
     gpu = facts.gpus[0]
     if not supports(facts.built_for, gpu.capability):
-        return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts.built_for))
+        return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts))
     if facts.kernel_error is not None:
         return _kernel_failed(gpu, facts)
     return Diagnosis(
         None, f"{gpu.name}: compute capability {shown(gpu.capability)}, a kernel ran and its result is right"
     )
+
+
+def usable_images(facts: DeviceFacts) -> tuple[str, ...]:
+    """The CUDA versions of the images that the node's driver and GPU can run; none where they are not known."""
+    gpus = facts.gpus or facts.present
+    return usable_variants(facts.driver, gpus[0].capability) if gpus and facts.driver is not None else ()
 
 
 def _not_started(facts: DeviceFacts, words: str) -> Diagnosis:
@@ -89,7 +113,8 @@ def _not_started(facts: DeviceFacts, words: str) -> Diagnosis:
         return Diagnosis(reasons.GPU_NOT_VISIBLE, _invisible(facts))
     if facts.libcuda_error is not None or "Found no NVIDIA driver" in words:
         return Diagnosis(reasons.GPU_DRIVER_MISSING, _missing(facts))
-    return Diagnosis(reasons.GPU_FAILED, f"CUDA did not start (driver {facts.driver}): {_first_line(words)}")
+    found = f"CUDA did not start (driver {facts.driver or 'of unknown version'}): {_last_words(words)}"
+    return Diagnosis(reasons.GPU_FAILED, found + _hint(words))
 
 
 def _kernel_failed(gpu: GPU, facts: DeviceFacts) -> Diagnosis:
@@ -97,31 +122,10 @@ def _kernel_failed(gpu: GPU, facts: DeviceFacts) -> Diagnosis:
     if is_out_of_memory(words):
         return Diagnosis(reasons.OUT_OF_MEMORY, f"{gpu.name}: {_first_line(words)}")
     if "no kernel image" in words or "unsupported toolchain" in words:
-        return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts.built_for))
-    return Diagnosis(reasons.GPU_FAILED, f"{gpu.name}: a small kernel failed: {_first_line(words)}")
-
-
-def supports(built_for: tuple[str, ...], capability: tuple[int, int]) -> bool:
-    """Return whether code for these architectures runs on a device of this compute capability.
-
-    SASS (sm_86) runs on devices of the same major version and the same or a later minor version; PTX (compute_80) also
-    runs on all later ones. A name that ends in `a` (sm_90a) is for that one capability, and a name that ends in `f`
-    (sm_100f) for its family, here the same major version.
-    Source: CUDA C++ Programming Guide, "Compute Capability", binary and PTX compatibility.
-    """
-    return any(_runs(entry, capability) for entry in built_for)
-
-
-def _runs(entry: str, capability: tuple[int, int]) -> bool:
-    parsed = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", entry)
-    if parsed is None:
-        return False
-    kind, major, minor, suffix = parsed.group(1), int(parsed.group(2)), int(parsed.group(3)), parsed.group(4)
-    if suffix == "a":
-        return capability == (major, minor)
-    if kind == "compute" and not suffix:
-        return capability >= (major, minor)
-    return capability[0] == major and capability[1] >= minor
+        return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts))
+    errors = f" ({facts.ecc_errors} uncorrectable ECC errors since the driver was loaded)" if facts.ecc_errors else ""
+    found = f"{gpu.name}: a small kernel failed: {_first_line(words)}{errors}"
+    return Diagnosis(reasons.GPU_FAILED, found + _hint(words + errors))
 
 
 def is_gpu_fault(words: str) -> bool:
@@ -134,48 +138,74 @@ def is_out_of_memory(words: str) -> bool:
     return "out of memory" in words.lower() or "can't allocate memory" in words
 
 
-def needed_driver(cuda: str) -> str:
-    """Return the oldest driver for a CUDA version, such as 580.65.06 for 13.2."""
-    major = cuda.split(".")[0]
-    return MINIMUM_DRIVER.get(major, f"one for CUDA {major}")
-
-
 def shown(capability: tuple[int, int]) -> str:
     return f"{capability[0]}.{capability[1]}"
 
 
 def _too_old(facts: DeviceFacts, words: str) -> str:
-    needed = needed_driver(facts.cuda or "")
     found = re.search(r"found version (\d+)", words)
-    # torch writes CUDA 12.4 as 12040.
-    cuda = f", which knows CUDA {int(found.group(1)) // 1000}.{int(found.group(1)) % 1000 // 10}" if found else ""
-    return f"driver {facts.driver or 'of unknown version'}{cuda}; torch {facts.torch} needs {needed} or newer"
+    known = facts.driver_cuda or (shown_cuda(int(found.group(1))) if found else None)
+    driver = f"driver {facts.driver or 'of unknown version'}" + (f", which knows CUDA {known}" if known else "")
+    needed = needed_driver(facts.cuda or "")
+    return f"{driver}; CUDA {facts.cuda} of torch {facts.torch} needs {needed} or newer; {_other_image(facts)}"
+
+
+def _other_image(facts: DeviceFacts) -> str:
+    """The remedy by another image, where there is one."""
+    gpus = facts.gpus or facts.present
+    usable = usable_variants(facts.driver, gpus[0].capability if gpus else None) if facts.driver else ()
+    if usable:
+        return f"the worker's image with CUDA {usable[0]} runs here"
+    return f"the image with CUDA 12 needs driver {needed_driver('12')} or newer, and none runs with an older one"
+
+
+def _silent(facts: DeviceFacts) -> str:
+    driver = facts.driver or "of unknown version"
+    return f"driver {driver} gave no answer for {facts.silent_seconds:g} s when CUDA was started or a small kernel ran"
 
 
 def _missing(facts: DeviceFacts) -> str:
     module = f"the kernel module is {facts.driver}" if facts.driver else "no kernel module answers"
-    return (
-        f"{facts.libcuda_error or 'torch found no driver'}; {module}; device nodes: {', '.join(facts.nodes) or 'none'}"
-    )
+    parts = [
+        facts.libcuda_error or "torch found no driver",
+        module,
+        f"device nodes: {', '.join(facts.nodes) or 'none'}",
+    ]
+    capabilities = dict(facts.masks).get("NVIDIA_DRIVER_CAPABILITIES")
+    if capabilities is not None and not {"all", "compute"} & set(capabilities.split(",")):
+        parts.append(f"NVIDIA_DRIVER_CAPABILITIES is {capabilities!r}, expected compute,utility")
+    return "; ".join(parts)
 
 
 def _invisible(facts: DeviceFacts) -> str:
     nodes = ", ".join(facts.nodes) or "no /dev/nvidia* in the container"
-    masks = ", ".join(f"{name}={value!r}" for name, value in facts.masks) or "no variable hides one"
+    masks = ", ".join(f"{name}={value!r}" for name, value in facts.masks if name in HIDING) or "no variable hides one"
     return f"driver {facts.driver or 'of unknown version'} is there, but no device: {nodes}; {masks}"
 
 
-def _unsupported(gpu: GPU, built_for: tuple[str, ...]) -> str:
-    return f"{gpu.name} has compute capability {shown(gpu.capability)}; this build has {' '.join(built_for)}"
+def _unsupported(gpu: GPU, facts: DeviceFacts) -> str:
+    found = f"{gpu.name} has compute capability {shown(gpu.capability)}; this build has {' '.join(facts.built_for) or 'none'}"
+    usable = usable_variants(facts.driver, gpu.capability)
+    own = (facts.cuda or "").split(".")[0]
+    others = [variant for variant in usable if variant != own]
+    return f"{found}; " + (
+        f"the worker's image with CUDA {others[0]} has code for it" if others else "no other image has code for it"
+    )
+
+
+def _hint(words: str) -> str:
+    return next((f"; {hint}" for sign, hint in HINTS if sign in words), "")
 
 
 def _hiding(masks: tuple[tuple[str, str], ...]) -> tuple[str, str] | None:
-    hidden = {
-        "CUDA_VISIBLE_DEVICES": ("", "-1", "NoDevFiles"),
-        "NVIDIA_VISIBLE_DEVICES": ("", "void", "none"),
-    }
-    return next((mask for mask in masks if mask[1] in hidden.get(mask[0], ())), None)
+    return next((mask for mask in masks if mask[1] in HIDING.get(mask[0], ())), None)
 
 
 def _first_line(words: str) -> str:
     return words.strip().split("\n", 1)[0][:300]
+
+
+def _last_words(words: str) -> str:
+    """The end of torch's first line, which begins with a question about the program that is never the cause."""
+    line = _first_line(words)
+    return line[line.index("Error ") :] if "might have already set an error? Error " in line else line

@@ -12,10 +12,12 @@ from functools import partial
 from transcription_api import exit_codes, names
 from transcription_api.spec import DevicePolicy
 
+from transcription_worker import cuda_driver
 from transcription_worker.job.command import run_task
 from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import start_logging
 from transcription_worker.shortage import allow_open_files
+from transcription_worker.termination import end_program
 from transcription_worker.threads import wait_briefly
 
 # torch takes seconds to import, so modules that need it are imported inside functions, after signals are watched.
@@ -37,7 +39,11 @@ def main() -> None:
         "doctor": partial(_doctor, arguments),
         "local": partial(_local, arguments),
     }
-    sys.exit(commands[arguments.command]())
+    code = commands[arguments.command]()
+    if cuda_driver.hangs():
+        sys.stdout.flush()
+        end_program(code)
+    sys.exit(code)
 
 
 def escape_what_no_stream_holds() -> None:

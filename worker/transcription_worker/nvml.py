@@ -1,17 +1,68 @@
-"""Look at the NVIDIA driver without torch: its version, its library and its device nodes."""
+"""Look at the NVIDIA driver without torch and without CUDA: its version, its GPUs and its device nodes.
+
+NVML sees the GPUs of the container whatever CUDA makes of them: those that CUDA_VISIBLE_DEVICES hides, and those that this
+build of torch is too new for. Its functions are those of NVIDIA's "NVML API Reference Guide".
+"""
 
 import ctypes
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+LIBRARY = "libnvidia-ml.so.1"
 PROC_VERSION = Path("/proc/driver/nvidia/version")
-# The buffer size that nvml.h names for a driver version.
-_VERSION_BYTES = 80
+DEV = Path("/dev")
+# The buffer sizes that nvml.h names for a driver version and a device name.
+_VERSION_BYTES, _NAME_BYTES = 80, 96
+# NVML_MEMORY_ERROR_TYPE_UNCORRECTED, and NVML_VOLATILE_ECC: errors since the driver was loaded.
+_UNCORRECTED, _SINCE_START = 1, 0
+# More GPUs than a node has.
+_MOST_GPUS = 64
 
 
-def driver_version(proc: Path = PROC_VERSION) -> str | None:
-    """Return the driver's version, such as 580.65.06, from NVML or else from the kernel module; None without either."""
-    return _nvml_version() or parse_proc_version(_read(proc))
+@dataclass(frozen=True)
+class GPU:
+    """A GPU. `capability` is its compute capability as (major, minor), `memory` is in bytes."""
+
+    name: str
+    capability: tuple[int, int]
+    memory: int
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What the driver says of itself. What it does not say is None.
+
+    version: such as 580.65.06. cuda: the newest CUDA that it knows, such as 13.0. ecc_errors: uncorrectable errors of the
+    memory of all GPUs since the driver was loaded.
+    """
+
+    version: str | None = None
+    cuda: str | None = None
+    gpus: tuple[GPU, ...] = ()
+    ecc_errors: int | None = None
+
+
+class _Memory(ctypes.Structure):
+    """nvmlMemory_t, in bytes."""
+
+    _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
+
+
+def read_driver() -> Driver:
+    """Ask NVML, and for the version else the kernel module. Without either everything is None."""
+    try:
+        library = ctypes.CDLL(LIBRARY)
+    except OSError:
+        return Driver(version=parse_proc_version(_read(PROC_VERSION)))
+    if library.nvmlInit_v2() != 0:
+        return Driver(version=parse_proc_version(_read(PROC_VERSION)))
+    try:
+        return Driver(_version(library), _cuda(library), *_devices(library))
+    finally:
+        library.nvmlShutdown()
 
 
 def parse_proc_version(text: str) -> str | None:
@@ -23,35 +74,62 @@ def parse_proc_version(text: str) -> str | None:
     return found.group(1) if found else None
 
 
-def libcuda_error() -> str | None:
-    """Return why libcuda.so.1, the driver's own library, cannot be loaded; None if it can.
-
-    The NVIDIA runtime class mounts the library into the container. Without it, it is missing even on a healthy node.
-    """
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
-        return str(error)
-    return None
-
-
-def device_nodes(dev: Path = Path("/dev")) -> tuple[str, ...]:
+def device_nodes() -> tuple[str, ...]:
     """Return the GPUs' device nodes, such as /dev/nvidia0. WSL has one node, /dev/dxg, for all GPUs."""
-    nodes = [path for path in dev.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
-    return tuple(str(path) for path in sorted([*nodes, *dev.glob("dxg")]))
+    nodes = [path for path in DEV.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+    return tuple(str(path) for path in sorted([*nodes, *DEV.glob("dxg")]))
 
 
-def _nvml_version() -> str | None:
-    try:
-        library = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return None
-    if library.nvmlInit_v2() != 0:
-        return None
+def shown_cuda(version: int) -> str:
+    """Return a version of CUDA as people write it: the driver has 12040 for 12.4."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def _version(library: Any) -> str | None:
     buffer = ctypes.create_string_buffer(_VERSION_BYTES)
     known = library.nvmlSystemGetDriverVersion(buffer, _VERSION_BYTES) == 0
-    library.nvmlShutdown()
-    return buffer.value.decode() if known else None
+    return buffer.value.decode(errors="replace") if known else None
+
+
+def _cuda(library: Any) -> str | None:
+    version = ctypes.c_int()
+    known = library.nvmlSystemGetCudaDriverVersion_v2(ctypes.byref(version)) == 0
+    return shown_cuda(version.value) if known else None
+
+
+def _devices(library: Any) -> tuple[tuple[GPU, ...], int | None]:
+    """Return the GPUs and the sum of their ECC errors, None if no GPU counts them."""
+    count = ctypes.c_uint()
+    if library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+        return (), None
+    gpus, errors = list[GPU](), list[int]()
+    for index in range(min(count.value, _MOST_GPUS)):
+        handle = ctypes.c_void_p()
+        if library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) != 0:
+            continue  # a GPU that has fallen off the bus is counted all the same
+        gpus += [found] if (found := _gpu(library, handle)) is not None else []
+        errors += _ecc_errors(library, handle)
+    return tuple(gpus), sum(errors) if errors else None
+
+
+def _gpu(library: Any, handle: ctypes.c_void_p) -> GPU | None:
+    name, memory = ctypes.create_string_buffer(_NAME_BYTES), _Memory()
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    calls: tuple[Callable[[], int], ...] = (
+        lambda: library.nvmlDeviceGetName(handle, name, _NAME_BYTES),
+        lambda: library.nvmlDeviceGetCudaComputeCapability(handle, ctypes.byref(major), ctypes.byref(minor)),
+        lambda: library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)),
+    )
+    if any(call() != 0 for call in calls):
+        return None
+    return GPU(name.value.decode(errors="replace"), (major.value, minor.value), memory.total)
+
+
+def _ecc_errors(library: Any, handle: ctypes.c_void_p) -> list[int]:
+    """The uncorrectable errors of one GPU; empty where it has no ECC, or has it turned off."""
+    count = ctypes.c_ulonglong()
+    known = library.nvmlDeviceGetTotalEccErrors(handle, _UNCORRECTED, _SINCE_START, ctypes.byref(count)) == 0
+    return [count.value] if known else []
 
 
 def _read(path: Path) -> str:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from transcription_api import reasons
-from transcription_worker.gpu_diagnosis import GPU, DeviceFacts, diagnose, needed_driver, supports
+from transcription_worker.gpu_diagnosis import DeviceFacts, diagnose
+from transcription_worker.image_variants import needed_driver, supports
+from transcription_worker.nvml import GPU
 
 H100 = GPU("NVIDIA H100 80GB HBM3", (9, 0), 85 << 30)
 V100 = GPU("Tesla V100-SXM2-16GB", (7, 0), 16 << 30)
@@ -77,7 +79,10 @@ def test_device_nodes_without_the_drivers_library_are_a_missing_driver() -> None
 def test_an_old_driver_names_the_version_found_and_the_one_needed() -> None:
     diagnosis = diagnose(but(driver="550.90.07", gpus=(), init_error=TOO_OLD))
     assert diagnosis.reason is reasons.GPU_DRIVER_TOO_OLD
-    assert diagnosis.message == "driver 550.90.07, which knows CUDA 12.4; torch 2.15.0+cu132 needs 580.65.06 or newer"
+    assert diagnosis.message == (
+        "driver 550.90.07, which knows CUDA 12.4; CUDA 13.2 of torch 2.15.0+cu132 needs 580.65.06 or newer; "
+        "the worker's image with CUDA 12 runs here"
+    )
 
 
 @pytest.mark.parametrize("value", ["", "-1", "NoDevFiles"])
@@ -109,11 +114,21 @@ def test_a_driver_without_device_nodes_is_not_visible() -> None:
 def test_a_compute_capability_that_the_build_lacks_is_named_with_what_it_has() -> None:
     diagnosis = diagnose(but(gpus=(V100,)))
     assert diagnosis.reason is reasons.GPU_UNSUPPORTED
-    assert diagnosis.message == f"Tesla V100-SXM2-16GB has compute capability 7.0; this build has {' '.join(BUILT_FOR)}"
+    assert diagnosis.message == (
+        f"Tesla V100-SXM2-16GB has compute capability 7.0; this build has {' '.join(BUILT_FOR)}; "
+        "the worker's image with CUDA 12 has code for it"
+    )
 
 
 def test_a_kernel_without_an_image_is_unsupported_whatever_the_list_said() -> None:
     assert diagnose(but(kernel_error=NO_IMAGE)).reason is reasons.GPU_UNSUPPORTED
+
+
+def test_a_library_that_the_image_lacks_is_named() -> None:
+    words = "libcublas.so.13: cannot open shared object file: No such file or directory"
+    diagnosis = diagnose(but(cuda=None, library_error=words, gpus=()))
+    assert diagnosis.reason is reasons.GPU_LIBRARY_MISSING
+    assert diagnosis.message == f"torch was not loaded: {words}"
 
 
 def test_a_cpu_build_of_torch_is_unsupported() -> None:

@@ -21,7 +21,8 @@ def test_the_kernel_modules_line_gives_the_version(text: str, version: str | Non
     assert nvml.parse_proc_version(text) == version
 
 
-def test_device_nodes_are_the_numbered_ones(tmp_path: Path) -> None:
+def test_device_nodes_are_the_numbered_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml, "DEV", tmp_path)
     for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"):
         (tmp_path / name).touch()
-    assert nvml.device_nodes(tmp_path) == (f"{tmp_path}/nvidia0", f"{tmp_path}/nvidia1")
+    assert nvml.device_nodes() == (f"{tmp_path}/nvidia0", f"{tmp_path}/nvidia1")
