@@ -14,6 +14,7 @@ from transcription_operator.models.containers import (
     running_sidecars,
     unfinished_init_container,
 )
+from transcription_operator.models.devices import sick_devices
 from transcription_operator.models.ownership import Key, Owner, job_ordinal, job_owner
 from transcription_operator.models.times import server_time
 
@@ -162,6 +163,7 @@ class PodView:
     init_container: InitContainer | None  # the one that the worker's container waits for
     running_sidecars: tuple[str, ...]  # names of running containers beside the worker's
     failed_sidecars: tuple[str, ...]  # containers beside the worker's that failed: name and exit code in words
+    sick_devices: str | None  # what the kubelet says of devices of the worker that are unhealthy
 
     @property
     def outlived(self) -> bool:
@@ -236,7 +238,8 @@ def view_job(body: Body) -> JobView:
 def view_pod(body: Body) -> PodView:
     """Take what is needed of a pod. Raises KeyError if no apiserver can have stored it."""
     meta, status = body["metadata"], body.get("status") or {}
-    state = _container_state(status)
+    worker = _container_status(status)
+    state = worker.get("state") or {}
     terminated, waiting = state.get("terminated"), state.get("waiting") or {}
     scheduled = _condition(status, "PodScheduled")
     disruption = _condition(status, "DisruptionTarget")
@@ -263,6 +266,7 @@ def view_pod(body: Body) -> PodView:
         init_container=unfinished_init_container(body),
         running_sidecars=running_sidecars(body),
         failed_sidecars=failed_sidecars(body),
+        sick_devices=sick_devices(worker),
     )
 
 
@@ -290,11 +294,9 @@ def _node_unready_since(status: Body) -> str | None:
     return ready.get("lastTransitionTime") if contradicts and ready.get("reason") != "ReadinessGatesNotReady" else None
 
 
-def _container_state(status: Body) -> Body:
-    for container in status.get("containerStatuses") or ():
-        if container.get("name") == names.CONTAINER_NAME:
-            return container.get("state") or {}
-    return {}
+def _container_status(status: Body) -> Body:
+    containers = status.get("containerStatuses") or ()
+    return next((item for item in containers if item.get("name") == names.CONTAINER_NAME), {})
 
 
 def _worker_image(job: Body) -> str:

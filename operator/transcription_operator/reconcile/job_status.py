@@ -127,6 +127,8 @@ def _doubts(pod: PodView, observed: ObservedState) -> list[str]:
         doubts.append(f"the pod is being deleted: {pod.disrupted or 'by somebody'}")
     if observed.silent_since is not None:
         doubts.append(f"the worker has not answered since {observed.silent_since}")
+    if pod.sick_devices is not None:
+        doubts.append(pod.sick_devices)
     return doubts
 
 

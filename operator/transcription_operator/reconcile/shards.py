@@ -119,7 +119,13 @@ def _tell_others(job: JobView, pods: tuple[PodView, ...], now: str) -> list[str]
     waiting = tuple(pod for pod in pods if not pod.running and not is_terminated(pod) and pod not in lost)
     if waiting:
         told.append(f"{len(waiting)} not started: {explain_waiting(job, waiting).message[:QUOTED]}")
-    return told + _tell_failure(pods)
+    return told + _tell_devices(pods) + _tell_failure(pods)
+
+
+def _tell_devices(pods: tuple[PodView, ...]) -> list[str]:
+    """Of the pods that run, one whose device the kubelet calls unhealthy, and how many there are."""
+    sick = [pod for pod in running_pods(pods) if pod.sick_devices is not None]
+    return [f"{len(sick)} with a sick device, as pod {sick[-1].name}: {sick[-1].sick_devices}"] if sick else []
 
 
 def _tell_failure(pods: tuple[PodView, ...]) -> list[str]:

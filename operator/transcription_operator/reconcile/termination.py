@@ -1,5 +1,6 @@
 """Why a worker's pod terminated: the worker's own report if there is one, otherwise what the kubelet says."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from transcription_api.report import Report, parse_report
 from transcription_api.status import Failure
 
 from transcription_operator.models.objects import PodView, TerminatedState
-from transcription_operator.reconcile.conditions import truncate_message
+from transcription_operator.reconcile.conditions import MESSAGE_LIMIT, truncate_message
 
 # The kubelet's reason for a container that the kernel killed because its memory limit was reached.
 OOM_KILLED = "OOMKilled"
@@ -49,9 +50,18 @@ def explain_termination(pod: PodView) -> Termination:
     permanent = code in exit_codes.PERMANENT and pod.disrupted is None
     interrupted = report is not None and report.reason == reasons.INTERRUPTED.name and pod.disrupted is not None
     if report is not None and report.reason is not None and not interrupted:
-        return Termination(report, _reported_failure(report, code), permanent, finished)
-    reason, message = _kubelet_explanation(pod)
-    return Termination(report, make_failure(reason, message, code), permanent, finished)
+        failure = _reported_failure(report, code)
+    else:
+        failure = make_failure(*_kubelet_explanation(pod), code)
+    return Termination(report, _with_devices(failure, pod), permanent, finished)
+
+
+def _with_devices(failure: Failure, pod: PodView) -> Failure:
+    """Add what the kubelet says of the worker's devices: a sick one may be the cause, whatever the worker noticed of it."""
+    if pod.sick_devices is None:
+        return failure
+    room = MESSAGE_LIMIT - len(pod.sick_devices) - 2
+    return dataclasses.replace(failure, message=f"{failure.message[:room]}; {pod.sick_devices}")
 
 
 def _is_success(pod: PodView, report: Report | None) -> bool:

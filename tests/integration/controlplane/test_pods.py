@@ -47,6 +47,19 @@ def test_a_worker_that_failed_beside_a_sidecar_that_never_ends_is_tried_again(na
     namespace.until_phase("stuck", "Complete")
 
 
+def test_the_kubelets_word_of_a_sick_gpu_comes_through_the_apiserver_into_the_condition(namespace: Namespace) -> None:
+    namespace.create("sick", device={"policy": "RequireGPU"})
+    job = namespace.job("sick")
+    pod = namespace.add_pod(job)
+    namespace.run_pod(job, pod)
+    device = {"resourceID": "GPU-5ccf6a5c", "health": "Unhealthy", "message": "Xid 79"}
+    allocated = [{"name": "nvidia.com/gpu", "resources": [device]}]
+    (worker,) = (namespace.api.get(f"{namespace.pods}/{pod['metadata']['name']}") or {})["status"]["containerStatuses"]
+    namespace.write_pod(pod, containerStatuses=[worker | {"allocatedResourcesStatus": allocated}])
+    words = "the kubelet calls nvidia.com/gpu GPU-5ccf6a5c (Xid 79) unhealthy"
+    namespace.until("sick", lambda status: words in condition(status, "Running").get("message", ""), words)
+
+
 def test_a_worker_that_uses_up_the_memory_of_node_after_node_fails_after_its_retries(namespace: Namespace) -> None:
     """The Job's policy ignores these pods, so that the Job itself would make one after another for ever."""
     namespace.create("greedy", retries=1)
