@@ -7,11 +7,12 @@ what to change where memory ran out.
 from dataclasses import dataclass
 
 from transcription_api.choices import EngineKind, Precision
+from transcription_api.decoding import DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF
 
 MIB = 2**20
 AUDIO_POSITIONS, TEXT_POSITIONS = 1500, 448  # whisper/model.py: n_audio_ctx and n_text_ctx of all published models
 # Rows of a window's decoding: the beams of the default beam search, and the samples of best_of above temperature 0.
-ROWS = 5
+ROWS = max(DEFAULT_BEAM_SIZE, DEFAULT_BEST_OF)
 # Windows with a KV cache each: one that is decoded at temperature 0, and one that is decoded again above it.
 WINDOWS = 2
 # CUDA's context, the libraries' workspaces, CUDA graphs, the spectrogram and one window in the encoder. Chosen generously, and

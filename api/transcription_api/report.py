@@ -161,7 +161,7 @@ class Report:
     # Which audio track was transcribed, counted from 0, and how many the file has, where its format can have several.
     audio_track: int | None = field(default=None, metadata=SMALL_COUNT)
     audio_tracks: int | None = field(default=None, metadata=SMALL_COUNT)
-    # What is wrong with the file though its audio was transcribed, in sentences.
+    # What is wrong with the file though its audio was transcribed, and what the run had to give up, in sentences.
     # None for none: an operator of an earlier version reads no report with a field that it does not know.
     warnings: tuple[str, ...] | None = field(
         default=None, metadata=bounded(max_length=WARNING_LIMIT, max_items=MAX_WARNINGS)

@@ -139,6 +139,26 @@ def test_a_batch_has_its_size_again_once_memory_is_there_again(model: Any, monke
     assert max(together[40:]) == 4
 
 
+def test_the_steps_down_are_in_the_transcripts_and_in_the_failure_of_what_does_not_fit(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = DecodeBatch.launch
+
+    def launched(self: DecodeBatch[Any], steps: int = 1) -> None:
+        if self.used_slots > 1 or any(task.owner.item.id == "7" for _, task in self.admitted):
+            raise out_of_memory()
+        launch(self, steps)
+
+    monkeypatch.setattr(DecodeBatch, "launch", launched)
+    inputs = [recording(number, options(GREEDY, language="en")) for number in range(8)]
+    found = by_id(BatchedEngine(model, batch=4).transcribe(inputs))
+    error = found.pop("7").error
+    assert error is not None
+    assert error.message.endswith("; memory ran out: windows decoded together went from 4 to 2, 1, and one did not fit")
+    warnings = {one.value().warnings for one in found.values()}
+    assert warnings == {("memory ran out: windows decoded together went from 4 to 2, 1",)}
+
+
 def test_one_window_that_fails_leaves_the_others_decoded_together(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     launch, together = DecodeBatch.launch, list[int]()
 

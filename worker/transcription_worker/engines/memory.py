@@ -42,6 +42,11 @@ def host_or_device_memory(doing: str) -> Iterator[None]:
         raise
 
 
+def free_gpu_mib() -> int:
+    """MiB of the first GPU's memory that are free, whoever uses the rest."""
+    return int(torch.cuda.mem_get_info(0)[0]) >> 20
+
+
 def _device_words(error: torch.OutOfMemoryError) -> str:
     """The first sentences of torch's message, which state the sizes: requested, total, free."""
     return str(error).split(" If reserved", 1)[0][:300]

@@ -106,7 +106,8 @@ class Transcript:
     """The text of one input.
 
     segments: dictionaries with openai-whisper's keys: id, seek, start, end, text, tokens, avg_logprob and so on, and words if
-    requested. language_probability: None if the language was given. long_form, precision: those that were used.
+    requested. language_probability: None if the language was given. long_form, precision: those that were used. warnings: what
+    the engine had to give up, in sentences.
     """
 
     text: str
@@ -117,6 +118,7 @@ class Transcript:
     counters: Counters = field(default_factory=Counters)
     long_form: str = "sequential"
     precision: str = "float32"
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

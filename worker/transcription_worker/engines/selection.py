@@ -13,6 +13,7 @@ from transcription_worker.engines.checkpoints import weights
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.faster_whisper import engine as faster_whisper
+from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.engines.openai_whisper import engine as openai_whisper
 from transcription_worker.engines.protocol import Engine, Options
 from transcription_worker.engines.triton_link import use_prebuilt_link
@@ -49,10 +50,12 @@ def load_engine(
     """The engine with its model loaded. `batch` is the number of windows that the batched engine decodes together.
 
     Raises:
-        WorkerError: ModelInvalid, OutOfMemory, EngineUnsuitable, EngineNotInstalled.
+        WorkerError: ModelInvalid, OutOfMemory, GPUFault, EngineUnsuitable, EngineNotInstalled.
     """
     weights.set_threads(observed_thread_count())
-    return ENGINES[kind].load(model, device, precision, batch)
+    # What an engine makes of the weights takes memory too: a copy of some of them, and kernels that are tried.
+    with host_or_device_memory(f"loading model {model.used.name!r}"):
+        return ENGINES[kind].load(model, device, precision, batch)
 
 
 def _refuse_nothing(_: Options) -> None:

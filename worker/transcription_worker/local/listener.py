@@ -44,7 +44,7 @@ class LocalListener(PipelineListener[LocalFile]):
         self.counts.add_done(transcription.audio_seconds)
         self._progress.end(number, failed=False)
         self._display.say(f"done     {item.name}: {describe(transcription)}")
-        for words in transcription.warnings:
+        for words in transcription.all_warnings:
             self._display.say(f"warning  {item.name}: {words}")
         self._display.draw()
 

@@ -8,7 +8,9 @@ from transcription_api.report import DeviceUsed
 from transcription_api.spec import EngineKind
 
 from transcription_worker.engines.checkpoints.model_file import ModelFile
+from transcription_worker.engines.memory_remedy import ExplainedEngine, MemoryNeed
 from transcription_worker.engines.protocol import Engine, Options
+from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.sink import EngineUsed
 
 # torch and whisper take seconds to import, so engines.selection is imported where it is used.
@@ -64,8 +66,20 @@ class EngineLoader:
 
     def _load(self) -> LoadedEngine:
         model = self._find_model()
+        engine = self._load_on_gpu(model) if self._device.kind == "cuda" else self._load_on_device(model)
+        return LoadedEngine(engine, EngineUsed(engine.name, model.used, self._device))
+
+    def _load_on_device(self, model: ModelFile) -> Engine:
         from transcription_worker.engines.selection import load_engine
 
-        precision = self._options.decoding.precision
-        engine = load_engine(self._kind, model, self._device, precision, self._batch_size)
-        return LoadedEngine(engine, EngineUsed(engine.name, model.used, self._device))
+        return load_engine(self._kind, model, self._device, self._options.decoding.precision, self._batch_size)
+
+    def _load_on_gpu(self, model: ModelFile) -> Engine:
+        """Where the GPU's memory runs out, say what would fit into what is free now."""
+        from transcription_worker.engines.memory import free_gpu_mib
+
+        need = MemoryNeed(model.used.name, self._kind, self._options.decoding, free_gpu_mib())
+        try:
+            return ExplainedEngine(self._load_on_device(model), need)
+        except WorkerError as error:
+            raise need.explain(error) from error

@@ -121,7 +121,7 @@ def make_report(
         channels=len(transcripts) if apart else None,
         audio_track=transcription.audio_track,
         audio_tracks=transcription.audio_tracks,
-        warnings=tuple(cut(words, WARNING_LIMIT) for words in transcription.warnings[:MAX_WARNINGS]) or None,
+        warnings=tuple(cut(words, WARNING_LIMIT) for words in transcription.all_warnings[:MAX_WARNINGS]) or None,
         quality=sum_quality(transcripts),
         objects=objects,
         preview=preview,

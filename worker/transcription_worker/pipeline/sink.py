@@ -45,6 +45,12 @@ class Transcription:
     audio_tracks: int | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """The warnings about the file and those of the engine, each once: tracks that ran side by side have the same."""
+        of_engine = (words for track in self.tracks for words in track.transcript.warnings)
+        return tuple(dict.fromkeys((*self.warnings, *of_engine)))
+
 
 class Sink(Protocol[InputT_contra]):
     """Writes results. All methods are called from several threads at once, for different inputs."""

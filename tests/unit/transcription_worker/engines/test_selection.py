@@ -1,11 +1,14 @@
 """One table of engines and one of formats, each with a row for every choice of the spec."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from transcription_api.report import DeviceUsed
+import torch
+from transcription_api.report import DeviceUsed, ModelUsed
 from transcription_api.spec import Decoding, EngineKind, Format, LongForm, Precision, TaskKind
 from transcription_worker.engines import selection
+from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.formats.writers import FORMATS
 from transcription_worker.engines.protocol import Options
 from transcription_worker.errors import WorkerError
@@ -30,9 +33,20 @@ def test_the_engine_that_was_asked_for_is_the_one_that_is_loaded(
 
     row = selection.EngineFactory(selection.ENGINES[kind].refuse, load)
     monkeypatch.setitem(selection.ENGINES, kind, row)
-    model: Any = object()
+    model: Any = ModelFile(Path("tiny.pt"), ModelUsed("tiny", "sha256:0"))
     loaded: Any = selection.load_engine(kind, model, CPU, Precision.AUTO, 3)
     assert loaded == (model, CPU, Precision.AUTO, 3)
+
+
+def test_memory_that_runs_out_while_the_engine_copies_weights_is_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    row = selection.EngineFactory(selection.ENGINES[EngineKind.BATCHED].refuse, load)
+    monkeypatch.setitem(selection.ENGINES, EngineKind.BATCHED, row)
+    model = ModelFile(Path("tiny.pt"), ModelUsed("tiny", "sha256:0"))
+    with pytest.raises(WorkerError, match="OutOfMemory: loading model 'tiny': CUDA out of memory"):
+        selection.load_engine(EngineKind.BATCHED, model, CPU, Precision.AUTO)
 
 
 def test_an_engine_refuses_what_it_does_not_have_and_the_batched_engine_nothing() -> None:

@@ -103,7 +103,14 @@ class BatchedEngine:
         prefetched: PrefetchedInput = result.owner
         prefetched.close()
         running.discard(prefetched)
-        return Outcome(prefetched.item.id, transcript=result.value, error=result.error)
+        return Outcome(prefetched.item.id, transcript=result.value, error=self._with_memory_steps(result.error))
+
+    def _with_memory_steps(self, error: WorkerError | None) -> WorkerError | None:
+        """Say of an input that failed for want of memory what was tried before."""
+        given_up = self._runner.memory_steps.describe()
+        if error is None or error.reason is not reasons.OUT_OF_MEMORY or given_up is None:
+            return error
+        return WorkerError(error.reason, f"{error.message}; {given_up}, and one did not fit")
 
     def _open(self, item: Input) -> AudioSource:
         Vocabulary.of(self._model).refuse(item.options)
@@ -143,6 +150,7 @@ class BatchedEngine:
         for number, segment in enumerate(segments):
             segment["id"] = number
         flag_segments(segments, source.loudness, item.options)
+        given_up = self._runner.memory_steps.describe()
         return Transcript(
             text="".join(transcriber.text for transcriber in done),
             segments=segments,
@@ -152,6 +160,7 @@ class BatchedEngine:
             counters=sum_counters([transcriber.counters for transcriber in done]),
             long_form=item.options.decoding.long_form.value,
             precision=self._precision,
+            warnings=(given_up,) if given_up is not None else (),
         )
 
     def _transcribers(

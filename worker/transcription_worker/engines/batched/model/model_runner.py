@@ -13,6 +13,7 @@ from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.encoder import Encoder
 from transcription_worker.engines.batched.model.int8_linear import quantize_model
 from transcription_worker.engines.batched.requests import AlignRequest
+from transcription_worker.engines.memory_steps import MemorySteps
 from transcription_worker.engines.spoken_language import LanguageProbabilities
 
 # Windows that are aligned together: each takes (heads, tokens, 1500) scores in float32.
@@ -23,7 +24,8 @@ class ModelRunner:
     """A model on its device, with the backend chosen for it. Call all methods in torch.inference_mode.
 
     int8: whether linear layers have weights of 8 bits; those of `model` are then replaced. encoder_batch: windows that the
-    encoder takes at once. attention_context: enter it around everything that computes attention.
+    encoder takes at once. attention_context: enter it around everything that computes attention. memory_steps: what was given
+    up where memory ran out.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype, int8: bool = False) -> None:
@@ -35,6 +37,7 @@ class ModelRunner:
             quantize_model(model)
         self.attention_context = backend.attention_context
         self.encoder_batch = ENCODER_BATCH_GPU if self.device.type == "cuda" else ENCODER_BATCH_CPU
+        self.memory_steps = MemorySteps()
         self._alignment_heads = model.alignment_heads.to_dense().nonzero().T.cpu()
         self._tokenizer = tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self.no_speech_token: int = tokenizer.no_speech

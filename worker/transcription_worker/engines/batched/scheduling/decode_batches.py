@@ -155,6 +155,8 @@ class DecodeBatches:
             name = error.reason.name if isinstance(error, WorkerError) else type(error).__name__
             log.warning("decoding %d windows at a time failed (%s): going on with %d", slots, name, slots // 2)
             limit.lower(slots // 2)
+            if is_out_of_memory(error):
+                self._runner.memory_steps.lowered(slots, slots // 2)
         elif is_out_of_memory(error) and self.clear():
             self._first = key
         else:
@@ -201,6 +203,7 @@ class DecodeBatches:
         if not self.drop_idle():
             log.warning("no memory for %d windows at a time: going on with %d", slots, batch.slots)
             self._limits[key].lower(batch.slots)
+            self._runner.memory_steps.lowered(slots, batch.slots)
         return batch
 
     def _launch(self, key: BatchKey) -> None:
