@@ -5,6 +5,7 @@ could neither report nor end. ctypes releases the lock, so that these calls can 
 """
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable
 
@@ -38,6 +39,8 @@ def start() -> None:
         library = ctypes.CDLL(LIBRARY)
     except OSError:
         return
+    # Drivers before CUDA 12.2 load every kernel of every library at once unless they are told not to before cuInit.
+    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     if library.cuInit(0) == 0:
         library.cuDevicePrimaryCtxRetain(ctypes.byref(ctypes.c_void_p()), 0)
 

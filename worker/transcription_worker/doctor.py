@@ -2,14 +2,21 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from transcription_api import exit_codes
+from transcription_api.report import TERMINATION_MESSAGE_LIMIT, cut
 from transcription_api.spec import DevicePolicy
 
 from transcription_worker.device import cpu_name, observe_device
 from transcription_worker.gpu_diagnosis import DeviceFacts, Diagnosis, diagnose, shown, usable_images
 from transcription_worker.image_variants import needed_driver
+from transcription_worker.paths import container_paths
+
+# What a termination message says in any case, and characters of a text in it.
+ESSENTIAL = ("usable", "reason", "message", "advice", "driver", "driverCUDA", "usableImages")
+MESSAGE_LIMIT = 600
 
 
 def run_doctor(policy: DevicePolicy, as_json: bool) -> int:
@@ -18,8 +25,21 @@ def run_doctor(policy: DevicePolicy, as_json: bool) -> int:
     diagnosis = diagnose(facts)
     report = doctor_report(facts, diagnosis, policy)
     sys.stdout.write((json.dumps(report, indent=2, allow_nan=False) if as_json else render_report(report)) + "\n")
+    leave_message(report, container_paths().termination_log)
     unusable = policy is DevicePolicy.REQUIRE_GPU and diagnosis.reason is not None
     return exit_codes.DEVICE_UNUSABLE if unusable else exit_codes.OK
+
+
+def leave_message(report: dict[str, Any], path: Path) -> None:
+    """Write the report as the container's termination message, where there is a kubelet that has made the file."""
+    if not path.exists():
+        return
+    shorter = {name: cut(value, MESSAGE_LIMIT) if isinstance(value, str) else value for name, value in report.items()}
+    for candidate in (shorter, {name: shorter[name] for name in ESSENTIAL}):
+        encoded = json.dumps(candidate, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        if len(encoded) <= TERMINATION_MESSAGE_LIMIT:
+            path.write_bytes(encoded)
+            return
 
 
 def doctor_report(facts: DeviceFacts, diagnosis: Diagnosis, policy: DevicePolicy) -> dict[str, Any]:

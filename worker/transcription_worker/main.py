@@ -13,6 +13,7 @@ from transcription_api import exit_codes, names
 from transcription_api.spec import DevicePolicy
 
 from transcription_worker import cuda_driver
+from transcription_worker.doctor_nodes import print_nodes
 from transcription_worker.job.command import run_task
 from transcription_worker.local.options import add_options, spell_with_dashes
 from transcription_worker.logs import start_logging
@@ -60,6 +61,11 @@ def make_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="print what can run a transcription here, and what is in the way")
     doctor.add_argument("--json", action="store_true", help="as one JSON object")
     doctor.add_argument(
+        "--nodes",
+        action="store_true",
+        help="a table of all nodes, from the pods of examples/doctor-nodes.yaml as JSON on standard input",
+    )
+    doctor.add_argument(
         "--policy",
         choices=[policy.value for policy in DevicePolicy],
         default=DevicePolicy.REQUIRE_GPU.value,
@@ -88,6 +94,8 @@ def _local(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    if arguments.nodes:
+        return print_nodes()
     from transcription_worker.doctor import run_doctor
 
     return run_doctor(DevicePolicy(arguments.policy), arguments.json)

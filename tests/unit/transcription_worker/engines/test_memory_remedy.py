@@ -18,30 +18,30 @@ from transcription_worker.pipeline.engine_loader import EngineLoader
 from tests.support.testmodel import model_path
 
 
-def remedy(free: int, model: str = "large-v3", **decoding: object) -> str:
-    return MemoryNeed(model, EngineKind.BATCHED, Decoding(**decoding), free).remedy()  # type: ignore[arg-type]
+def remedy(free: int, decoding: Decoding, model: str = "large-v3") -> str:
+    return MemoryNeed(model, EngineKind.BATCHED, decoding, free).remedy()
 
 
 @pytest.mark.parametrize(
     ("free", "decoding", "expected"),
     [
-        (8000, {"precision": Precision.FLOAT32}, "spec.decoding.precision float16 fits, with 5696 MiB"),
-        (4864, {}, "spec.model.name turbo fits, in float16 with 3009 MiB"),
-        (4864, {"precision": Precision.FLOAT32}, "spec.model.name turbo fits, in float16 with 3009 MiB"),
-        (6000, {"beam_size": 20}, "spec.decoding.beamSize and bestOf of 5 fit, with 5696 MiB"),
-        (1100, {}, "no model of openai-whisper's fits"),
-        (80_000, {}, "another process has taken some since, do not share the GPU"),
+        (8000, Decoding(precision=Precision.FLOAT32), "spec.decoding.precision float16 fits, with 5696 MiB"),
+        (4864, Decoding(), "spec.model.name turbo fits, in float16 with 3009 MiB"),
+        (4864, Decoding(precision=Precision.FLOAT32), "spec.model.name turbo fits, in float16 with 3009 MiB"),
+        (6000, Decoding(beam_size=20), "spec.decoding.beamSize and bestOf of 5 fit, with 5696 MiB"),
+        (1100, Decoding(), "no model of openai-whisper's fits"),
+        (80_000, Decoding(), "another process has taken some since, do not share the GPU"),
     ],
 )
-def test_what_fits_is_named_by_its_field(free: int, decoding: dict[str, object], expected: str) -> None:
-    said = remedy(free, **decoding)
+def test_what_fits_is_named_by_its_field(free: int, decoding: Decoding, expected: str) -> None:
+    said = remedy(free, decoding)
     assert said.startswith("large-v3 in float")
     assert f"{free} MiB of the GPU were free: " in said
     assert said.endswith(expected)
 
 
 def test_of_a_file_of_ones_own_only_the_models_that_fit_are_known() -> None:
-    said = remedy(4864, model="mine.pt")
+    said = remedy(4864, Decoding(), "mine.pt")
     assert said == "4864 MiB of the GPU were free: spec.model.name turbo fits, in float16 with 3009 MiB"
 
 
