@@ -1,5 +1,6 @@
 """Implement the command doctor, which prints the devices, what the build supports, a diagnosis and advice."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -38,7 +39,8 @@ def leave_message(report: dict[str, Any], path: Path) -> None:
     for candidate in (shorter, {name: shorter[name] for name in ESSENTIAL}):
         encoded = json.dumps(candidate, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         if len(encoded) <= TERMINATION_MESSAGE_LIMIT:
-            path.write_bytes(encoded)
+            with contextlib.suppress(OSError):  # what was printed is in the log
+                path.write_bytes(encoded)
             return
 
 

@@ -8,7 +8,7 @@ import dataclasses
 from datetime import datetime
 
 from transcription_api import exit_codes, names, reasons
-from transcription_api.report import FileCounts, PlanSummary
+from transcription_api.report import MAX_WARNINGS, FileCounts, PlanSummary
 from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure, PhaseSeconds, ProgressStatus, Status
 
@@ -29,7 +29,7 @@ from transcription_operator.reconcile.pods import (
     lost_pod,
     running_pods,
 )
-from transcription_operator.reconcile.termination import explain_termination
+from transcription_operator.reconcile.termination import explain_termination, read_report
 
 # Pods of one resource that are polled. What they tell stands for the others.
 MAX_POLLED = 64
@@ -50,6 +50,7 @@ def update_from_shards(
     status = _with_queue_seconds(transitions.with_start(status, first_start(observed.pods)), job, observed.pods)
     if job.outcome is not None:
         failure = _failure_of_all(status, spec, job, observed.pods)
+        status = _with_warnings(status, observed.pods)
         return end_transcription(status, job, failure, job.outcome_time or now), ()
     pods = running_pods(observed.pods)
     polled = pods[:MAX_POLLED]
@@ -58,6 +59,14 @@ def update_from_shards(
         return status, polled
     status = _with_running(status, job, pods, observed, now)
     return _with_progress(status, spec, job, len(pods), observed, now), polled
+
+
+def _with_warnings(status: Status, pods: tuple[PodView, ...]) -> Status:
+    """Set what the pods' workers had to give up, each sentence once. Most reports have none, and are not parsed for it."""
+    ended = (pod.terminated for pod in pods if pod.terminated is not None and '"warnings"' in pod.terminated.message)
+    reports = (report for report in map(read_report, ended) if report is not None)
+    told = dict.fromkeys(words for report in reports for words in report.warnings or ())
+    return dataclasses.replace(status, warnings=tuple(sorted(told))[:MAX_WARNINGS] or None)
 
 
 def _with_queue_seconds(status: Status, job: JobView, pods: tuple[PodView, ...]) -> Status:

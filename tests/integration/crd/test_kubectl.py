@@ -1,10 +1,13 @@
 """kubectl shows and explains the resource."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import yaml
+from transcription_api import exit_codes
 from transcription_api.codec import to_json
 from transcription_api.report import DeviceUsed, FileCounts, ModelUsed, QualityCounts
 from transcription_api.spec import Spec, parse_spec
@@ -167,3 +170,46 @@ def test_an_example_is_accepted_and_read_by_operator_and_worker(kubectl: Kubectl
     specs = [parse_spec(item["spec"]) for item in yaml.safe_load_all(done) if item["kind"] == "TranscriptionJob"]
     assert len(specs) == (ROOT / "examples" / example).read_text().count("kind: TranscriptionJob")
     assert all(isinstance(spec, Spec) for spec in specs)
+
+
+DOCTOR_NODES = ROOT / "examples/doctor-nodes.yaml"
+DOCTOR_REPORT = {"usable": True, "driver": "580.95.05", "driverCUDA": "13.0", "usableImages": ["13", "12"]}
+
+
+def doctor_pod(node: str, bound: bool) -> dict[str, Any]:
+    """Return a pod as the DaemonSet's controller makes it for a node; the scheduler binds it where a GPU is free."""
+    template = yaml.safe_load(DOCTOR_NODES.read_text())["spec"]["template"]
+    fields = [{"key": "metadata.name", "operator": "In", "values": [node]}]
+    terms = {"nodeSelectorTerms": [{"matchFields": fields}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    meta = template["metadata"] | {"name": f"transcription-doctor-{node}"}
+    spec = template["spec"] | {"affinity": affinity} | ({"nodeName": node} if bound else {})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+
+
+def write_status(kubectl: Kubectl, node: str, **status: Any) -> None:
+    patch = json.dumps({"status": status}, allow_nan=False)
+    kubectl("patch", "pod", f"transcription-doctor-{node}", "--subresource=status", "--type=merge", "-p", patch)
+
+
+def test_the_doctors_table_of_nodes_is_made_of_what_kubectl_prints(kubectl: Kubectl) -> None:
+    kubectl.create(doctor_pod("gpu-1", bound=True))
+    kubectl.create(doctor_pod("gpu-2", bound=False))
+    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(DOCTOR_REPORT, allow_nan=False)}
+    init = {"name": "doctor", "image": "i", "imageID": "i", "ready": True, "restartCount": 0}
+    write_status(kubectl, "gpu-1", initContainerStatuses=[init | {"state": {"terminated": ended}}])
+    words = "0/2 nodes are available: 1 Insufficient nvidia.com/gpu."
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+    write_status(kubectl, "gpu-2", conditions=[waits])
+    printed = kubectl("get", "pods", "-l", "app.kubernetes.io/name=transcription-doctor", "--output", "json").stdout
+    program = "from transcription_worker.main import main; main()"
+    command = [sys.executable, "-c", program, "doctor", "--nodes"]
+    done = subprocess.run(command, input=printed, capture_output=True, text=True, check=False)
+    assert done.returncode == exit_codes.DEVICE_UNUSABLE, done.stderr
+    assert done.stdout.splitlines() == [
+        "NODE    GPU   DRIVER      CUDA   IMAGES             VERDICT",
+        "gpu-1   -     580.95.05   13.0   CUDA 13, CUDA 12   usable",
+        "gpu-2   -     -           -      -                  Unschedulable",
+        "",
+        f"gpu-2: {words}",
+    ]

@@ -1,5 +1,6 @@
 """Where memory runs out, work waits for what other work holds; only what does not fit by itself fails, and sizes recover."""
 
+import re
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -154,9 +155,11 @@ def test_the_steps_down_are_in_the_transcripts_and_in_the_failure_of_what_does_n
     found = by_id(BatchedEngine(model, batch=4).transcribe(inputs))
     error = found.pop("7").error
     assert error is not None
-    assert error.message.endswith("; memory ran out: windows decoded together went from 4 to 2, 1, and one did not fit")
-    warnings = {one.value().warnings for one in found.values()}
-    assert warnings == {("memory ran out: windows decoded together went from 4 to 2, 1",)}
+    # Each scheduler, of which there are as many as cores, has its part of the windows.
+    steps = r"memory ran out: windows decoded together went from [42] to (2, )?1"
+    assert re.search(f"; {steps}, and one did not fit$", error.message)
+    warnings = [one.value().warnings for one in found.values()]
+    assert all(re.fullmatch(steps, words) for (words,) in warnings)
 
 
 def test_one_window_that_fails_leaves_the_others_decoded_together(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

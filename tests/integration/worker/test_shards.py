@@ -142,6 +142,27 @@ def test_each_file_is_transcribed_once_and_the_model_is_loaded_once(run: Bucketf
     assert {"a.txt", "b.txt", "sub/a.txt", "sub/c.txt"} <= set(run.written())
 
 
+class Frugal(InstantEngine):
+    """An engine whose memory ran out."""
+
+    def transcribe_file(self, item: Input) -> Outcome:
+        """Return a transcript with a warning."""
+        outcome = super().transcribe_file(item)
+        return dataclasses.replace(
+            outcome, transcript=dataclasses.replace(outcome.value(), warnings=("memory ran out",))
+        )
+
+
+def test_what_the_engine_had_to_give_up_is_in_the_report_of_the_pod_and_of_each_file(run: Bucketful) -> None:
+    run.plan()
+    loader, known = InstantLoader(engine_options(run.spec), Frugal()), dict[str, object]()
+    work = ShardWork(run.spec, run.paths, loader, engine_options, lambda: PROVENANCE)
+    transcribe_shard(run.task, work, 0, ProgressTracker(), known)
+    assert known["warnings"] == ("memory ran out",)
+    reports = [body for name, body in run.written().items() if b'"warnings"' in body and not name.startswith("_runs")]
+    assert len(reports) == 4
+
+
 def test_the_plan_is_frozen_so_that_a_file_that_comes_later_is_not_in_it(run: Bucketful, audio: bytes) -> None:
     first = run.plan()
     run.put("later.wav", audio)

@@ -4,9 +4,10 @@ import dataclasses
 from typing import Any
 
 import pytest
+import torch
 from transcription_api import reasons
 from transcription_worker.gpu_diagnosis import DeviceFacts, diagnose
-from transcription_worker.image_variants import needed_driver, supports
+from transcription_worker.image_variants import VARIANTS, needed_driver, supports, usable_variants
 from transcription_worker.nvml import GPU
 
 H100 = GPU("NVIDIA H100 80GB HBM3", (9, 0), 85 << 30)
@@ -183,3 +184,27 @@ def test_code_runs_on_a_device_as_cuda_says(
 @pytest.mark.parametrize(("cuda", "driver"), [("11.8", "450.80.02"), ("12.6", "525.60.13"), ("13.2", "580.65.06")])
 def test_the_oldest_driver_is_that_of_the_cuda_major_version(cuda: str, driver: str) -> None:
     assert needed_driver(cuda) == driver
+
+
+def test_the_table_of_images_has_the_architectures_of_the_torch_that_is_installed() -> None:
+    major = torch.version.cuda.split(".")[0]
+    (variant,) = (one for one in VARIANTS if one.cuda == major)
+    assert variant.built_for == tuple(torch._C._cuda_getArchFlags().split())
+
+
+@pytest.mark.parametrize(
+    ("driver", "capability", "expected"),
+    [
+        ("580.65.06", (9, 0), ("13", "12")),
+        ("580.65.05", (9, 0), ("12",)),
+        ("580.95", (7, 0), ("12",)),
+        ("525.60.13", (7, 5), ("12",)),
+        ("525.60.12", (7, 5), ()),
+        (None, (3, 7), ()),
+        ("590.44.01", None, ("13", "12")),
+    ],
+)
+def test_an_image_runs_with_its_drivers_and_on_gpus_that_it_has_code_for(
+    driver: str | None, capability: tuple[int, int] | None, expected: tuple[str, ...]
+) -> None:
+    assert usable_variants(driver, capability) == expected

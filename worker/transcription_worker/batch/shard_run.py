@@ -204,9 +204,11 @@ class ShardListener(PipelineListener[ShardInput]):
         self,
         number: int,  # noqa: ARG002
         item: ShardInput,
-        transcription: Transcription,  # noqa: ARG002
+        transcription: Transcription,
         report: Report,
     ) -> None:
+        if transcription.engine_warnings:
+            self._known["warnings"] = transcription.engine_warnings
         self._settle(written_row(item.entry, report))
 
     def input_failed(self, number: int, item: ShardInput, error: WorkerError) -> None:  # noqa: ARG002

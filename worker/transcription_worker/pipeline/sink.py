@@ -46,10 +46,14 @@ class Transcription:
     warnings: tuple[str, ...] = ()
 
     @property
+    def engine_warnings(self) -> tuple[str, ...]:
+        """The warnings of the engine, each once: tracks that ran side by side have the same."""
+        return tuple(dict.fromkeys(words for track in self.tracks for words in track.transcript.warnings))
+
+    @property
     def all_warnings(self) -> tuple[str, ...]:
-        """The warnings about the file and those of the engine, each once: tracks that ran side by side have the same."""
-        of_engine = (words for track in self.tracks for words in track.transcript.warnings)
-        return tuple(dict.fromkeys((*self.warnings, *of_engine)))
+        """The warnings about the file and those of the engine."""
+        return (*self.warnings, *self.engine_warnings)
 
 
 class Sink(Protocol[InputT_contra]):

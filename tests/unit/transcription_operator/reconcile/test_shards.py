@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from transcription_api import exit_codes, reasons
-from transcription_api.report import DeviceUsed, FileCounts, PlanSummary, Progress, failure
+from transcription_api.report import DeviceUsed, FileCounts, PlanSummary, Progress, Report, failure
 from transcription_api.status import Phase
 from transcription_operator.models.times import format_time
 from transcription_operator.reconcile.observed_state import ObservedProgress
@@ -129,6 +129,18 @@ def test_an_hour_with_ten_thousand_files_takes_few_writes() -> None:
     world.play("collect", plan, FileCounts(total=10_000, done=10_000))
     assert world.parsed().phase is Phase.COMPLETE
     assert 60 < len(world.writes) + len(world.events) <= MOST_WRITES
+
+
+def test_what_pods_had_to_give_up_stays_in_the_status_however_many_pods_there_were() -> None:
+    world = begun("transcribe")
+    words = [f"memory ran out: windows decoded together went from 96 to {size}" for size in (48, 24, 12, 6, 3)]
+    reports = [Report(files=FileCounts(total=1, done=1), warnings=(words[number % 5],)) for number in range(10)]
+    plain = ended(Report(files=FileCounts(total=1, done=1)), number=10)
+    world.end_job("Complete", *(ended(one, number=number) for number, one in enumerate(reports)), plain, succeeded=10)
+    world.settle()
+    world.play("collect")
+    assert condition(world.parsed(), "Collected").status == "True"
+    assert world.parsed().warnings == tuple(sorted(words)[:4])
 
 
 def test_a_first_pod_that_runs_is_shown_at_once() -> None:
