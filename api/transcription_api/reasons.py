@@ -179,7 +179,8 @@ GPU_LIBRARY_MISSING = _permanent(
 GPU_DRIVER_TOO_OLD = _permanent(
     "GPUDriverTooOld",
     exit_codes.DEVICE_UNUSABLE,
-    "Update the node's NVIDIA driver to the version that the message names, or choose the worker's image that it names.",
+    "Update the node's NVIDIA driver to the version that the message names, or add the "
+    "worker's image that it names to the chart's worker.images.",
 )
 GPU_NOT_VISIBLE = _permanent(
     "GPUNotVisible",
@@ -190,8 +191,8 @@ GPU_NOT_VISIBLE = _permanent(
 GPU_UNSUPPORTED = _permanent(
     "GPUUnsupported",
     exit_codes.DEVICE_UNUSABLE,
-    "This image has no code for the GPU's compute capability: choose the worker's image that the message names, or select "
-    "other nodes with spec.device.nodeSelector.",
+    "This image has no code for the GPU's compute capability: add the worker's image that the message names to the chart's "
+    "worker.images, or select other nodes with spec.device.nodeSelector.",
 )
 GPU_FAILED = _permanent(
     "GPUFailed",
