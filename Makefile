@@ -64,6 +64,10 @@ test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and netw
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/chaos
 
+test-scale: install ## On the kind cluster: one resource over 10,000 files, its pods and the operator killed (40 minutes)
+	hack/cluster/up > /dev/null
+	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/scale
+
 cluster: install ## A kind cluster with a control plane, a GPU node and a plain node
 	hack/cluster/up
 
@@ -94,4 +98,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu bench-operator bench-load bench-batch crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu bench-operator bench-load bench-batch crds docs

@@ -81,6 +81,7 @@ def _cancel_on_sigterm() -> None:
 async def _run_parts(config: Config, connection: Connection, elector: LeaderElector) -> None:
     # A replica that does not lead queues nothing: it would collect the keys of all that ever existed.
     metrics, queue, liveness = Metrics(), WorkQueue[Key](accepting=False), WatchLiveness()
+    connection.on_request = metrics.request_sent
     metrics.queue_depth.set_function(lambda: len(queue))
     metrics.leading.set_function(lambda: float(elector.leading))
     cache, client = InformerCache(metrics.resource_changed), KubernetesClient(connection)

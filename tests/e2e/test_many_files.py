@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from tests.support.job_namespace import PATIENCE, JobNamespace, condition
+from tests.support.many_pods import over, pods_that_transcribe, stored_results
 from tests.support.speech import speak, write_wav
-from tests.support.stack import s3
 from tests.support.stack.kube import kubectl, until
+from tests.support.stack.operator_sample import OperatorSamples
 
 COUNT = 300
 SECONDS = 2.5
 STATUS_BYTES = 8 * 1024
+# Requests to the API server that change something, for the whole resource.
+WRITES = 200
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +37,6 @@ def recordings(namespace: JobNamespace) -> str:
     return prefix
 
 
-def over(namespace: JobNamespace, name: str, prefix: str, **changes: Any) -> dict[str, Any]:
-    """Return a spec over the recordings."""
-    spec = namespace.spec(name, "unused", parallelism=2, formats=["txt"], **changes)
-    spec["source"] = {"s3": s3.s3_object("audio", prefix=prefix)}
-    return spec
-
-
 def account(namespace: JobNamespace, status: dict[str, Any], name: str = "report.json") -> str:
     """Return an object that lies beside the account."""
     return namespace.text(status["reportKey"].replace("report.json", name))
@@ -50,13 +46,25 @@ def test_a_prefix_is_complete_although_its_pods_are_killed(namespace: JobNamespa
     # Four shards for two pods.
     shard = {"minutes": 1, "speed": COUNT * 30 / 60 / 4}
     spec = over(namespace, "calls", recordings, shard=shard, failurePolicy={"maxFailedFiles": "1%"})
+    samples = OperatorSamples()
+    samples.take()
     kubectl("apply", "-f", "-", text=json.dumps(namespace.manifest("calls", spec)))
-    until(lambda: running(namespace, "calls"), PATIENCE, "a pod that transcribes")
-    kubectl("delete", "pod", "-n", namespace.name, running(namespace, "calls")[0], "--grace-period=0", "--force")
+    until(lambda: pods_that_transcribe(namespace, "calls"), PATIENCE, "a pod that transcribes")
+    kubectl(
+        "delete",
+        "pod",
+        "-n",
+        namespace.name,
+        pods_that_transcribe(namespace, "calls")[0],
+        "--grace-period=0",
+        "--force",
+    )
     status = namespace.ended("calls")
 
     assert status["phase"] == "Complete", status
     assert len(json.dumps(status)) < STATUS_BYTES
+    samples.take()
+    assert 0 < samples.writes <= WRITES
     files = status["files"]
     assert (files["total"], files["failed"], files["skipped"]) == (COUNT + 1, 1, 1)
     assert files["done"] + files.get("reused", 0) == COUNT
@@ -66,7 +74,7 @@ def test_a_prefix_is_complete_although_its_pods_are_killed(namespace: JobNamespa
         assert condition(status, kind)["status"] == "True"
     rows = list(csv.DictReader(io.StringIO(account(namespace, status, "report.csv"))))
     assert len({row["key"] for row in rows}) == len(rows) == COUNT + 1
-    assert sum(key.endswith(".txt") for key in all_written(namespace, "calls")) == COUNT
+    assert sum(key.endswith(".txt") for key in stored_results(namespace, "calls")) == COUNT
     assert [json.loads(line)["key"] for line in account(namespace, status, "failed.jsonl").splitlines()] == [
         f"{recordings}broken.wav"
     ]
@@ -94,21 +102,3 @@ def test_a_dry_run_tells_what_there_is_to_do(namespace: JobNamespace, recordings
     assert condition(status, "Complete")["reason"] == "DryRun"
     assert status["plan"]["toTranscribe"] == COUNT + 1
     assert {item["metadata"]["labels"]["transcription.dev/phase"] for item in namespace.jobs("estimate")} == {"plan"}
-
-
-def running(namespace: JobNamespace, name: str) -> list[str]:
-    """Return the names of the pods that transcribe."""
-    return [
-        pod["metadata"]["name"]
-        for pod in namespace.pods(name)
-        if pod["metadata"]["labels"].get("transcription.dev/phase") == "transcribe"
-        and pod["status"].get("phase") == "Running"
-    ]
-
-
-def all_written(namespace: JobNamespace, name: str) -> list[str]:
-    """Return all keys that a resource wrote."""
-    pages = namespace.client.get_paginator("list_objects_v2").paginate(
-        Bucket="transcripts", Prefix=f"{namespace.name}/{name}/"
-    )
-    return [item["Key"] for page in pages for item in page.get("Contents", [])]

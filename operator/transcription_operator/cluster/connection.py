@@ -105,13 +105,15 @@ class Response(NamedTuple):
 class Connection:
     """Requests to one apiserver. `may_write` is called before each write and must return True for it to be sent.
 
-    `clock` is the time of that apiserver.
+    `clock` is the time of that apiserver. `on_request` is told of each request that was sent, by its method and the HTTP
+    status of the response, which is 0 where there was none.
     """
 
     def __init__(self, api: ApiClient, may_write: Callable[[], bool]) -> None:
         self._api = api
         self._may_write = may_write
         self.clock = ServerClock()
+        self.on_request: Callable[[str, int], None] = _tell_nobody
 
     async def request(
         self,
@@ -135,7 +137,9 @@ class Connection:
         try:
             response = await self._send(method, path, body, query, content_type, accept)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.on_request(method, 0)
             raise UnreachableError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        self.on_request(method, response.status)
         if not 200 <= response.status <= 299:
             raise _error(response)
         found = _parse(response.data)
@@ -186,6 +190,10 @@ async def connect(connections: int, may_write: Callable[[], bool]) -> Connection
     # Kopf's own client does the same.
     settings.client_session_kwargs = {"trust_env": False}
     return Connection(ApiClient(settings), may_write)
+
+
+def _tell_nobody(method: str, status: int) -> None:
+    """Do nothing: nobody counts the requests."""
 
 
 def _error(response: Response) -> ApiError:

@@ -44,6 +44,12 @@ class Metrics:
         self._errors = Counter(
             "transcription_reconcile_errors", "Reconciles that failed, by kind", ["kind"], registry=self.registry
         )
+        self._requests = Counter(
+            "transcription_api_requests",
+            "Requests to the apiserver",
+            ["method", "code"],
+            registry=self.registry,
+        )
         self.queue_depth = Gauge(
             "transcription_queue_depth", "Resources that wait to be reconciled", registry=self.registry
         )
@@ -71,6 +77,10 @@ class Metrics:
         self._duration.observe(seconds)
         if error is not None:
             self._errors.labels(error.value).inc()
+
+    def request_sent(self, method: str, status: int) -> None:
+        """Count a request to the apiserver by the HTTP status of its response, 0 where there was none."""
+        self._requests.labels(method, str(status) if status else "none").inc()
 
     def resource_changed(self, old: Resource | None, new: Resource | None) -> None:
         """Move a resource from one phase and reason to another. None stands for a resource that does not exist."""

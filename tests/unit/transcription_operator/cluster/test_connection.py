@@ -77,3 +77,22 @@ async def test_an_error_tells_after_how_many_seconds_the_apiserver_wants_to_be_a
 
 async def test_a_missing_object_is_none(connection: Connection) -> None:
     assert await KubernetesClient(connection).get_resource(Key("team-a", "nobody")) is None
+
+
+async def test_each_request_is_told_of_with_its_status_and_one_without_a_response_with_none(
+    apiserver: ScriptedApiserver, connection: Connection
+) -> None:
+    told: list[tuple[str, int]] = []
+    connection.on_request = lambda method, status: told.append((method, status))
+    with pytest.raises(ApiError):
+        await connection.request("GET", f"{PATH}/missing")
+    apiserver.faults.append(lambda _: error_response(409, "Conflict"))
+    with pytest.raises(ApiError):
+        await connection.request("POST", PATH, {"kind": "Job"})
+    url, apiserver.url = apiserver.url, "http://127.0.0.1:9"
+    async with connected(apiserver) as nobody:
+        nobody.on_request = connection.on_request
+        with pytest.raises(UnreachableError):
+            await nobody.request("GET", PATH)
+    apiserver.url = url
+    assert told == [("GET", 404), ("POST", 409), ("GET", 0)]

@@ -99,3 +99,11 @@ def test_each_phase_of_many_files_is_timed_once_and_its_files_are_counted_at_the
         assert value(metrics, "phase_seconds_count", phase=phase) == 1
     counted = [value(metrics, "files_total", outcome=outcome) for outcome in ("done", "reused", "failed")]
     assert counted == [4, 3, 2]
+
+
+def test_requests_to_the_apiserver_are_counted_by_method_and_status(metrics: Metrics) -> None:
+    for method, status in (("PUT", 200), ("PUT", 200), ("PUT", 409), ("POST", 0)):
+        metrics.request_sent(method, status)
+    assert value(metrics, "api_requests_total", method="PUT", code="200") == 2
+    assert value(metrics, "api_requests_total", method="PUT", code="409") == 1
+    assert value(metrics, "api_requests_total", method="POST", code="none") == 1
