@@ -29,7 +29,7 @@ AT_ONCE = tuple(fault for fault in FAULTS if not fault.seconds)
 # In seconds: from one look at the resources to the next, and from one fault to the next.
 TICK, REST = 2.0, (2.0, 8.0)
 # How many times longer it may take until each fault was injected once: some need a worker that runs.
-PATIENT = 1.3
+PATIENT = 1.2
 # While a longer fault lasts, another is injected in this share of the ticks.
 SECOND_FAULT = 0.06
 # In seconds, from the last fault until every resource must have ended: several back-offs of the Job controller.
@@ -115,7 +115,7 @@ def test_every_resource_comes_to_its_right_end_whatever_the_cluster_does() -> No
     stream = Stream(namespace, draw)
     chaos = Chaos(stream, ends, draw)
     chaos.say(f"CHAOS_SEED={seed}")
-    chaos.run(float(os.environ.get("CHAOS_SECONDS") or 720))
+    chaos.run(float(os.environ.get("CHAOS_SECONDS") or 600))
     chaos.say("no more faults")
     stream.finish()
     try:

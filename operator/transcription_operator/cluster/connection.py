@@ -4,12 +4,12 @@ The Kubernetes client's typed models are not used: they take a third off the rat
 and most of their fields are never read.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
+import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -207,7 +207,7 @@ def _error(response: Response) -> ApiError:
 def _parse(data: bytes) -> Json | None:
     """The JSON object, or None for anything else."""
     try:
-        body = json.loads(data)
+        body = orjson.loads(data)
     except ValueError:
         return None
     return body if isinstance(body, dict) else None

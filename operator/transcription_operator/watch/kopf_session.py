@@ -9,13 +9,13 @@ Events that show nothing new do not reach Kopf, which takes half a millisecond f
 as such, and they are two of three events while a burst of resources is handled.
 """
 
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 
 import aiohttp
+import orjson
 
 from transcription_operator.watch.restart_delay import RestartDelay
 
@@ -160,7 +160,7 @@ class WatchStream:
 def _parse_event(line: bytes) -> Event | None:
     """The event that a line holds, or None if it is none that Kopf can take."""
     try:
-        event = json.loads(line)
+        event = orjson.loads(line)
     except ValueError:
         return None
     if not isinstance(event, dict) or event.get("type") == "ERROR" or not isinstance(event.get("object"), dict):
@@ -170,7 +170,7 @@ def _parse_event(line: bytes) -> Event | None:
 
 def _is_page(text: bytes) -> bool:
     try:
-        body = json.loads(text)
+        body = orjson.loads(text)
     except ValueError:
         return False
     return isinstance(body, dict) and any(isinstance(body.get(name), list) for name in CONTENTS)
