@@ -171,6 +171,8 @@ class Report:
     # The complete result for the same source and spec was found in S3, and nothing was transcribed again.
     reused: bool = False
     preview: str | None = field(default=None, metadata=bounded(max_length=500))
+    # Of a Job over many files: the share of its time in which the GPU waited for audio though files were left.
+    audio_wait_share: float | None = field(default=None, metadata=FRACTION)
     # Of a Job over many files: the plan's, and the account of a shard or, by the phase collect, of all.
     plan: PlanSummary | None = None
     files: FileCounts | None = None

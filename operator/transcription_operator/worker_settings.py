@@ -105,6 +105,8 @@ class WorkerSettings:
     pod_security_context: dict[str, Any] = field(default_factory=_restricted)
     host_users: bool = True  # false: a user namespace of its own, where nodes support it
     resource_name: str = GPU_RESOURCE  # what spec.device.gpus counts
+    # As the nodes' label nvidia.com/gpu.product has it, where all GPUs are alike; it decides how much CPU is requested.
+    gpu_product: str = ""
     size_limits: SizeLimits = SizeLimits()
     limit_memory: bool = (
         True  # by the size of the model, where neither the settings nor the resource say anything of memory
@@ -146,6 +148,8 @@ def _patterns(settings: WorkerSettings) -> Iterator[tuple[str, str, str, str]]:
         _EXTENDED_RESOURCE,
         f"an extended resource, as in {GPU_RESOURCE}",
     )
+    product = "a GPU's name as in NVIDIA-H100-80GB-HBM3, or nothing"
+    yield "worker.gpuProduct", settings.gpu_product, f"({_LABEL_VALUE})?", product
     yield "worker.runtimeClassName", settings.runtime_class_name, name, "the name of a RuntimeClass, or nothing"
     yield "worker.priorityClassName", settings.priority_class_name, name, "the name of a PriorityClass, or nothing"
     yield (

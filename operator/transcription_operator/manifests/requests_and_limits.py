@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from transcription_api.spec import DEFAULT_MODEL, DevicePolicy, EngineKind, Spec
 
 from transcription_operator.config import Config
+from transcription_operator.manifests.front_end import cpu_quantity, front_end_cpus, front_end_gib
 from transcription_operator.worker_settings import GPU_RESOURCE
 
-# Used unless the settings or the spec say otherwise. openai-whisper's models from tiny to small fit into them on a CPU; on a
-# GPU the host needs memory mainly while it loads the checkpoint.
-DEFAULT_REQUESTS = {"cpu": "1", "memory": "2Gi"}
-MEMORY = "memory"
+# Used unless the settings or the spec say otherwise. openai-whisper's models from tiny to small fit into them on a CPU. On a
+# GPU the host needs memory while it loads the checkpoint, and CPU and memory to decode audio as fast as the GPU takes it.
+DEFAULT_CPUS, DEFAULT_GIB = 1, 2
+CPU, MEMORY = "cpu", "memory"
 # The pod's name for the claim that is made of spec.device.resourceClaimTemplateName.
 GPU_CLAIM = "gpu"
 EPHEMERAL_STORAGE = "ephemeral-storage"
@@ -36,12 +38,15 @@ def render_resources(spec: Spec, config: Config) -> dict[str, Any]:
     layers = (config.worker_resources, spec.device.resources)
     limits = _merged(layers, "limits")
     stated = _merged(layers, "requests")
+    gpu = gpu_resource(spec, config)
+    cpus = front_end_cpus(spec, config, gpu) or Fraction(DEFAULT_CPUS)
+    further = front_end_gib(cpus)
+    default = {CPU: cpu_quantity(cpus), MEMORY: f"{DEFAULT_GIB + further}Gi"}
     # Kubernetes takes a limit without a request as the request too; a default request above that limit would be invalid.
-    requests = {name: amount for name, amount in DEFAULT_REQUESTS.items() if name not in limits}
+    requests = {name: amount for name, amount in default.items() if name not in limits}
     requests |= stated
     if config.worker.limit_memory and MEMORY not in limits and MEMORY not in stated:
-        limits |= _memory_limit(spec)
-    gpu = gpu_resource(spec, config)
+        limits |= _memory_limit(spec, further)
     for amounts in (requests, limits):
         amounts.pop(GPU_RESOURCE, None)
         amounts.pop(gpu, None)
@@ -62,8 +67,8 @@ def scratch_limit(spec: Spec, config: Config) -> str:
     return str(limits.get(EPHEMERAL_STORAGE, config.worker.size_limits.scratch))
 
 
-def _memory_limit(spec: Spec) -> dict[str, str]:
-    """The limit that follows from the model. A model without a known name counts as large.
+def _memory_limit(spec: Spec, front_end: int) -> dict[str, str]:
+    """The limit that follows from the model, and the front end's GiB. A model without a known name counts as large.
 
     Engines other than batched hold the whole recording in memory, whose length is not known: for them there is none.
     """
@@ -72,7 +77,7 @@ def _memory_limit(spec: Spec) -> dict[str, str]:
     model = spec.model
     name = "large" if model.s3 or model.volume else model.name or DEFAULT_MODEL
     kind = "turbo" if name.endswith("turbo") else name.partition(".")[0].partition("-")[0]
-    further = GIB_PER_FURTHER_GPU * (spec.device.gpus - 1)
+    further = GIB_PER_FURTHER_GPU * (spec.device.gpus - 1) + front_end
     return {MEMORY: f"{BASE_GIB + math.ceil(4 * CHECKPOINT_GB[kind]) + further}Gi"}
 
 

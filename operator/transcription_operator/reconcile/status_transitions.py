@@ -162,6 +162,7 @@ def with_report(status: Status, spec: Spec, report: Report | None, at: str) -> S
         audio_duration=None if report.audio_seconds is None else format_duration(report.audio_seconds),
         wall_seconds=report.wall_seconds,
         rtfx=None if report.rtfx is None else round(report.rtfx, 1),
+        audio_wait_share=report.audio_wait_share,
         words=report.words,
         segments=report.segments,
         audio_track=report.audio_track,

@@ -169,6 +169,23 @@ def test_the_plan_is_frozen_so_that_a_file_that_comes_later_is_not_in_it(run: Bu
     assert run.plan() == first
 
 
+def test_the_account_says_how_long_gpus_waited_for_audio_also_those_of_pods_that_ended_before(run: Bucketful) -> None:
+    run.plan()
+    for pod, waited in enumerate((40.0, 10.0)):
+        journal = Journal(run.objects, 0, pod)
+        journal.start_clock()
+        assert journal._began is not None
+        journal._began -= 100.0
+        journal.waited_seconds = waited
+        journal.end()
+    run.transcribe()
+    report = collect_files(run.task, run.spec, run.paths, ProgressTracker())
+    assert report.audio_wait_share == pytest.approx(0.25, abs=0.02)
+    (warning,) = report.warnings or ()
+    assert "waited for audio for 25% of its time" in warning or "waited for audio for 24% of its time" in warning
+    assert "spec.device.resources.requests.cpu" in warning
+
+
 def test_a_file_that_is_gone_or_another_one_since_the_plan_fails_alone(run: Bucketful, audio: bytes) -> None:
     run.fields = {"retries": 0}
     run.plan()

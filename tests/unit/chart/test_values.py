@@ -111,6 +111,7 @@ REFUSED = [
     ("rbac.readNodes", "yes"),
     ("worker.resourceName", "gpu"),
     ("worker.limitMemory", "16Gi"),
+    ("worker.gpuProduct", "NVIDIA H100"),
     ("worker.sizeLimits.scratch", "20 GB"),
     ("worker.sizeLimits.cache", "20Gi"),
     ("worker.runtimeClassName", "NVIDIA"),

@@ -34,6 +34,7 @@ REFUSED = [
     ({"resourceName": "kubernetes.io/gpu"}, "worker.resourceName", "an extended resource"),
     ({"sizeLimits": {"scratch": "20 GB"}}, "worker.sizeLimits.scratch: got '20 GB'", "a quantity as in 20Gi"),
     ({"sizeLimits": {"cache": "20Gi"}}, "worker.sizeLimits.cache", "no such field"),
+    ({"gpuProduct": "NVIDIA H100"}, "worker.gpuProduct: got 'NVIDIA H100'", "a GPU's name as in NVIDIA-H100"),
     ({"limitMemory": "16Gi"}, "worker.limitMemory: got '16Gi'", "true or false"),
     ({"runtimeClassName": "Kata"}, "worker.runtimeClassName: got 'Kata'", "the name of a RuntimeClass"),
     ({"caBundle": {"configMapName": "Trusted"}}, "worker.caBundle.configMapName", "the name of a ConfigMap"),

@@ -22,11 +22,13 @@ from transcription_worker.batch.speeds import remember_speed
 from transcription_worker.batch.user_manifest import ManifestLine
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
+from transcription_worker.pipeline.audio_wait import audio_wait_warning, share_of
 from transcription_worker.pipeline.s3_report import read_report
 from transcription_worker.progress import ProgressTracker
 
 log = logging.getLogger(__name__)
 
+MORE_CPU = "more in spec.device.resources.requests.cpu lets more files be decoded at a time"
 # Results that are looked for at the same time.
 READERS = 32
 COLUMNS = ("key", "bucket", "reference", "outcome", "reason", "message", "audioSeconds", "language", "words", "verdict")
@@ -44,16 +46,18 @@ def collect_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker
     plan = objects.require_plan()
     entries: dict[int, Entry] = {}
     rows: dict[int, Row] = {row.number: row for row in objects.settled(plan.folder)}
-    audio, busy = 0.0, 0.0
+    audio = busy = waited = 0.0
     for shard in range(plan.summary.shards):
         listed, history = objects.read_shard(plan.folder, shard), read_history(objects, shard)
         entries |= {entry.number: entry for entry in listed}
         rows |= _shard_rows(spec, objects, listed, history.settled)
         audio, busy = audio + history.audio_seconds, busy + history.busy_seconds
+        waited += history.waited_seconds
         tracker.update(files_done=len(rows))
     remember_speed(spec, objects.bucket, audio, busy)
     ordered = [rows[number] for number in sorted(rows)]
-    return _write_account(task, objects, plan.summary, ordered, entries, busy)
+    report = _sum_up(ordered, plan.summary, busy, waited)
+    return _write_account(task, objects, plan.summary, ordered, entries, report)
 
 
 def _shard_rows(spec: Spec, objects: RunObjects, entries: list[Entry], settled: dict[int, Row]) -> dict[int, Row]:
@@ -102,18 +106,23 @@ def _not_transcribed(entry: Entry) -> Row:
     return failed_row(entry, WorkerError(reasons.NOT_TRANSCRIBED, f"{entry.key!r}: no pod has come to its end with it"))
 
 
-def _write_account(
-    task: Task, objects: RunObjects, plan: PlanSummary, rows: list[Row], entries: dict[int, Entry], busy: float
-) -> Report:
-    """Write the account. `busy` are the seconds that all pods together had an engine for the files."""
-    counts = count_rows(rows, plan.skipped)
+def _sum_up(rows: list[Row], plan: PlanSummary, busy: float, waited: float) -> Report:
+    """Return the report. All pods together had an engine for `busy` seconds; their GPUs `waited` for audio in some of them."""
     done = [row for row in rows if not row.failed]
-    report = Report(
-        files=counts,
+    warning = audio_wait_warning(waited, busy, MORE_CPU)
+    return Report(
+        files=count_rows(rows, plan.skipped),
         audio_seconds=round(sum(row.audio_seconds or 0.0 for row in done), 3),
         wall_seconds=round(busy, 3) or None,
+        audio_wait_share=share_of(waited, busy) if waited else None,
         words=sum(row.words or 0 for row in done),
+        warnings=None if warning is None else (warning,),
     )
+
+
+def _write_account(
+    task: Task, objects: RunObjects, plan: PlanSummary, rows: list[Row], entries: dict[int, Entry], report: Report
+) -> Report:
     objects.write("report.csv", _csv(rows), CSV)
     objects.write("failed.jsonl", encode_lines(_retry_lines(rows, entries)), JSON_LINES)
     account = {"name": task.name, "uid": task.uid, "plan": to_json(plan), "report": to_json(report)}
@@ -122,7 +131,7 @@ def _write_account(
         errors="replace"
     )
     objects.write(layout.ACCOUNT_NAME, body + b"\n", JSON)
-    log.info("%d of %d files have their results", len(done), len(rows))
+    log.info("%d of %d files have their results", sum(not row.failed for row in rows), len(rows))
     return report
 
 

@@ -43,6 +43,8 @@ class History:
     # Seconds of audio that they transcribed, and seconds that they had an engine for it.
     audio_seconds: float = 0.0
     busy_seconds: float = 0.0
+    # Of those, what their GPUs waited for audio.
+    waited_seconds: float = 0.0
 
 
 def read_history(objects: RunObjects, shard: int) -> History:
@@ -71,6 +73,7 @@ def read_history(objects: RunObjects, shard: int) -> History:
         culprit=suspects[0] if alone and len(suspects) == 1 else None,
         audio_seconds=sum(_seconds(note, "audioSeconds") for note in notes),
         busy_seconds=sum(_seconds(note, "busySeconds") for note in notes),
+        waited_seconds=sum(_seconds(note, "waitedSeconds") for note in notes),
     )
 
 
@@ -100,6 +103,7 @@ class Journal:
         self._alone = False
         self._began: float | None = None
         self._audio_seconds = 0.0
+        self.waited_seconds = 0.0
         self._flushed, self._flush_time = 0, time.monotonic()
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
@@ -155,6 +159,8 @@ class Journal:
             if self._began is not None:
                 note["audioSeconds"] = round(self._audio_seconds, 3)
                 note["busySeconds"] = round(time.monotonic() - self._began, 3)
+            if self.waited_seconds:
+                note["waitedSeconds"] = round(self.waited_seconds, 3)
         self._objects.write(f"{self._name}.note.json", json.dumps(note, allow_nan=False).encode(), JSON)
 
 

@@ -25,6 +25,7 @@ from transcription_worker.batch.shard_files import ShardInput, ShardSource, shar
 from transcription_worker.engines.protocol import Options
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
+from transcription_worker.pipeline.audio_wait import share_of
 from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
@@ -192,6 +193,10 @@ class ShardListener(PipelineListener[ShardInput]):
     def engine_loaded(self, engine: EngineUsed) -> None:
         self._known["engine"] = engine.name
         self._journal.start_clock()
+
+    def audio_waited(self, waited: float, seconds: float) -> None:
+        self._journal.waited_seconds = waited
+        self._known["audio_wait_share"] = share_of(waited, seconds)
 
     def track_advanced(self, number: int, track: int, seconds: float) -> None:
         self._count = max(self._count, number + 1)

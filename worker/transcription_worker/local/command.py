@@ -141,7 +141,8 @@ class LocalRun:
         self._display.close()
         seconds = self._progress.snapshot().elapsed
         counts = self._listener.counts
-        summary = RunSummary(len(self._files), self._skipped, counts, seconds, signal_name, self._left_out)
+        waited = self._listener.waited
+        summary = RunSummary(len(self._files), self._skipped, counts, seconds, signal_name, self._left_out, waited)
         self.say(*summary_lines(summary))
         return exit_code(summary) if code is None else code
 

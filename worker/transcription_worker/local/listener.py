@@ -22,12 +22,16 @@ class LocalListener(PipelineListener[LocalFile]):
     def __init__(self, progress: FilesProgress, display: Display, scratch: Path) -> None:
         self.counts = FileCounts()
         self._progress, self._display, self._scratch = progress, display, scratch
+        self.waited = (0.0, 0.0)
         self._began = time.monotonic()
 
     def engine_loaded(self, engine: EngineUsed) -> None:
         seconds = time.monotonic() - self._began
         self._display.say(f"{engine.model.name} on {engine.device.name}, {engine.name}, ready after {seconds:.1f} s")
         self._progress.begin()
+
+    def audio_waited(self, waited: float, seconds: float) -> None:
+        self.waited = (waited, seconds)
 
     def input_opened(self, number: int, seconds: float, tracks: int) -> None:
         self._progress.open(number, seconds, tracks)

@@ -9,7 +9,10 @@ from transcription_api import exit_codes
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.display import clock, times
 from transcription_worker.local.options import in_options
+from transcription_worker.pipeline.audio_wait import audio_wait_warning
 from transcription_worker.pipeline.local_source import LocalFile
+
+MORE_CPU = "a machine with more cores decodes more files at a time"
 
 
 @dataclass
@@ -38,7 +41,8 @@ class RunSummary:
     """A run that is over.
 
     `files` were to be transcribed, `skipped` more had results, and `left_out` were not looked at. `seconds` are those of
-    transcribing, without the loading of the model. `signal` ended the run early.
+    transcribing, without the loading of the model. `signal` ended the run early. `waited` is how long the GPU waited for audio,
+    and of how many seconds in all.
     """
 
     files: int
@@ -47,6 +51,7 @@ class RunSummary:
     seconds: float
     signal: str | None = None
     left_out: int = 0
+    waited: tuple[float, float] = (0.0, 0.0)
 
     @property
     def left(self) -> int:
@@ -65,6 +70,8 @@ def summary_lines(summary: RunSummary) -> Iterator[str]:
     if counts.done:
         speed = times(counts.audio_seconds / max(summary.seconds, 1e-3))
         yield f"{clock(counts.audio_seconds)} of audio in {clock(summary.seconds)}, {speed} real time"
+    if (warning := audio_wait_warning(*summary.waited, MORE_CPU)) is not None:
+        yield f"warning: {warning}"
     for _, (file, error) in sorted(counts.failures.items()):
         yield f"failed: {file.name}: {in_options(error)}"
     if summary.signal:

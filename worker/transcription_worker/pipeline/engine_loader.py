@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from transcription_api.report import DeviceUsed
 from transcription_api.spec import EngineKind
 
+from transcription_worker.engines.audio_wait import AudioWait
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.memory_remedy import ExplainedEngine, MemoryNeed
 from transcription_worker.engines.protocol import Engine, Options
@@ -22,6 +23,12 @@ class LoadedEngine:
 
     engine: Engine
     used: EngineUsed
+
+    @property
+    def gpu_wait(self) -> AudioWait | None:
+        """How long the GPU waited for audio. None on a CPU, whose cores decode too, and for engines that do not tell."""
+        wait = getattr(self.engine, "audio_wait", None)
+        return wait if self.used.device.kind != "cpu" and isinstance(wait, AudioWait) else None
 
 
 class EngineLoader:
@@ -40,6 +47,11 @@ class EngineLoader:
         self._lock = threading.Lock()
         self._checked = False
         self._loaded: LoadedEngine | None = None
+
+    @property
+    def device_kind(self) -> str:
+        """cuda or cpu: where the engine will run."""
+        return self._device.kind
 
     def check(self) -> None:
         """Make sure, before anything is fetched, that the engine can do what is asked.

@@ -34,6 +34,9 @@ class PipelineListener(Generic[InputT]):
     def engine_loaded(self, engine: EngineUsed) -> None:
         """Model and engine are ready."""
 
+    def audio_waited(self, waited: float, seconds: float) -> None:
+        """The GPU has waited for audio so long, of the seconds in all that the engine has worked since it was loaded."""
+
     def track_advanced(self, number: int, track: int, seconds: float) -> None:
         """The first `seconds` of a track are transcribed."""
 

@@ -21,7 +21,7 @@ from transcription_worker.pipeline import write_backlog
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.preparation import PREPARED_AHEAD, Preparation
+from transcription_worker.pipeline.preparation import Preparation, prepared_ahead
 from transcription_worker.pipeline.sink import EngineUsed, Sink, TrackTranscript, Transcription
 from transcription_worker.pipeline.source import InputT, Source
 from transcription_worker.pipeline.times import end_within
@@ -30,6 +30,7 @@ from transcription_worker.pipeline.write_backlog import WriteBacklog, transcript
 from transcription_worker.pipeline.write_gate import WriteGate
 from transcription_worker.retry import call_with_retries
 from transcription_worker.shortage import passing_shortage, shortage
+from transcription_worker.threads import observed_thread_count
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ class Pipeline(Generic[InputT]):
         self.write_gate = WriteGate()
         self._source, self._sink, self._loader = source, sink, loader
         self._options, self._listener = options, listener
-        self._preparation = Preparation(source.inputs(), self._prepare)
+        self._ahead = prepared_ahead(loader.device_kind, observed_thread_count())
+        self._preparation = Preparation(source.inputs(), self._prepare, self._ahead)
         self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES)
         self._under_way: dict[int, InputState[InputT]] = {}
         self._uncounted: list[InputState[InputT]] = []
@@ -103,6 +105,8 @@ class Pipeline(Generic[InputT]):
             self._listener.engine_loaded(loaded.used)
             self._enter("transcribe")
             for outcome in self._outcomes(loaded, waiting):
+                if (wait := loaded.gpu_wait) is not None:
+                    self._listener.audio_waited(wait.waited, wait.seconds)
                 if (state := self._completed(outcome)) is not None:
                     if self._preparation.exhausted and not self._under_way:
                         self._enter("write")
@@ -185,7 +189,7 @@ class Pipeline(Generic[InputT]):
         A listing that breaks off is raised once nothing waits: what was listed before is transcribed.
         """
         try:
-            waiting += itertools.islice(self._preparation, PREPARED_AHEAD - len(waiting))
+            waiting += itertools.islice(self._preparation, self._ahead - len(waiting))
         except Exception:
             if not waiting:
                 raise

@@ -61,7 +61,7 @@ def test_a_gpu_by_a_claim_is_requested_by_nothing_else() -> None:
     (worker,) = found["containers"]
     assert worker["resources"] == {
         "claims": [{"name": "gpu"}],
-        "requests": {"cpu": "1"},
+        "requests": {"cpu": "1800m"},
         "limits": {"memory": "8Gi"},
     }
     assert "one-gpu" not in worker["env"][0]["value"]

@@ -13,6 +13,7 @@ from transcription_api.spec import DEFAULT_BEAM_SIZE, LongForm, Precision, TaskK
 from whisper.audio import FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
+from transcription_worker.engines.audio_wait import AudioWait
 from transcription_worker.engines.batched.algorithm.language_detection import detect_language
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
 from transcription_worker.engines.batched.algorithm.transcriber import Transcriber
@@ -60,6 +61,7 @@ class BatchedEngine:
         int8 = precision is Precision.INT8
         self._precision = precision.value if int8 else str(self._dtype).removeprefix("torch.")
         self._runner = ModelRunner(model, self._dtype, int8)
+        self.audio_wait = AudioWait()
         self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
@@ -73,8 +75,10 @@ class BatchedEngine:
                     yield from self._submit_ready(prefetcher, pool.tasks, running)
                     if prefetcher.exhausted and not running:
                         return
-                    idle = not pool.run_once()
-                    for event in drain(events, wait=idle):
+                    with self.audio_wait.measured(empty_share(prefetcher, pool.tasks)):
+                        idle = not pool.run_once()
+                        found = list(drain(events, wait=idle))
+                    for event in found:
                         yield from self._outcomes(event, running)
         finally:
             # Some are still open if the caller stops iterating.
@@ -200,6 +204,11 @@ def drain(events: "queue.SimpleQueue[E]", wait: bool) -> Iterator[E]:
         yield events.get()
     while not events.empty():
         yield events.get()
+
+
+def empty_share(prefetcher: Prefetcher, tasks: TaskQueue) -> float:
+    """The share of the places for tasks, from 0 to 1, that are empty although inputs are left: none of them is ready."""
+    return 0.0 if prefetcher.exhausted else max(0, tasks.spare_capacity) / tasks.capacity
 
 
 def make_source(options: Options, mel: LogMel) -> AudioSource:

@@ -52,7 +52,12 @@ class TaskQueue:
     def spare_capacity(self) -> int:
         """How many tasks could be submitted without any having to wait. Negative while tasks wait."""
         with self._changed:
-            return self._max_running * len(self._running) - sum(self._running) - len(self._waiting)
+            return self.capacity - sum(self._running) - len(self._waiting)
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks run at most."""
+        return self._max_running * len(self._running)
 
     @property
     def busy_schedulers(self) -> int:

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import torch
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
-from transcription_worker.engines.batched.scheduling.prefetch import AudioSource, PrefetchedInput, Prefetcher
+from transcription_worker.engines.batched.scheduling.prefetch import (
+    AudioSource,
+    PrefetchedInput,
+    Prefetcher,
+    thread_count,
+)
 from transcription_worker.engines.protocol import InMemory, Input
 from transcription_worker.engines.speech.loudness import Loudness
 
@@ -57,3 +62,11 @@ def test_a_long_file_at_the_head_keeps_no_other_from_the_model(opening: Opening)
     opening.let_go.set()
     assert take(opened).item.id == "0"
     assert opened.exhausted
+
+
+def test_beside_a_gpu_as_many_inputs_are_opened_at_a_time_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    for cores in (2, 10, 192):
+        monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
+        counts.append((thread_count(torch.device("cuda")), thread_count(torch.device("cpu"))))
+    assert counts == [(4, 4), (10, 4), (16, 4)]
