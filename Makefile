@@ -86,6 +86,13 @@ bench: install ## The batched engine beside openai-whisper and faster-whisper, o
 bench-gpu: install ## The batched engine on a GPU: x real time, share of the roofline
 	$(RUN) python -m benchmarks.engines.gpu
 
+# On a machine without uv, and without a registry, in its own Python; GPU_CHECK="--device cpu" rehearses it.
+gpu-check: ## On a machine with a GPU for minutes: proves the engine and measures what the project promises (9 minutes)
+	$(if $(shell command -v uv),$(RUN) python,python3) -m benchmarks.gpu_check $(GPU_CHECK)
+
+gpu-check-bundle: install ## build/gpu-check-bundle: what gpu-check takes along to a machine without a registry
+	$(RUN) python -m benchmarks.gpu_check.make_bundle
+
 bench-load: install ## A checkpoint of large-v3's size, by us and by whisper.load_model
 	$(RUN) python -m benchmarks.model_load
 
@@ -98,4 +105,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu bench-operator bench-load bench-batch crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu gpu-check gpu-check-bundle bench-operator bench-load bench-batch crds docs

@@ -62,18 +62,17 @@ def compare(dtype: torch.dtype, folder: str | None) -> list[bool]:
         return [print_times(measure_all(path, dtype, cold), name_of(dtype), cold) for cold in (True, False)]
 
 
-def write_checkpoint(path: Path, dtype: torch.dtype) -> None:
+def write_checkpoint(path: Path, dtype: torch.dtype, dims: Any = LARGE_V3) -> None:
     """Write a file like openai-whisper's, with `dims` and `model_state_dict`."""
     drawn = (torch.randn(BLOCK) * 0.02).to(dtype)
-    tensors = {name: repeated(drawn, shape) for name, shape in shapes().items()}
-    torch.save({"dims": dataclasses.asdict(LARGE_V3), "model_state_dict": tensors}, path)
+    tensors = {name: repeated(drawn, shape) for name, shape in shapes(dims).items()}
+    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": tensors}, path)
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def shapes() -> dict[str, torch.Size]:
-    """Return the shapes of large-v3's tensors by name. On torch's meta device the tensors take no memory."""
-    dims = LARGE_V3
+def shapes(dims: Any = LARGE_V3) -> dict[str, torch.Size]:
+    """Return the shapes of a model's tensors by name. On torch's meta device the tensors take no memory."""
     with torch.device("meta"):
         encoder = whisper.model.AudioEncoder(
             dims.n_mels, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer

@@ -4,8 +4,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jiwer
-
 from benchmarks.engines.corpus import Recording
 from benchmarks.engines.runners import Measurement, Runner
 
@@ -70,5 +68,7 @@ def print_table(title: str, results: Sequence[Result], recordings: Sequence[Reco
 
 def word_errors(reference: Sequence[str], texts: Sequence[str]) -> float:
     """Return the word error rate of one runner's texts against another's."""
+    import jiwer  # compiled: a machine that is there for its GPU alone may lack it
+
     pairs = [(a, b) for a, b in zip(reference, texts, strict=True) if a.strip()]
     return float(jiwer.wer([a for a, _ in pairs], [b for _, b in pairs])) if pairs else 0.0

@@ -72,7 +72,7 @@ def run_size(size: str, device: torch.device, measured: Device, chosen: argparse
     print("|---|---|---|---|---|---|")
     for batch in chosen.batch:
         engine = BatchedEngine(model, batch=batch)
-        took, memory = engine_seconds(engine, audio, device, chosen)
+        took, memory = engine_seconds(engine, audio, device, chosen.rounds, chosen.tokens, greedy_options())
         cost = window_cost(model.dims, chosen.tokens, batch, engine._dtype.itemsize)
         shares.append(cost.seconds(measured) / took)
         walls.append(took)
@@ -105,32 +105,39 @@ def noise(windows: int) -> list[Samples]:
 
 def greedy_options() -> Options:
     """Return greedy options with which no token ends the text and none is a timestamp."""
-    decoding = Decoding(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
+    return fixed_length_options(
+        Decoding(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
+    )
+
+
+def fixed_length_options(decoding: Decoding) -> Options:
+    """Return the options of a text in English, whose length the model alone limits."""
     return Options(TaskKind.TRANSCRIBE, "en", decoding, LanguageDetection(windows=1))
 
 
 def engine_seconds(
-    engine: BatchedEngine, audio: Sequence[Samples], device: torch.device, chosen: argparse.Namespace
+    engine: BatchedEngine, audio: Sequence[Samples], device: torch.device, rounds: int, tokens: int, options: Options
 ) -> tuple[float, int]:
     """Return the seconds per window, as the median of the rounds after a warm-up, and the peak memory in bytes.
 
-    CUDA graphs are captured anew in each round, as in each pod.
+    The warm-up is of as many windows as are decoded together. CUDA graphs are captured anew in each round, as in each pod.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     walls = []
-    for _ in range(chosen.rounds + 1):
+    for windows in (audio[: engine.batch], *[audio] * rounds):
         began = now(device)
-        for outcome in engine.transcribe(_inputs(audio)):
+        for outcome in engine.transcribe(inputs_of(windows, options)):
             steps = outcome.value().counters.steps
-            assert steps == chosen.tokens, f"tokens of a window: got {steps}, wanted {chosen.tokens}"
+            assert steps == tokens, f"tokens of a window: got {steps}, wanted {tokens}"
         walls.append(now(device) - began)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     return statistics.median(walls[1:]) / len(audio), peak
 
 
-def _inputs(audio: Sequence[Samples]) -> list[Input]:
-    return [Input(str(number), lambda one=one: InMemory(one), greedy_options()) for number, one in enumerate(audio)]  # type: ignore[misc]
+def inputs_of(audio: Sequence[Samples], options: Options) -> list[Input]:
+    """Return an input for each recording."""
+    return [Input(str(number), lambda one=one: InMemory(one), options) for number, one in enumerate(audio)]  # type: ignore[misc]
 
 
 def reference_seconds(model: Any, audio: Sequence[Samples]) -> float:

@@ -68,11 +68,11 @@ class Cost:
         return self.encoder / device.flops + max(self.decoder / device.flops, self.read / device.bandwidth)
 
 
-def window_cost(dims: Any, tokens: int, batch: int, itemsize: int) -> Cost:
+def window_cost(dims: Any, tokens: int, batch: int, itemsize: int, beams: int = 1) -> Cost:
     """Return the cost of a window.
 
     `dims` is whisper's ModelDimensions, `itemsize` the bytes of a number; `batch` windows share each read of the
-    decoder's weights.
+    decoder's weights, and the beams of a window that of the audio's keys and values.
     """
     frames, width = dims.n_audio_ctx, dims.n_audio_state
     convolutions = 2 * 3 * (dims.n_mels * width * 2 * frames + width * width * frames)
@@ -82,6 +82,6 @@ def window_cost(dims: Any, tokens: int, batch: int, itemsize: int) -> Cost:
     held = dims.n_text_layer * 2 * frames * width
     return Cost(
         encoder=convolutions + dims.n_audio_layer * layer + keys,
-        decoder=tokens * (2 * weights + 2 * held),
+        decoder=tokens * beams * (2 * weights + 2 * held),
         read=tokens * itemsize * (held + weights / batch),
     )
