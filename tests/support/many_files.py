@@ -75,7 +75,7 @@ class World:
     settings: Config = dataclasses.field(default_factory=config)
 
     def parsed(self) -> Status:
-        return self._observe().status
+        return self.observe().status
 
     def views(self) -> tuple[JobView, ...]:
         return tuple(sorted((view_job(body) for body in self.jobs.values()), key=lambda job: job.ordinal))
@@ -86,11 +86,11 @@ class World:
 
     def job(self) -> JobView:
         """Return the Job of the current phase."""
-        found = self._observe().job
+        found = self.observe().job
         assert found is not None
         return found
 
-    def _observe(self) -> ObservedState:
+    def observe(self) -> ObservedState:
         owner = resource(self.spec, self.status, generation=1)
         status, jobs = parse_status(owner.status_json), self.views()
         job = current_job(owner, status, jobs)
@@ -109,7 +109,7 @@ class World:
     def reconcile(self) -> None:
         """Observe, decide and apply until the status is written, or the operator crashes."""
         for _ in range(4):
-            self.plan = decide(self._observe(), self.settings, self.now)
+            self.plan = decide(self.observe(), self.settings, self.now)
             if self.plan.create_job is not None:
                 self._create(self.plan.create_job)
             elif self.plan.scale_job is not None:

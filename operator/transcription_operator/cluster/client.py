@@ -104,6 +104,19 @@ class KubernetesClient:
         path = _collection(JOBS, manifest["metadata"]["namespace"], "jobs")
         return view_job(await self._connection.request("POST", path, manifest))
 
+    async def is_namespace_ending(self, namespace: str) -> bool:
+        """Whether the apiserver creates no more objects in the namespace, because it is being deleted.
+
+        It refuses this Job elsewhere too, since it has no container, and stores none anywhere. Reading the namespace itself
+        would take a right on the whole cluster.
+        """
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"generateName": "none-"}, "spec": {"template": {}}}
+        try:
+            await self._connection.request("POST", _collection(JOBS, namespace, "jobs"), job, query={"dryRun": "All"})
+        except ApiError as error:
+            return error.namespace_ending
+        return False
+
     async def suspend_job(self, job: JobView, suspend: bool) -> JobView:
         """Set spec.suspend, with the mark of who suspends, and nothing else: a queue may have changed other fields."""
         mark = {names.ANNOTATION_SUSPENDED: "true" if suspend else None}

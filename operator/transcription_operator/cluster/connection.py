@@ -26,6 +26,8 @@ REQUEST_TIMEOUT_SECONDS = 10.0
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 # Seconds. The apiserver asks for 1 to 60; whatever a proxy asks for, nothing waits longer because of it.
 LONGEST_RETRY_AFTER_SECONDS = 60.0
+# The cause of a refusal in a namespace that is being deleted (corev1.NamespaceTerminatingCause).
+NAMESPACE_TERMINATING = "NamespaceTerminating"
 # Characters of a body that is no JSON, in an error's message.
 EXCERPT_CHARACTERS = 200
 
@@ -78,6 +80,11 @@ class ApiError(Exception):
     def invalid(self) -> bool:
         """Whether a field of the object does not fit the schema or a rule of the API; `causes` name it."""
         return self.status == 422 and not self.denied
+
+    @property
+    def namespace_ending(self) -> bool:
+        """Whether nothing is created any more in the namespace, because it is being deleted."""
+        return any(cause.reason == NAMESPACE_TERMINATING for cause in self.causes)
 
     @property
     def expired(self) -> bool:

@@ -9,6 +9,7 @@ from transcription_operator.controller.job_events import JobEventReader
 from transcription_operator.controller.node_reader import NodeReader
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import JobView, Key, Resource
+from transcription_operator.reconcile.namespace_deletion import are_held_back
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
 from transcription_operator.reconcile.phases import current_job, expects_job
 from transcription_operator.reconcile.pod_refusals import pod_refusal, queue_reason
@@ -99,6 +100,9 @@ class Observer:
         pods = await self.client.list_pods(job) if may_have_pods else ()
         refusal = pod_refusal(job, pods, await self.job_events.read(job)) if job.awaits_pod else None
         observed = dataclasses.replace(observed, pods=pods, pod_refusal=refusal)
+        if are_held_back(job, pods):
+            ending = await self.client.is_namespace_ending(job.namespace)
+            observed = dataclasses.replace(observed, namespace_ending=ending)
         if any(pod.unschedulable is not None for pod in pods):
             observed = await self._with_nodes(observed)
         return observed if job.outcome is not None else self._with_progress(observed)

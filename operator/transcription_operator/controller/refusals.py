@@ -17,15 +17,13 @@ from transcription_operator.reconcile.observed_state import JobRejection
 TRANSIENT = (401, 408, 409, 429)
 # Seconds until an update that was refused is sent again.
 RETRY_SECONDS = 30.0
-# The cause of a refusal in a namespace that is being deleted (corev1.NamespaceTerminatingCause).
-NAMESPACE_TERMINATING = "NamespaceTerminating"
 # How the apiserver begins the words of its own validation. A webhook's words begin with the webhook's name.
 OWN_VALIDATION = 'Job.batch "'
 
 
 def explain_refusal(error: ApiError, reason: Reason) -> JobRejection | None:
     """The refusal with this reason, or None if the request is to be sent again soon."""
-    if any(cause.reason == NAMESPACE_TERMINATING for cause in error.causes):
+    if error.namespace_ending:
         return JobRejection(reasons.NAMESPACE_TERMINATING, error.message)
     # A page of a proxy is no Status object and has no reason.
     refused = bool(error.reason) and 400 <= error.status <= 499 and error.status not in TRANSIENT

@@ -79,6 +79,8 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
         return _reject_spec(observed, make_failure(reasons.INVALID_SPEC, str(error)), now)
     if transitions.is_finished(observed.status):
         return _clean_up(observed, spec, now)
+    if observed.namespace_ending and observed.job is not None:
+        return Plan(delete_jobs=(observed.job,))
     violation = find_policy_violation(spec, config)
     if violation is not None:
         return _reject_spec(observed, violation, now)

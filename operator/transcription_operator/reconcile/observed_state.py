@@ -44,6 +44,7 @@ class ObservedState:
     jobs: tuple[JobView, ...] = ()  # all Jobs of the resource that the cache holds, by ordinal
     pods: tuple[PodView, ...] = ()  # the newest Job's, oldest first
     pod_refusal: str | None = None  # the words of the apiserver, which refuses the newest Job's pods
+    namespace_ending: bool = False  # the namespace is being deleted, which the newest Job's pods hold up
     queue_reason: str | None = None  # the words of the queue, which has not admitted the newest Job
     progress: ObservedProgress | None = None
     pod_progress: tuple[ObservedProgress, ...] = ()  # of running pods, of a Job that has many

@@ -1,5 +1,6 @@
 """A resource over many files goes through its phases on a real apiserver, whatever becomes of the operator in between."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,39 @@ def test_an_operator_that_was_down_while_all_files_were_transcribed_makes_each_j
     assert [item[names.LABEL_PHASE] for item in labels] == [*names.PHASES]
     assert status["files"]["done"] == 10
     assert "Traceback" not in operator.log.read_text()
+
+
+def test_a_failed_shard_does_not_hold_up_the_deletion_of_its_namespace(
+    operator: Operator, namespace: Namespace
+) -> None:
+    """The Job controller keeps a failed pod until the next one is created, which an ending namespace refuses."""
+    create(namespace, "calls")
+    play_phase(namespace, "calls", 1, Report(plan=PLAN))
+    job = namespace.job("calls", 2)
+    pod = namespace.add_pod(job)
+    path = f"{namespace.pods}/{pod['metadata']['name']}"
+    namespace.api.patch(path, {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    namespace.run_pod(job, pod)
+    namespace.until_running("calls", "True", "WorkerRunning")
+    namespace.api.delete(f"/api/v1/namespaces/{namespace.name}")
+    namespace.api.delete(path)
+    namespace.end_pod(pod, exit_codes.INTERRUPTED)
+    namespace.write_job(job, active=0, ready=0)
+    until(lambda: not namespace.jobs_of("calls")[1:], "the Job to be deleted", PATIENCE)
+    namespace.until_running("calls", "False", "NamespaceTerminating")
+    namespace.api.patch(path, {"metadata": {"finalizers": None}})
+
+
+def test_a_failed_pod_that_somebody_deleted_ends_no_job(operator: Operator, namespace: Namespace) -> None:
+    create(namespace, "calls")
+    play_phase(namespace, "calls", 1, Report(plan=PLAN))
+    job = namespace.job("calls", 2)
+    pod = namespace.add_pod(job)
+    path = f"{namespace.pods}/{pod['metadata']['name']}"
+    namespace.api.patch(path, {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    namespace.api.delete(path)
+    namespace.end_pod(pod, exit_codes.INTERRUPTED)
+    namespace.write_job(job, active=0, ready=0)
+    time.sleep(5)
+    assert [item["metadata"]["uid"] for item in namespace.jobs_of("calls")][1:] == [job["metadata"]["uid"]]
+    namespace.api.patch(path, {"metadata": {"finalizers": None}})
