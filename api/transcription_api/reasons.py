@@ -199,6 +199,11 @@ GPU_FAILED = _permanent(
     exit_codes.DEVICE_UNUSABLE,
     "A small kernel failed on the GPU: check the node's kernel log for Xid errors.",
 )
+GPU_NOT_READY = _transient(
+    "GPUNotReady",
+    exit_codes.DEVICE_FAULT,
+    "Wait until the node's GPU is ready, as the message says, or find out which other process has it to itself.",
+)
 GPU_UNRESPONSIVE = _transient(
     "GPUUnresponsive",
     exit_codes.DEVICE_FAULT,

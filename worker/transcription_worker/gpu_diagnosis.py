@@ -31,6 +31,9 @@ HIDING = {
     "NVIDIA_VISIBLE_DEVICES": ("", "void", "none"),
 }
 
+# CUDA's words for a GPU that may be had later: its fabric starts, or another process has it to itself.
+NOT_READY = ("system not yet initialized", "busy or unavailable")
+
 # What CUDA's words mean for the node, where they do not say it themselves.
 HINTS = (
     (
@@ -114,7 +117,7 @@ def _not_started(facts: DeviceFacts, words: str) -> Diagnosis:
     if facts.libcuda_error is not None or "Found no NVIDIA driver" in words:
         return Diagnosis(reasons.GPU_DRIVER_MISSING, _missing(facts))
     found = f"CUDA did not start (driver {facts.driver or 'of unknown version'}): {_last_words(words)}"
-    return Diagnosis(reasons.GPU_FAILED, found + _hint(words))
+    return Diagnosis(_failed_or_not_ready(words), found + _hint(words))
 
 
 def _kernel_failed(gpu: GPU, facts: DeviceFacts) -> Diagnosis:
@@ -125,7 +128,11 @@ def _kernel_failed(gpu: GPU, facts: DeviceFacts) -> Diagnosis:
         return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts))
     errors = f" ({facts.ecc_errors} uncorrectable ECC errors since the driver was loaded)" if facts.ecc_errors else ""
     found = f"{gpu.name}: a small kernel failed: {_first_line(words)}{errors}"
-    return Diagnosis(reasons.GPU_FAILED, found + _hint(words + errors))
+    return Diagnosis(_failed_or_not_ready(words), found + _hint(words + errors))
+
+
+def _failed_or_not_ready(words: str) -> Reason:
+    return reasons.GPU_NOT_READY if any(sign in words for sign in NOT_READY) else reasons.GPU_FAILED
 
 
 def is_gpu_fault(words: str) -> bool:

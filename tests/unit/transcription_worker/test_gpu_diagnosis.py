@@ -146,9 +146,9 @@ def test_a_full_gpu_that_cannot_even_start_is_out_of_memory() -> None:
     assert diagnose(but(gpus=(), init_error="CUDA error: out of memory")).reason is reasons.OUT_OF_MEMORY
 
 
-def test_a_fabric_that_is_not_ready_is_a_failed_gpu_with_the_drivers_words() -> None:
+def test_a_fabric_that_is_not_ready_is_waited_for_and_told_with_the_drivers_words() -> None:
     diagnosis = diagnose(but(gpus=(), init_error=NOT_INITIALIZED))
-    assert diagnosis.reason is reasons.GPU_FAILED
+    assert diagnosis.reason is reasons.GPU_NOT_READY
     assert "Error 802: system not yet initialized" in diagnosis.message
 
 
