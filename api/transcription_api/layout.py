@@ -105,9 +105,9 @@ def report_key(spec: Spec) -> str:
 
 
 def run_prefix(spec: Spec, name: str, uid: str) -> str:
-    """Return what the keys of one resource's plan and account start with: nothing of another resource's lies there.
+    """Return what the keys of one resource's plan, account and checkpoints start with: nothing of another's lies there.
 
-    Only resources with phases have them. `name` and `uid` are the resource's.
+    Only resources with phases have a plan and an account. `name` and `uid` are the resource's.
     """
     return f"{spec.destination.s3.prefix}{RUNS_FOLDER}{name}-{uid[:8]}/"
 

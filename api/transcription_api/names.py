@@ -34,6 +34,9 @@ ENV_INDEX = "JOB_COMPLETION_INDEX"
 ENV_LOG_FORMAT = "LOG_FORMAT"
 # The lowest level that the worker logs: DEBUG, INFO, WARNING or ERROR. The operator passes on its own.
 ENV_LOG_LEVEL = "LOG_LEVEL"
+# Seconds from SIGTERM to SIGKILL of a worker's pod, and the variable that tells the worker.
+TERMINATION_GRACE_SECONDS = 30
+ENV_TERMINATION_GRACE_SECONDS = "TRANSCRIPTION_GRACE_SECONDS"
 # Where the kubelet picks up the report.
 TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 # The worker serves GET /progress here.

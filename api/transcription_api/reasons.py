@@ -414,7 +414,7 @@ RESUMED = Reason("Resumed", False, "")  # Suspended=False
 REPEATEDLY_DISRUPTED = Reason(
     "RepeatedlyDisrupted",
     False,
-    "Each pod begins anew: use nodes that are not preempted or drained, or a priority class, or cut the audio into shorter files.",
+    "Files of under ten minutes begin anew each time: use nodes that are not preempted or drained, or a priority class.",
 )  # event
 LOW_QUALITY = Reason(
     "LowQuality",

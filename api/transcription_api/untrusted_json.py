@@ -22,11 +22,12 @@ _INT64 = 2**63
 _INT64_DIGITS = 20  # with a sign
 
 
-def parse_untrusted_json(text: str | bytes, limit: int = DEFAULT_LIMIT) -> Any:
+def parse_untrusted_json(text: str | bytes, limit: int = DEFAULT_LIMIT, printable: bool = True) -> Any:
     """Parse JSON of at most `limit` bytes and MAX_DEPTH.
 
     A number that is not finite, and an integer of more than 64 bits, becomes None. Control characters, lone surrogates
     and bytes that are not UTF-8 become the replacement character. Of a key that is there twice the last value counts.
+    Without `printable` control characters and surrogates stay what they are.
 
     Raises:
         ValueError: The text is too long, too deep or no JSON.
@@ -36,7 +37,7 @@ def parse_untrusted_json(text: str | bytes, limit: int = DEFAULT_LIMIT) -> Any:
     decoded = text if isinstance(text, str) else text.decode(errors="replace")
     _check_depth(decoded)
     value = json.loads(decoded, parse_constant=lambda _: None, parse_int=_integer, parse_float=_number)
-    return _printable(value)
+    return _printable(value) if printable else value
 
 
 def _check_depth(text: str) -> None:

@@ -25,6 +25,7 @@ class ProgressTracker:
         self._stage_began = clock()
         self._done: dict[int, dict[int, float]] = {}  # by input and track, of the inputs under way
         self._ended_seconds = 0.0  # of all inputs that have ended
+        self._resumed_seconds = 0.0  # done by workers before
 
     def enter_stage(self, stage: str) -> None:
         """Enter a stage, which is one of report.STAGES."""
@@ -51,8 +52,13 @@ class ProgressTracker:
             under_way = sum(sum(tracks.values()) for tracks in self._done.values())
             total, done = self._progress.seconds_total, self._ended_seconds + under_way
             done = done if total is None else min(done, total)
-            eta = eta_seconds(self._clock() - self._stage_began, done, total)
+            eta = eta_seconds(self._clock() - self._stage_began, done, total, self._resumed_seconds)
             self._progress = dataclasses.replace(self._progress, seconds_done=round(done, 3), eta_seconds=eta)
+
+    def resume(self, seconds_done: float) -> None:
+        """Leave seconds that a worker before has transcribed out of the speed. They count as done where `advance` says so."""
+        with self._lock:
+            self._resumed_seconds += seconds_done
 
     def end(self, number: int) -> None:
         """Sum up an input that has ended: what is kept must not grow with the number of inputs."""
@@ -70,11 +76,14 @@ class ProgressTracker:
             return self._progress
 
 
-def eta_seconds(elapsed: float, done: float, total: float | None) -> float | None:
-    """Return the seconds left at the speed so far; None before a speed is known. All arguments are in seconds."""
-    if not total or done <= 0:
+def eta_seconds(elapsed: float, done: float, total: float | None, resumed: float = 0.0) -> float | None:
+    """Return the seconds left at the speed so far; None before a speed is known. All arguments are in seconds.
+
+    `resumed` are those of `done` that did not take any of the time.
+    """
+    if not total or done <= resumed:
         return None
-    return round(max(0.0, elapsed / done * (total - done)), 1)
+    return round(max(0.0, elapsed / (done - resumed) * (total - done)), 1)
 
 
 def serve_progress(tracker: ProgressTracker, port: int) -> http.server.ThreadingHTTPServer | None:

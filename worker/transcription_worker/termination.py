@@ -2,16 +2,20 @@
 
 import contextlib
 import logging
+import math
 import os
 import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from transcription_api import exit_codes, reasons
+from transcription_api import exit_codes, names, reasons
 from transcription_api.report import Report, encode_report, failure
 
 log = logging.getLogger(__name__)
@@ -31,42 +35,86 @@ def removed_on_interrupt(folder: str) -> Iterator[None]:
         _folders.discard(folder)
 
 
-# What is done before a signal ends the program: see called_on_interrupt.
-_last_acts: list[Callable[[], None]] = []
-# Seconds that they may take, of those that the kubelet leaves until SIGKILL.
-LAST_ACTS_SECONDS = 8.0
+# Shares of the grace period, which is the time from SIGTERM to SIGKILL. What must not be lost is saved first and within SAVE,
+# since a node that shuts down may kill earlier than the pod says. What is nearly done is finished until FINISH, and saved
+# within SAVE again, so that a tenth is left.
+SAVE_SHARE, FINISH_SHARE = 0.25, 0.65
+
+
+@dataclass(frozen=True)
+class _LastActs:
+    """What is done before a signal ends the program; see `on_interrupt`."""
+
+    save: Callable[[], None]
+    finish: Callable[[float], None]
+
+
+_last_acts: list[_LastActs] = []
+
+
+def _finish_nothing(_: float) -> None:
+    """Finish nothing: nothing is under way that could be."""
 
 
 @contextlib.contextmanager
-def called_on_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` if a signal ends the program inside the block; the program does not wait for it for long."""
-    _last_acts.append(act)
+def on_interrupt(save: Callable[[], None], finish: Callable[[float], None] = _finish_nothing) -> Iterator[None]:
+    """Call `save` if a signal ends the program inside the block, then `finish`, and then `save` again.
+
+    `finish` gets the time of time.monotonic by which it is to have returned. The program waits for neither for longer than
+    the grace period allows: each runs in a thread that ends with the program.
+    """
+    acts = _LastActs(save, finish)
+    _last_acts.append(acts)
     try:
         yield
     finally:
-        _last_acts.remove(act)
+        _last_acts.remove(acts)
 
 
-def _do_last_acts() -> None:
-    for act in tuple(_last_acts):
-        thread = threading.Thread(target=act, name="last act", daemon=True)
+def grace_seconds() -> float:
+    """Return the seconds that the kubelet leaves between SIGTERM and SIGKILL."""
+    try:
+        told = float(os.environ.get(names.ENV_TERMINATION_GRACE_SECONDS, ""))
+    except ValueError:
+        told = math.nan
+    return told if 0 <= told < math.inf else float(names.TERMINATION_GRACE_SECONDS)
+
+
+def do_last_acts(grace: float) -> None:
+    """Do all that `on_interrupt` was told, within so many seconds."""
+    acts = tuple(_last_acts)
+    finish_time = time.monotonic() + grace * FINISH_SHARE
+    _call_all([one.save for one in acts], grace * SAVE_SHARE)
+    _call_all([partial(one.finish, finish_time) for one in acts], finish_time - time.monotonic())
+    _call_all([one.save for one in acts], grace * SAVE_SHARE)
+
+
+def _call_all(acts: Sequence[Callable[[], None]], seconds: float) -> None:
+    """Call all of them at the same time, and wait for so long at most."""
+    until = time.monotonic() + seconds
+    threads = [threading.Thread(target=act, name="last act", daemon=True) for act in acts]
+    for thread in threads:
         thread.start()
-        thread.join(LAST_ACTS_SECONDS)
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 class TerminationMessage:
-    """Writes one report as the termination message: the run's own, or Interrupted if a signal comes first."""
+    """Writes one report as the termination message: the run's own, or Interrupted if a signal comes before the end.
+
+    After a signal the run may still come to its end, and then a report of its success counts.
+    """
 
     def __init__(self, termination_log: Path, known: Callable[[], dict[str, object]]) -> None:
         self._path = termination_log
         self._known = known
         self._lock = threading.Lock()
-        self._written = False
+        self._written = self._interrupted = False
 
     def write(self, report: Report) -> bool:
-        """Write the report unless another one was written before; return whether it was written."""
+        """Write the run's report; return whether it counts. After a signal a failure, which may come of it, does not."""
         with self._lock:
-            if self._written:
+            if self._written or (self._interrupted and report.reason is not None):
                 return False
             self._written = True
             self._write_file(report)
@@ -80,12 +128,25 @@ class TerminationMessage:
             log.warning("no termination message: %s: %s", self._path, error.strerror)
 
     def interrupt(self, name: str) -> None:
-        """End the program at once, whatever its other threads do; return only if a report has been written already."""
-        report = failure(reasons.INTERRUPTED, f"{name} came before the end", **self._known())
-        if self.write(report):
-            log.warning("%s: the run ends here", name)
-            _do_last_acts()
-            end_program(exit_codes.INTERRUPTED)
+        """End the program within the grace period, whatever its other threads do; return only if the run has ended by itself."""
+        if not self._write_interrupted(name):
+            return
+        grace = grace_seconds()
+        log.warning("%s: the run ends within %.0f s", name, grace)
+        do_last_acts(grace)
+        with self._lock:
+            if self._written:
+                return
+            self._written = True
+        end_program(exit_codes.INTERRUPTED)
+
+    def _write_interrupted(self, name: str) -> bool:
+        """Write the message before anything else, since nobody knows when the kubelet kills."""
+        with self._lock:
+            if not self._written:
+                self._interrupted = True
+                self._write_file(failure(reasons.INTERRUPTED, f"{name} came before the end", **self._known()))
+            return not self._written
 
 
 def end_program(code: int) -> NoReturn:

@@ -68,6 +68,7 @@ def _variables(config: Config) -> Iterator[tuple[str, str]]:
     worker = config.worker
     yield names.ENV_LOG_FORMAT, config.log_format
     yield names.ENV_LOG_LEVEL, config.log_level
+    yield names.ENV_TERMINATION_GRACE_SECONDS, str(names.TERMINATION_GRACE_SECONDS)
     # The root filesystem is read-only, so the caches of libraries go to the scratch volume.
     yield "HOME", names.SCRATCH_DIR
     yield "XDG_CACHE_HOME", f"{names.SCRATCH_DIR}/.cache"

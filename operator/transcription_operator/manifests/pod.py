@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from transcription_api import names
 from transcription_api.codec import to_json
 from transcription_api.spec import DevicePolicy, Spec
 
@@ -15,9 +16,6 @@ from transcription_operator.models.objects import Resource
 from transcription_operator.worker_settings import GPU_RESOURCE
 
 Manifest = dict[str, Any]
-
-# Seconds from SIGTERM to SIGKILL. The worker ends within 10 seconds of SIGTERM.
-TERMINATION_GRACE_SECONDS = 30
 
 
 def render_pod_spec(resource: Resource, spec: Spec, config: Config, phase: str | None = None) -> Manifest:
@@ -43,7 +41,7 @@ def render_pod_spec(resource: Resource, spec: Spec, config: Config, phase: str |
         "automountServiceAccountToken": False,
         # The kubelet would add environment variables for each Service of the namespace, and the worker reads none of them.
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "terminationGracePeriodSeconds": names.TERMINATION_GRACE_SECONDS,
         "containers": [render_container(resource, spec, config, mounts, phase)],
         "volumes": volumes,
         **({} if worker.host_users else {"hostUsers": False}),

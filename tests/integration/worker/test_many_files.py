@@ -83,7 +83,10 @@ def test_a_pod_that_is_told_to_end_leaves_what_is_done_to_the_next_one(
     spec = many(container, "preempted/", {"prefix": "preempted/"}, formats=["txt"])
     planned = run_phase(container, spec, names.PHASE_PLAN)
     assert planned.report.plan is not None, planned.log
-    container.env[names.ENV_INDEX] = "0"
+    container.env |= {
+        names.ENV_INDEX: "0",
+        names.ENV_TERMINATION_GRACE_SECONDS: "2",
+    }  # too short to finish the long one
     port = free_port()
     process = container.start(spec, port, names.PHASE_TRANSCRIBE)
     progress_until(port, "transcribe", process)

@@ -200,6 +200,9 @@ def test_sigterm_ends_the_run_with_143_and_a_report(
     if stage == "fetch":
         # The endpoint is gone and retries last long, so the worker is in a retry's pause.
         container.env = {"TRANSCRIPTION_OUTAGE_SECONDS": "600"}
+    else:
+        # Too short to finish the only window.
+        container.env = {names.ENV_TERMINATION_GRACE_SECONDS: "0"}
     spec = container.spec(SPEECH_KEY, prefix)
     if stage == "fetch":
         spec["source"]["s3"]["endpointURL"] = f"http://127.0.0.1:{free_port()}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from transcription_worker.batch.journal import Journal
 from transcription_worker.batch.planning import plan_files
 from transcription_worker.batch.run_objects import RunObjects
 from transcription_worker.batch.shard_run import ShardWork, transcribe_shard
-from transcription_worker.engines.protocol import Input, Outcome
+from transcription_worker.engines.protocol import Input, InputCheckpoint, Outcome
 from transcription_worker.errors import WorkerError
 from transcription_worker.job.transcription import engine_options
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.report import Provenance
+from transcription_worker.pipeline.s3_checkpoints import ENV_AUDIO_SECONDS
 from transcription_worker.progress import ProgressTracker
+from transcription_worker.termination import do_last_acts
 
 from tests.support.instant_engine import InstantEngine, InstantLoader
 from tests.support.speech import noise, write_wav
@@ -251,6 +254,82 @@ def test_a_shard_goes_on_where_an_earlier_pod_ended(run: Bucketful) -> None:
     # One or two files were written before the third was opened, and none of these is asked for again.
     assert 2 <= len(engine.asked) <= 3
     assert run.collect().failed == 0
+
+
+def test_a_long_file_goes_on_where_the_pod_before_was(
+    run: Bucketful, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(ENV_AUDIO_SECONDS, "0.4")
+    caplog.set_level(logging.INFO)
+    run.plan()
+    at = InputCheckpoint("en", "float32", 8000, 0.25, ())
+    found: list[InputCheckpoint | None] = []
+
+    def leave_a_checkpoint(item: Input) -> None:
+        checkpoints = item.checkpoints()
+        assert checkpoints is not None
+        found.append(checkpoints.find())
+        checkpoints.keep(at)
+        do_last_acts(4.0)  # as a signal does
+        raise KeyboardInterrupt
+
+    def go_on(item: Input) -> None:
+        checkpoints = item.checkpoints()
+        assert checkpoints is not None
+        if (one := checkpoints.find()) is not None:
+            found.append(one)
+            checkpoints.resume(one.seconds)
+
+    with pytest.raises(KeyboardInterrupt):
+        run.transcribe(before=leave_a_checkpoint)
+    assert len(run.objects.names("checkpoints/")) == 1
+    counts, _ = run.transcribe(before=go_on)
+    assert counts.done == 4
+    assert [one and one.seconds for one in found] == [None, 0.25]
+    assert "goes on at 0.2 s of 0.5 s" in caplog.text
+    assert run.objects.names("checkpoints/") == []
+    notes = [run.objects.read_json(name) for name in run.objects.names("shards/") if name.endswith(".note.json")]
+    assert [(note["ended"], note["audioSeconds"]) for note in notes] == [(True, 0.0), (True, 1.75)]
+
+
+def test_a_checkpoint_stays_for_the_next_pod_where_a_file_fails_for_now_and_not_for_good(
+    run: Bucketful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENV_AUDIO_SECONDS, "0.4")
+    run.plan()
+    reason = [reasons.OUT_OF_MEMORY]
+
+    def fail(item: Input) -> None:
+        checkpoints = item.checkpoints()
+        assert checkpoints is not None
+        checkpoints.keep(InputCheckpoint("en", "float32", 8000, 0.25, ()))
+        raise WorkerError(reason[0], "no")
+
+    with pytest.raises(WorkerError, match="4 of 4 files"):
+        run.transcribe(before=fail)
+    assert len(run.objects.names("checkpoints/")) == 4
+    reason = [reasons.NUMERIC_OVERFLOW]
+    assert run.transcribe(before=fail)[0].failed == 4
+    assert run.objects.names("checkpoints/") == []
+
+
+def test_the_account_leaves_no_checkpoint_behind(run: Bucketful) -> None:
+    run.plan()
+    run.objects.write("checkpoints/0.0.checkpoint", b"of a pod that died", "application/octet-stream")
+    run.collect()
+    assert run.objects.names("checkpoints/") == []
+
+
+def test_a_pod_that_is_to_end_leaves_files_to_the_next_one_without_an_attempt(run: Bucketful) -> None:
+    run.plan()
+
+    def end(_: Input) -> None:
+        do_last_acts(4.0)
+
+    with pytest.raises(WorkerError, match="files are left") as caught:
+        run.transcribe(before=end)
+    assert caught.value.reason is reasons.INTERRUPTED
+    assert run.transcribe()[0].done + run.transcribe()[0].done == 8
 
 
 def test_a_file_that_takes_workers_down_is_set_aside_and_the_others_are_done(run: Bucketful) -> None:

@@ -33,6 +33,20 @@ def test_the_board_is_served_as_it_is_now() -> None:
         server.server_close()
 
 
+def test_what_a_worker_before_has_transcribed_counts_as_done_and_not_for_the_speed() -> None:
+    now = [0.0]
+    tracker = ProgressTracker(lambda: now[0])
+    tracker.enter_stage("transcribe")
+    tracker.add_total(100.0)
+    tracker.resume(50.0)
+    tracker.advance(50.0)
+    now[0] = 1.0
+    assert (tracker.read().seconds_done, tracker.read().eta_seconds) == (50.0, None)
+    now[0] = 10.0
+    tracker.advance(60.0)
+    assert (tracker.read().seconds_done, tracker.read().eta_seconds) == (60.0, 40.0)
+
+
 def test_tracks_side_by_side_are_summed_and_the_time_left_is_of_all_of_them() -> None:
     now = [0.0]
     tracker = ProgressTracker(lambda: now[0])

@@ -23,6 +23,7 @@ from transcription_worker.batch.user_manifest import ManifestLine
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.audio_wait import audio_wait_warning, share_of
+from transcription_worker.pipeline.s3_checkpoints import CHECKPOINTS_FOLDER, delete_checkpoints
 from transcription_worker.pipeline.s3_report import read_report
 from transcription_worker.progress import ProgressTracker
 
@@ -132,6 +133,8 @@ def _write_account(
     )
     objects.write(layout.ACCOUNT_NAME, body + b"\n", JSON)
     log.info("%d of %d files have their results", sum(not row.failed for row in rows), len(rows))
+    # Those of files that failed, and of workers of which nobody has heard again.
+    delete_checkpoints(objects.bucket, list(objects.listed(objects.key(CHECKPOINTS_FOLDER))))
     return report
 
 

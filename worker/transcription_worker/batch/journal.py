@@ -100,7 +100,7 @@ class Journal:
         self._objects, self._name = objects, f"{_folder(shard)}{pod:03}-{secrets.token_hex(4)}"
         self._rows: dict[int, Row] = {}
         self._announced: list[int] = []
-        self._alone = False
+        self._alone = self._ended = False
         self._began: float | None = None
         self._audio_seconds = 0.0
         self.waited_seconds = 0.0
@@ -122,18 +122,19 @@ class Journal:
         with self._lock:
             self._announced = [number for number in (*self._announced, *numbers) if number not in self._rows]
             self._alone = alone
-        self._write_note(ended=False)
+        self._write_note()
 
     def keep(self, row: Row) -> None:
         """Take over the row of an earlier pod, whose work it is."""
         with self._lock:
             self._rows[row.number] = row
 
-    def settle(self, row: Row) -> None:
-        """Keep the row of a file; all rows are written now and then."""
+    def settle(self, row: Row, resumed: float = 0.0) -> None:
+        """Keep the row of a file; all rows are written now and then. `resumed` of its seconds are pods' before this one."""
         with self._lock:
             self._rows[row.number] = row
-            self._audio_seconds += (row.audio_seconds or 0.0) if row.outcome == DONE else 0.0
+            if row.outcome == DONE:
+                self._audio_seconds += max(0.0, (row.audio_seconds or 0.0) - resumed)
             due = time.monotonic() - self._flush_time > FLUSH_SECONDS
         if due:
             self.flush()
@@ -149,13 +150,14 @@ class Journal:
                 self._flushed = len(rows)
 
     def end(self) -> None:
-        """Write all rows, and that this pod has ended by itself."""
+        """Write all rows, and that this pod has ended by itself. After that it may still settle files."""
+        self._ended = True
         self.flush()
-        self._write_note(ended=True)
+        self._write_note()
 
-    def _write_note(self, ended: bool) -> None:
+    def _write_note(self) -> None:
         with self._lock:
-            note: dict[str, Any] = {"ended": ended, "alone": self._alone, "underWay": self._announced}
+            note: dict[str, Any] = {"ended": self._ended, "alone": self._alone, "underWay": self._announced}
             if self._began is not None:
                 note["audioSeconds"] = round(self._audio_seconds, 3)
                 note["busySeconds"] = round(time.monotonic() - self._began, 3)

@@ -21,6 +21,11 @@ class ShardInput(S3Input):
     entry: Entry
     spec: Spec
 
+    @property
+    def number(self) -> int:
+        """The number in the plan."""
+        return self.entry.number
+
     def own_spec(self, spec: Spec) -> Spec:  # noqa: ARG002 - the resource's spec, which this one was made of
         """See `S3Input.own_spec`."""
         return self.spec

@@ -1,5 +1,6 @@
 """The phase transcribe: one shard of the plan, with the model loaded once."""
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -30,12 +31,13 @@ from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.pipeline.report import Provenance
+from transcription_worker.pipeline.s3_checkpoints import CHECKPOINTS_FOLDER, S3CheckpointStore
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
 from transcription_worker.progress import ProgressTracker
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
-from transcription_worker.termination import called_on_interrupt
+from transcription_worker.termination import on_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +74,14 @@ def transcribe_shard(
     for row in history.settled.values():
         if not _is_worth_retrying(row):
             listener.keep(row)
-    with called_on_interrupt(journal.end):
-        run = _ShardRun(work, journal, listener, history)
+    run = _ShardRun(work, objects, journal, listener, history)
+    with on_interrupt(journal.end), run.checkpoints, on_interrupt(run.checkpoints.save, run.finish):
         try:
             run.transcribe([entry for entry in entries if entry.number not in listener.settled])
         finally:
             journal.end()  # a GPU that has failed is no death of which files are suspected
+    if run.stopped and len(journal.rows) < len(entries):
+        raise WorkerError(reasons.INTERRUPTED, f"{len(entries) - len(journal.rows)} of {len(entries)} files are left")
     return _report(journal, final)
 
 
@@ -100,11 +104,35 @@ def _is_worth_retrying(row: Row) -> bool:
 class _ShardRun:
     """The pipelines of one pod: of the suspects one by one, and of all others together."""
 
-    def __init__(self, work: ShardWork, journal: Journal, listener: "ShardListener", history: History) -> None:
+    def __init__(
+        self, work: ShardWork, objects: RunObjects, journal: Journal, listener: "ShardListener", history: History
+    ) -> None:
         self._work, self._journal, self._listener, self._history = work, journal, listener, history
+        self._stopped = threading.Event()
+        self._pipeline: Pipeline[ShardInput] | None = None
         self._buckets = SourceBuckets(work.spec, work.paths)
         bucket = Bucket(work.spec.destination.s3, Role.DESTINATION, work.paths, check_writes=False)
-        self._sink = S3Sink(work.spec, bucket, work.find_provenance)
+        find_provenance = functools.cache(work.find_provenance)
+        self._sink = S3Sink(work.spec, bucket, find_provenance)
+        self.checkpoints = S3CheckpointStore(
+            work.spec,
+            bucket,
+            objects.key(CHECKPOINTS_FOLDER),
+            find_provenance,
+            work.paths.scratch,
+            may_exist=history.pods > 0,
+        )
+
+    @property
+    def stopped(self) -> bool:
+        """Whether files may be left, since the pod is to end."""
+        return self._stopped.is_set()
+
+    def finish(self, until: float) -> None:
+        """Begin with no further file; see `Pipeline.finish`."""
+        self._stopped.set()
+        if self._pipeline is not None:
+            self._pipeline.finish(until)
 
     def transcribe(self, entries: list[Entry]) -> None:
         suspects = self._history.suspects if self._history.deaths >= DEATHS_UNTIL_ALONE else ()
@@ -124,7 +152,7 @@ class _ShardRun:
         self._journal.flush()
 
     def _run(self, items: list[ShardInput], announce: bool) -> None:
-        if not items:
+        if not items or self.stopped:
             return
         by_number = {item.entry.number: item for item in items}
         entries = [item.entry for item in items]
@@ -133,13 +161,16 @@ class _ShardRun:
         )
         spec = self._work.spec
         self._listener.begin()
-        Pipeline(
+        self._pipeline = Pipeline(
             ShardSource(listed, self._buckets),
             self._sink,
             self._work.loader,
-            PipelineOptions(self._work.options_of(spec), spec.audio, self._work.paths.scratch, self._options_of),
+            PipelineOptions(
+                self._work.options_of(spec), spec.audio, self._work.paths.scratch, self._options_of, self.checkpoints
+            ),
             self._listener,
-        ).run()
+        )
+        self._pipeline.run()
 
     def _options_of(self, item: ShardInput) -> tuple[Options, AudioSelection]:
         return self._work.options_of(item.spec), item.spec.audio
@@ -157,12 +188,14 @@ class ShardListener(PipelineListener[ShardInput]):
         self._lock = threading.Lock()
         self._done = self._failed = 0
         self._base = self._count = 0
+        self._resumed: dict[int, float] = {}  # seconds that pods before have transcribed, by the pipeline's number
         self.settled: set[int] = set()
 
     def begin(self) -> None:
         """Say that a pipeline begins: it numbers its files from 0 again."""
         self._base += self._count
         self._count = 0
+        self._resumed = {}
 
     def keep(self, row: Row) -> None:
         """Take over the row of an earlier pod."""
@@ -173,9 +206,9 @@ class ShardListener(PipelineListener[ShardInput]):
         """Give up a file without trying it."""
         self._settle(failed_row(item.entry, error))
 
-    def _settle(self, row: Row) -> None:
+    def _settle(self, row: Row, resumed: float = 0.0) -> None:
         self._count_row(row)
-        self._journal.settle(row)
+        self._journal.settle(row, resumed)
 
     def _count_row(self, row: Row) -> None:
         with self._lock:
@@ -202,19 +235,23 @@ class ShardListener(PipelineListener[ShardInput]):
         self._count = max(self._count, number + 1)
         self._tracker.advance(seconds, track, self._base + number)
 
+    def track_resumed(self, number: int, track: int, seconds: float) -> None:  # noqa: ARG002
+        self._resumed[number] = max(seconds, self._resumed.get(number, 0.0))
+        self._tracker.resume(seconds)
+
     def input_reused(self, number: int, item: ShardInput, report: Report) -> None:  # noqa: ARG002
         self._settle(written_row(item.entry, report))
 
     def input_written(
         self,
-        number: int,  # noqa: ARG002
+        number: int,
         item: ShardInput,
         transcription: Transcription,
         report: Report,
     ) -> None:
         if transcription.engine_warnings:
             self._known["warnings"] = transcription.engine_warnings
-        self._settle(written_row(item.entry, report))
+        self._settle(written_row(item.entry, report), self._resumed.pop(number, 0.0))
 
     def input_failed(self, number: int, item: ShardInput, error: WorkerError) -> None:  # noqa: ARG002
         self._settle(failed_row(item.entry, error))

@@ -60,6 +60,10 @@ def ignore_language(language: str) -> None:
     """No-op language callback."""
 
 
+def no_checkpoints() -> None:
+    """Say that no checkpoints of an input are kept."""
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of one input.
@@ -82,6 +86,7 @@ class Input:
 
     open: called by the engine when it is the input's turn, in any thread; it may take long and raise WorkerError. The engine
     closes the audio. on_progress: called with the seconds of audio done. on_language: called once the language is known.
+    checkpoints: called once the input is open; None if none are kept. An engine that cannot go on from one ignores it.
     """
 
     id: str
@@ -89,6 +94,7 @@ class Input:
     options: Options
     on_progress: Callable[[float], None] = ignore_progress
     on_language: Callable[[str], None] = ignore_language
+    checkpoints: "Callable[[], Checkpoints | None]" = no_checkpoints
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,60 @@ class Counters:
     steps: int = 0  # decode steps of all attempts; 0 if the engine does not count them
     fallbacks: int = 0  # decodings above the first temperature
     retried: int = 0  # windows decoded again for their quality
+
+
+@dataclass(frozen=True)
+class PartCheckpoint:
+    """What whisper.transcribe keeps from window to window, after a window of one part of an input.
+
+    A part is all that is transcribed of the input, or with longForm chunked one of its chunks. `number` counts them from 0.
+
+    clip, seek: the next window begins at this frame of 10 ms, in the clip of this number. segments: as in a Transcript.
+    tokens: of the initial prompt and of all windows so far. reset_since: how many of these are left out of the next prompt.
+    last_speech: the end of the last word, in seconds, where words have times.
+    """
+
+    number: int
+    clip: int
+    seek: int
+    segments: tuple[dict[str, Any], ...]
+    tokens: tuple[int, ...]
+    reset_since: int
+    last_speech: float
+    counters: Counters
+
+
+@dataclass(frozen=True)
+class InputCheckpoint:
+    """How far an engine has come with an input: from here another engine goes on, to the same transcript.
+
+    samples: of the audio. seconds: of audio that are done. parts: those that were begun. wall_seconds: what that took, which
+    whoever keeps the checkpoint fills in.
+    """
+
+    language: str
+    precision: str
+    samples: int
+    seconds: float
+    parts: tuple[PartCheckpoint, ...]
+    language_probability: float | None = None
+    wall_seconds: float = 0.0
+
+
+class Checkpoints(Protocol):
+    """Keeps the checkpoints of one input. Methods are called from several threads."""
+
+    def find(self) -> InputCheckpoint | None:
+        """Return the checkpoint that an engine before has left, or None. It may take long."""
+        ...
+
+    def resume(self, seconds: float) -> None:
+        """Note that the engine goes on from the checkpoint that was found, with so many seconds of audio done."""
+        ...
+
+    def keep(self, checkpoint: InputCheckpoint) -> None:
+        """Take a checkpoint in place of those before. It is called after each window and must not block."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def run_task() -> int:
     message = TerminationMessage(paths.termination_log, lambda: dict(known))
     watch_signals(message.interrupt)
     report = _report(paths, known)
-    message.write(report)
+    if not message.write(report):
+        return exit_codes.INTERRUPTED
     if report.reason == reasons.GPU_FAULT.name:
         # What the process holds on the GPU cannot be freed any more: CUDA may abort it or wait for ever at its end.
         end_program(_exit_code(report))
@@ -112,7 +113,7 @@ def _of_phase(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, kn
         return transcribe_files(task, spec, _shard_number(), paths, tracker, known)
     if task.phase is not None:
         raise WorkerError(reasons.INVALID_TASK, f"task.phase: got {task.phase!r}, expected one of {names.PHASES}")
-    return transcribe_object(spec, task.namespace, paths, tracker, known)
+    return transcribe_object(task, spec, paths, tracker, known)
 
 
 def _shard_number() -> int:

@@ -1,9 +1,11 @@
 """The pipeline of one task, from S3 to S3: the object that its spec names, or a shard of many files."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from functools import partial
 
+from transcription_api import layout
 from transcription_api.report import Report
 from transcription_api.spec import Spec
 from transcription_api.task import Task
@@ -19,6 +21,7 @@ from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.pipeline.report import Provenance, worker_version
+from transcription_worker.pipeline.s3_checkpoints import CHECKPOINTS_FOLDER, S3CheckpointStore
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.s3_source import S3Input, S3Source
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
@@ -26,28 +29,33 @@ from transcription_worker.pipeline.source import InputVersion
 from transcription_worker.progress import ProgressTracker
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
+from transcription_worker.termination import on_interrupt
 
 
 def transcribe_object(
-    spec: Spec, namespace: str, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
+    task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
 ) -> Report:
     """Transcribe the object and write its results. `known` collects fields of the report as they become known.
-
-    `namespace` is the resource's.
 
     Raises:
         WorkerError: every failure but QualityRejected, which is the report's reason.
     """
     options = engine_options(spec)
-    loader = _engine_loader(spec, namespace, paths, tracker, known)
+    loader = _engine_loader(spec, task.namespace, paths, tracker, known)
     listener, location = JobListener(tracker, known), spec.source.s3.object()
-    Pipeline(
+    destination = Bucket(spec.destination.s3, Role.DESTINATION, paths)
+    provenance = functools.cache(partial(_find_provenance, spec, paths))
+    prefix = f"{layout.run_prefix(spec, task.name, task.uid)}{CHECKPOINTS_FOLDER}"
+    store = S3CheckpointStore(spec, destination, prefix, provenance, paths.scratch)
+    pipeline = Pipeline(
         S3Source(location, Bucket(location, Role.SOURCE, paths)),
-        S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), partial(_find_provenance, spec, paths)),
+        S3Sink(spec, destination, provenance),
         loader,
-        PipelineOptions(options, spec.audio, paths.scratch),
+        PipelineOptions(options, spec.audio, paths.scratch, checkpoints=store),
         listener,
-    ).run()
+    )
+    with store, on_interrupt(store.save, pipeline.finish):
+        pipeline.run()
     return listener.result()
 
 
@@ -123,6 +131,9 @@ class JobListener(PipelineListener[S3Input]):
 
     def track_advanced(self, number: int, track: int, seconds: float) -> None:
         self._tracker.advance(seconds, track, number)
+
+    def track_resumed(self, number: int, track: int, seconds: float) -> None:
+        self._tracker.resume(seconds)
 
     def language_detected(self, number: int, language: str) -> None:
         # The status has room for one language.

@@ -1,5 +1,6 @@
 """One input on its way through the pipeline, and who holds its samples."""
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,13 +10,16 @@ from typing import Generic
 from transcription_api import reasons
 from transcription_api.report import Report
 
-from transcription_worker.engines.protocol import Audio, Samples, Transcript
+from transcription_worker.engines.protocol import SAMPLE_RATE, Audio, Samples, Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.media.audio import Media
+from transcription_worker.pipeline.sink import EngineUsed, TrackTranscript, Transcription
 from transcription_worker.pipeline.source import InputT, InputVersion
+from transcription_worker.pipeline.times import end_within
 from transcription_worker.pipeline.tracks import Track
 
 NOTHING = Media(())
+WINDOW_SECONDS = 30.0  # of audio, which Whisper hears at once
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,50 @@ class InputState(Generic[InputT]):
     prepared: "Future[Prepared]" = field(default_factory=Future)
     transcripts: dict[int, Transcript] = field(default_factory=dict)  # by track
     opened_time: float = 0.0  # monotonic: the engine opened the first track
+    earlier_seconds: float = 0.0  # that workers before took for what is not done again
+    resumed: dict[int, float] = field(default_factory=dict)  # seconds of audio that they did, by track
+    advanced: dict[int, float] = field(default_factory=dict)  # seconds of audio that are done, by track
     finished_time: float = 0.0  # monotonic: the last track was transcribed
     _taken: set[int] = field(default_factory=set)  # tracks whose audio the engine holds and closes
     _freed: set[int] = field(default_factory=set)  # tracks whose audio is closed
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def expected_seconds(self, now: float) -> float:
+        """Return the seconds until the input is transcribed, at its speed so far. `now` is a monotonic time.
+
+        An input of one window, which tells nothing before its end, may end any moment.
+        """
+        prepared = self._known()
+        if not self.opened_time or prepared is None:
+            return math.inf
+        done = sum(self.advanced.values())
+        own, left = done - sum(self.resumed.values()), max(0.0, sum(prepared.seconds) - done)
+        if own <= 0:
+            return 0.0 if left <= WINDOW_SECONDS else math.inf
+        return left * (now - self.opened_time) / own
+
+    def resume(self, track: int, seconds: float, earlier_seconds: float) -> None:
+        """Note that the first `seconds` of a track are done, and that the input took workers before `earlier_seconds`."""
+        self.resumed[track] = seconds
+        self.earlier_seconds = max(self.earlier_seconds, earlier_seconds)
+
+    def take_transcription(self, engine: EngineUsed) -> Transcription:
+        """Collect what the tracks have become, and let go of it: many inputs would fill the memory."""
+        prepared, transcripts = self.prepared.result(), self.transcripts
+        self.transcripts = {}
+        return Transcription(
+            tracks=tuple(
+                TrackTranscript(end_within(transcripts[number], track.audio.count / SAMPLE_RATE), track.channel)
+                for number, track in enumerate(prepared.tracks)
+            ),
+            audio_seconds=max(prepared.seconds),
+            wall_seconds=self.earlier_seconds + self.finished_time - self.opened_time,
+            engine=engine,
+            audio_track=prepared.media.track,
+            audio_tracks=prepared.media.tracks,
+            warnings=prepared.media.warnings,
+        )
 
     @property
     def holds_samples(self) -> bool:

@@ -40,6 +40,9 @@ class PipelineListener(Generic[InputT]):
     def track_advanced(self, number: int, track: int, seconds: float) -> None:
         """The first `seconds` of a track are transcribed."""
 
+    def track_resumed(self, number: int, track: int, seconds: float) -> None:
+        """The first `seconds` of a track were transcribed by a worker before."""
+
     def language_detected(self, number: int, language: str) -> None:
         """The language of the input's first track is known."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic
@@ -15,16 +15,16 @@ from typing import Any, Generic
 from transcription_api import reasons
 from transcription_api.spec import AudioSelection, Channel
 
-from transcription_worker.engines.protocol import SAMPLE_RATE, Audio, Input, Options, Outcome
+from transcription_worker.engines.protocol import Audio, Checkpoints, Input, Options, Outcome
 from transcription_worker.errors import WorkerError, without_frames
 from transcription_worker.pipeline import write_backlog
+from transcription_worker.pipeline.checkpoint_store import CheckpointStore, NoCheckpoints, OpenedTrack
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.preparation import Preparation, prepared_ahead
-from transcription_worker.pipeline.sink import EngineUsed, Sink, TrackTranscript, Transcription
+from transcription_worker.pipeline.sink import EngineUsed, Sink, Transcription
 from transcription_worker.pipeline.source import InputT, Source
-from transcription_worker.pipeline.times import end_within
 from transcription_worker.pipeline.tracks import open_tracks, selected_seconds
 from transcription_worker.pipeline.write_backlog import WriteBacklog, transcript_bytes
 from transcription_worker.pipeline.write_gate import WriteGate
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Inputs whose results are written at the same time: S3 takes a round trip for each object.
 WRITERS = 4
+# Seconds between two looks at what is under way, when no more inputs are begun.
+FINISH_POLL_SECONDS = 0.05
 # How often in a row an engine may break off, each time at the cost of the inputs that it had opened.
 MOST_BREAKS = 10
 
@@ -44,13 +46,14 @@ MOST_BREAKS = 10
 class PipelineOptions:
     """The options that hold for every input, save where `of_input` gives an input its own.
 
-    `scratch` is the folder of downloads and samples.
+    `scratch` is the folder of downloads and samples. `checkpoints` keeps how far long inputs have come.
     """
 
     engine: Options
     audio: AudioSelection
     scratch: Path
     of_input: Callable[[Any], tuple[Options, AudioSelection]] | None = None
+    checkpoints: CheckpointStore[Any] = field(default_factory=NoCheckpoints)
 
     def of(self, item: object) -> tuple[Options, AudioSelection]:
         """Return what is asked of the engine for an input, and which part of its audio is transcribed."""
@@ -75,6 +78,8 @@ class Pipeline(Generic[InputT]):
         self._preparation = Preparation(source.inputs(), self._prepare, self._ahead)
         self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES)
         self._under_way: dict[int, InputState[InputT]] = {}
+        self._writing: set[int] = set()  # numbers of the inputs whose results are being written
+        self._stopped = threading.Event()
         self._uncounted: list[InputState[InputT]] = []
         self._stages: set[str] = set()
         self._stages_lock = threading.Lock()
@@ -111,6 +116,24 @@ class Pipeline(Generic[InputT]):
                     if self._preparation.exhausted and not self._under_way:
                         self._enter("write")
                     self._submit_write(writers, state, loaded.used)
+
+    def finish(self, until: float) -> None:
+        """Begin with no further input, and return once none can be expected to be done before `until`.
+
+        `until` is a time of time.monotonic. `run` returns once those that were begun are done, which may take longer.
+        """
+        self._stopped.set()
+        while (now := time.monotonic()) < until and (self._writing or self._ends_soon(until - now)):
+            time.sleep(FINISH_POLL_SECONDS)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `finish` was called, so that inputs may be left."""
+        return self._stopped.is_set()
+
+    def _ends_soon(self, seconds: float) -> bool:
+        now = time.monotonic()
+        return any(state.expected_seconds(now) < seconds for state in list(self._under_way.values()))
 
     def _enter(self, stage: str) -> None:
         """Tell the stage the first time that it is entered."""
@@ -176,7 +199,7 @@ class Pipeline(Generic[InputT]):
 
         An engine that has nothing else to do waits here for any of them: it would wait for a long one though others are ready.
         """
-        while self._look_ahead(waiting):
+        while not self.stopped and self._look_ahead(waiting):
             if not self._under_way:
                 wait_for_one(waiting)
             state = next((one for one in waiting if one.prepared.done()), waiting[0])
@@ -216,11 +239,24 @@ class Pipeline(Generic[InputT]):
             options=self._options.of(state.item)[0],
             on_progress=partial(self._advanced, state, track),
             on_language=detected,
+            checkpoints=partial(self._open_checkpoints, state, track),
         )
+
+    def _open_checkpoints(self, state: InputState[InputT], track: int) -> Checkpoints | None:
+        """Return what keeps the checkpoints of a track that is open."""
+        prepared = state.prepared.result()
+
+        def resumed(seconds: float, earlier_seconds: float) -> None:
+            state.resume(track, seconds, earlier_seconds)
+            self._listener.track_resumed(state.number, track, seconds)
+
+        opened = OpenedTrack(track, prepared.seconds[track], resumed)
+        return self._options.checkpoints.open(state.item, prepared.version, opened)
 
     def _advanced(self, state: InputState[InputT], track: int, seconds: float) -> None:
         """Tell of the progress, unless another track has failed the input meanwhile."""
         if not state.closed:
+            state.advanced[track] = seconds
             self._listener.track_advanced(state.number, track, seconds)
 
     def _open(self, state: InputState[InputT], track: int) -> Audio:
@@ -291,6 +327,8 @@ class Pipeline(Generic[InputT]):
         if prepared is not None and prepared.report is not None:
             self._listener.input_reused(state.number, state.item, prepared.report)
         elif error is not None:
+            if error.reason.permanent:
+                self._options.checkpoints.drop(state.item)
             self._listener.input_failed(state.number, state.item, without_frames(error))
 
     def _completed(self, outcome: Outcome) -> InputState[InputT] | None:
@@ -307,6 +345,7 @@ class Pipeline(Generic[InputT]):
         if len(state.transcripts) < len(state.prepared.result().tracks):
             return None
         state.finished_time = time.monotonic()
+        self._writing.add(number)  # before it is under way no more: `finish` must see it in one of the two
         return self._under_way.pop(number)
 
     def _submit_write(self, writers: ThreadPoolExecutor, state: InputState[InputT], engine: EngineUsed) -> None:
@@ -319,7 +358,7 @@ class Pipeline(Generic[InputT]):
 
     def _write(self, state: InputState[InputT], engine: EngineUsed) -> None:
         try:
-            transcription = self._transcription(state, engine)
+            transcription = state.take_transcription(engine)
             commit = partial(self._commit, state, transcription)
             self._preparation.space.with_space(
                 state.number, lambda: call_with_retries(state.item.name, commit, passing_shortage)
@@ -327,29 +366,14 @@ class Pipeline(Generic[InputT]):
         except Exception as error:  # noqa: BLE001 - the other inputs go on
             with self.write_gate:
                 self._end_early(state, self._failure(error))
+        self._writing.discard(state.number)
 
     def _commit(self, state: InputState[InputT], transcription: Transcription) -> None:
         with self.write_gate:
             report = self._sink.write(state.item, state.prepared.result().version, transcription)
             self._preparation.finish(state)
+            self._options.checkpoints.drop(state.item)
             self._listener.input_written(state.number, state.item, transcription, report)
-
-    def _transcription(self, state: InputState[InputT], engine: EngineUsed) -> Transcription:
-        """Collect what the input's tracks have become. The state lets go of it: many inputs would fill the memory."""
-        prepared, transcripts = state.prepared.result(), state.transcripts
-        state.transcripts = {}
-        return Transcription(
-            tracks=tuple(
-                TrackTranscript(end_within(transcripts[number], track.audio.count / SAMPLE_RATE), track.channel)
-                for number, track in enumerate(prepared.tracks)
-            ),
-            audio_seconds=max(prepared.seconds),
-            wall_seconds=state.finished_time - state.opened_time,
-            engine=engine,
-            audio_track=prepared.media.track,
-            audio_tracks=prepared.media.tracks,
-            warnings=prepared.media.warnings,
-        )
 
 
 def wait_for_one(waiting: Sequence[InputState[InputT]]) -> None:

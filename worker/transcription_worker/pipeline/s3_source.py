@@ -33,6 +33,11 @@ class S3Input:
         """The object's key."""
         return self.location.key
 
+    @property
+    def number(self) -> int:
+        """A number that no other object of the run has."""
+        return 0
+
     def own_spec(self, spec: Spec) -> Spec:
         """Return the spec that would transcribe this object alone, to the same results. `spec` is the resource's."""
         return dataclasses.replace(spec, source=Source(single(self.location)))

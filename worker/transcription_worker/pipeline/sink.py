@@ -33,7 +33,8 @@ class Transcription:
     """All transcripts of one input, in the order of its tracks.
 
     `audio_seconds` counts the audio that was asked for once, however many channels it has. `wall_seconds` runs from the
-    moment when the engine opened the audio; other inputs may have been transcribed in the same time. `audio_track`,
+    moment when the engine opened the audio, and adds what workers before took for the part that is not done again; other inputs
+    may have been transcribed in the same time. `audio_track`,
     `audio_tracks` and `warnings` are those of media.audio.Media.
     """
 

@@ -1,9 +1,11 @@
 """The batched engine: many files side by side, each by openai-whisper's own algorithm."""
 
 import importlib.metadata
+import logging
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +16,7 @@ from whisper.audio import FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from transcription_worker.engines.audio_wait import AudioWait
+from transcription_worker.engines.batched.algorithm.checkpointing import CheckpointCollector, Resumable, seconds_done
 from transcription_worker.engines.batched.algorithm.language_detection import detect_language
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
 from transcription_worker.engines.batched.algorithm.transcriber import Transcriber
@@ -27,7 +30,16 @@ from transcription_worker.engines.batched.scheduling.task_queue import TaskQueue
 from transcription_worker.engines.checkpoints.precision import dtype_of, store
 from transcription_worker.engines.clips import FrameRange, clip_progress, frame_clips
 from transcription_worker.engines.memory import host_or_device_memory
-from transcription_worker.engines.protocol import Audio, Counters, Input, Options, Outcome, Transcript
+from transcription_worker.engines.protocol import (
+    Audio,
+    Counters,
+    Input,
+    InputCheckpoint,
+    Options,
+    Outcome,
+    PartCheckpoint,
+    Transcript,
+)
 from transcription_worker.engines.quality.flags import flag_segments
 from transcription_worker.engines.speech.chunks import find_chunks
 from transcription_worker.engines.speech.loudness import Loudness
@@ -35,6 +47,8 @@ from transcription_worker.engines.vocabulary import Vocabulary
 from transcription_worker.engines.whisper_arguments import transcribe_arguments
 from transcription_worker.errors import WorkerError, without_frames
 from transcription_worker.retry import Backoff
+
+log = logging.getLogger(__name__)
 
 E = TypeVar("E")
 
@@ -120,7 +134,7 @@ class BatchedEngine:
         Vocabulary.of(self._model).refuse(item.options)
         audio = item.open()
         try:
-            return self._first_pass(item, audio)
+            return self._with_checkpoint(item, self._first_pass(item, audio))
         except BaseException:
             audio.close()
             raise
@@ -137,22 +151,29 @@ class BatchedEngine:
                     raise
                 backoff.wait_after(without_frames(error), "memory ran out")
 
+    def _with_checkpoint(self, item: Input, source: AudioSource) -> AudioSource:
+        """Look for a checkpoint to go on from. One that does not fit is left alone."""
+        if (checkpoints := item.checkpoints()) is None:
+            return source
+        found = checkpoints.find()
+        mel, vocabulary = source.mel, Vocabulary.of(self._model)
+        expected = Resumable(item.options, vocabulary, self._precision, mel.audio.count, mel.frames, source.parts)
+        if found is not None and not expected.fits(found):
+            log.info("the checkpoint found is not of this audio and these options")
+            found = None
+        if found is not None:
+            checkpoints.resume(seconds_done(source.parts, found.parts))
+        return replace(source, checkpoints=checkpoints, found=found)
+
     def _transcribe_file(self, item: Input, source: AudioSource) -> Generator[Request, Any, Transcript]:
         """Detect the language of a file if need be, run its transcribers and join their segments."""
-        mel = source.mel
-        language, probability, encoded = item.options.language, None, dict[int, Tensor]()
-        if language is None and not self._model.is_multilingual:
-            language = "en"
-        if language is None:
-            language, probability = yield from detect_language(
-                mel, source.clips, item.options.detection, encoded, self._precision
-            )
-            item.on_language(language)
-        transcribers = self._transcribers(item, source, language, encoded)
+        mel, encoded = source.mel, dict[int, Tensor]()
+        language, probability = yield from self._language(item, source, encoded)
+        transcribers = self._transcribers(item, source, (language, probability), encoded)
         done: list[Transcriber] = yield GatherRequest([transcriber.run() for transcriber in transcribers])
-        segments = [segment for transcriber in done for segment in transcriber.segments]
-        for number, segment in enumerate(segments):
-            segment["id"] = number
+        # Copies, since a checkpoint that is being written has the segments of the transcribers.
+        joined = [segment for transcriber in done for segment in transcriber.segments]
+        segments = [segment | {"id": number} for number, segment in enumerate(joined)]
         flag_segments(segments, source.loudness, item.options)
         given_up = self._runner.memory_steps.describe()
         return Transcript(
@@ -167,10 +188,29 @@ class BatchedEngine:
             warnings=(given_up,) if given_up is not None else (),
         )
 
+    def _language(
+        self, item: Input, source: AudioSource, encoded: dict[int, Tensor]
+    ) -> Generator[Request, Any, tuple[str, float | None]]:
+        """The language of a file: of its options, of its checkpoint or detected; its probability if it was detected."""
+        if item.options.language is not None:
+            return item.options.language, None
+        if not self._model.is_multilingual:
+            return "en", None
+        if source.found is not None:
+            language, probability = source.found.language, source.found.language_probability
+        else:
+            detection = item.options.detection
+            language, probability = yield from detect_language(
+                source.mel, source.clips, detection, encoded, self._precision
+            )
+        item.on_language(language)
+        return language, probability
+
     def _transcribers(
-        self, item: Input, source: AudioSource, language: str, encoded: dict[int, Tensor]
+        self, item: Input, source: AudioSource, heard: tuple[str, float | None], encoded: dict[int, Tensor]
     ) -> list[Transcriber]:
-        """One transcriber for the whole file, or one for each chunk with longForm chunked."""
+        """One transcriber for the whole file, or one for each chunk with longForm chunked. heard: language and probability."""
+        language, found = heard[0], {part.number: part for part in source.found.parts} if source.found else {}
         whole = Transcriber(
             options=item.options,
             mel=source.mel,
@@ -185,11 +225,26 @@ class BatchedEngine:
             precision=self._precision,
             on_progress=clip_progress(source.clips, item.on_progress),
             encoded=encoded,
+            resumed=found.get(0),
+            on_checkpoint=self._keep_checkpoints(source, heard),
         )
         if item.options.decoding.long_form is not LongForm.CHUNKED:
             return [whole]
         progress = ChunkProgress(item.on_progress)
-        return [whole.for_clips(part, progress.callback(part[0])) for part in source.parts]
+        return [
+            whole.for_part(number, part, progress.callback(part[0]), found.get(number))
+            for number, part in enumerate(source.parts)
+        ]
+
+    def _keep_checkpoints(
+        self, source: AudioSource, heard: tuple[str, float | None]
+    ) -> Callable[[PartCheckpoint], None] | None:
+        """Return what takes the checkpoints of the file's parts, or None if none are kept."""
+        if source.checkpoints is None:
+            return None
+        parts = source.found.parts if source.found else ()
+        begun = InputCheckpoint(heard[0], self._precision, source.mel.audio.count, 0.0, parts, heard[1])
+        return CheckpointCollector(source.checkpoints, source.parts, begun).take
 
     def _tokenizer(self, language: str, task: TaskKind) -> Tokenizer:
         model = self._model

@@ -32,7 +32,7 @@ from transcription_worker.engines.batched.algorithm.word_timestamps import add_w
 from transcription_worker.engines.batched.requests import AlignRequest, EncodeRequest, Request
 from transcription_worker.engines.overflow import NotANumberError, confirm_requests
 from transcription_worker.engines.prompt import carry_prompt, encode_prompt
-from transcription_worker.engines.protocol import Counters, Options
+from transcription_worker.engines.protocol import Counters, Options, PartCheckpoint
 from transcription_worker.engines.quality.flags import window_flags
 from transcription_worker.engines.speech.loudness import Loudness
 from transcription_worker.engines.standstill import hold_last_word
@@ -77,7 +77,8 @@ class Transcriber:
 
     arguments: keyword arguments of whisper.transcribe. clips: frames [start, end). stride: frames for one timestamp token.
     context: tokens that the text decoder takes. precision: what the model computes in, for messages. encoded: features of
-    whole windows that are known already, by their first frame.
+    whole windows that are known already, by their first frame. part: number of this part of the input. resumed: where to go
+    on, None for the beginning. on_checkpoint: called after each window with the state that the next one begins with.
     """
 
     options: Options
@@ -96,6 +97,9 @@ class Transcriber:
     segments: list[Segment] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
+    part: int = 0
+    resumed: PartCheckpoint | None = None
+    on_checkpoint: Callable[[PartCheckpoint], None] | None = None
     _prompt: list[int] = field(default_factory=list)
     _reset_since: int = 0
     _last_speech: float = 0.0
@@ -105,19 +109,44 @@ class Transcriber:
         if (prompt := self.arguments["initial_prompt"]) is not None:
             self._prompt = encode_prompt(self.tokenizer, prompt)
             self.tokens.extend(self._prompt)
-        for start, end in self.clips:
-            seek = start
+        first, seek = (0, None) if self.resumed is None else self._restore(self.resumed)
+        for number, (start, end) in enumerate(self.clips[first:], first):
+            seek = start if seek is None else seek
             while seek < end:
                 window = Window(seek, min(N_FRAMES, self.mel.frames - seek, end - seek), self.stride)
                 seek = yield from confirm_requests(partial(self._transcribe_window, window), self.precision)
-                self.on_progress(min(seek, self.mel.frames) / FRAMES_PER_SECOND)
+                self._advanced(number, seek)
+            seek = None
         return self
 
-    def for_clips(self, clips: list[tuple[int, int]], on_progress: Callable[[float], None]) -> "Transcriber":
+    def for_part(
+        self,
+        part: int,
+        clips: list[tuple[int, int]],
+        on_progress: Callable[[float], None],
+        resumed: PartCheckpoint | None,
+    ) -> "Transcriber":
         """A fresh transcriber for other clips of the same file."""
-        return replace(
-            self, clips=clips, on_progress=on_progress, segments=[], tokens=[], counters=Counters(), _prompt=[]
-        )
+        fresh = replace(self, segments=[], tokens=[], counters=Counters(), _prompt=[])
+        return replace(fresh, part=part, clips=clips, on_progress=on_progress, resumed=resumed)
+
+    def _restore(self, checkpoint: PartCheckpoint) -> tuple[int, int]:
+        """Take over the state of a checkpoint. Returns the clip and the frame to go on with."""
+        self.segments, self.tokens = list(checkpoint.segments), list(checkpoint.tokens)
+        self.counters = checkpoint.counters
+        self._reset_since, self._last_speech = checkpoint.reset_since, checkpoint.last_speech
+        self._tell_progress(checkpoint.seek)
+        return checkpoint.clip, checkpoint.seek
+
+    def _advanced(self, clip: int, seek: int) -> None:
+        """Tell that everything before the frame `seek` of the clip is done."""
+        self._tell_progress(seek)
+        if self.on_checkpoint is not None:
+            state = (tuple(self.segments), tuple(self.tokens), self._reset_since, self._last_speech, self.counters)
+            self.on_checkpoint(PartCheckpoint(self.part, clip, seek, *state))
+
+    def _tell_progress(self, seek: int) -> None:
+        self.on_progress(min(seek, self.mel.frames) / FRAMES_PER_SECOND)
 
     @property
     def text(self) -> str:

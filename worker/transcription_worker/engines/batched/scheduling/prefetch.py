@@ -10,7 +10,7 @@ import torch
 
 from transcription_worker.engines.batched.algorithm.log_mel import LogMel
 from transcription_worker.engines.memory import host_or_device_memory, input_failure
-from transcription_worker.engines.protocol import Input
+from transcription_worker.engines.protocol import Checkpoints, Input, InputCheckpoint
 from transcription_worker.engines.speech.loudness import Loudness
 from transcription_worker.errors import WorkerError
 
@@ -24,13 +24,15 @@ class AudioSource:
     """An opened file.
 
     clips: frames [start, end) to transcribe. parts: the clips of each Transcriber: one part with longForm sequential, one
-    for each chunk with longForm chunked.
+    for each chunk with longForm chunked. checkpoints: None if none are kept. found: the one to go on from.
     """
 
     mel: LogMel
     loudness: Loudness
     clips: list[tuple[int, int]]
     parts: list[list[tuple[int, int]]]
+    checkpoints: Checkpoints | None = None
+    found: InputCheckpoint | None = None
 
 
 @dataclass(frozen=True, eq=False)
