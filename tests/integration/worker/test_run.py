@@ -193,24 +193,30 @@ def test_the_level_of_the_environment_hides_what_is_below_it(
     assert (quiet.code, " INFO " in quiet.log) == (0, False), quiet.log
 
 
-@pytest.mark.parametrize("stage", ["fetch", "transcribe"])
-def test_sigterm_ends_the_run_with_143_and_a_report(
-    container: WorkerContainer, server: S3Server, speech: Path, prefix: str, stage: str
+def test_sigterm_ends_a_run_that_is_not_nearly_done_with_143_and_a_report(
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
-    if stage == "fetch":
-        # The endpoint is gone and retries last long, so the worker is in a retry's pause.
-        container.env = {"TRANSCRIPTION_OUTAGE_SECONDS": "600"}
-    else:
-        # Too short to finish the only window.
-        container.env = {names.ENV_TERMINATION_GRACE_SECONDS: "0"}
+    # The endpoint is gone and retries last long, so the worker is in a retry's pause.
+    container.env = {"TRANSCRIPTION_OUTAGE_SECONDS": "600"}
     spec = container.spec(SPEECH_KEY, prefix)
-    if stage == "fetch":
-        spec["source"]["s3"]["endpointURL"] = f"http://127.0.0.1:{free_port()}"
+    spec["source"]["s3"]["endpointURL"] = f"http://127.0.0.1:{free_port()}"
     port = free_port()
     process = container.start(spec, port)
-    progress_until(port, stage, process)
+    progress_until(port, "fetch", process)
     ended = container.terminate(process)
     assert ended.code == 143, ended.log
     assert ended.seconds < 10
     assert ended.report.reason == "Interrupted"
     assert ended.report.device is not None
+
+
+def test_a_run_that_is_nearly_done_comes_to_its_end_after_sigterm(
+    container: WorkerContainer, server: S3Server, speech: Path, prefix: str
+) -> None:
+    port = free_port()
+    process = container.start(container.spec(SPEECH_KEY, prefix, formats=["txt"]), port)
+    progress_until(port, "transcribe", process)
+    ended = container.terminate(process)
+    assert (ended.code, ended.report.reason) == (0, None), ended.log
+    assert ended.seconds < 20.0
+    assert list(written_objects(server, prefix)) == ["01.report.json", "01.txt"]

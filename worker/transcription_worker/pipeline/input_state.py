@@ -96,7 +96,7 @@ class InputState(Generic[InputT]):
         An input of one window, which tells nothing before its end, may end any moment.
         """
         prepared = self._known()
-        if not self.opened_time or prepared is None:
+        if prepared is None:
             return math.inf
         done = sum(self.advanced.values())
         own, left = done - sum(self.resumed.values()), max(0.0, sum(prepared.seconds) - done)

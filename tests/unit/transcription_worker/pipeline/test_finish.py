@@ -126,5 +126,5 @@ def test_the_time_left_of_an_input_is_that_at_its_own_speed(
     assert state(seconds, done, resumed).expected_seconds(110.0) == expected
 
 
-def test_an_input_that_the_engine_has_not_opened_is_not_waited_for() -> None:
+def test_an_input_that_is_not_prepared_is_not_waited_for() -> None:
     assert InputState(0, None).expected_seconds(1.0) == math.inf  # type: ignore[var-annotated]
