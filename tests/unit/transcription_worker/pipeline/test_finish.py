@@ -127,4 +127,5 @@ def test_the_time_left_of_an_input_is_that_at_its_own_speed(
 
 
 def test_an_input_that_is_not_prepared_is_not_waited_for() -> None:
-    assert InputState(0, None).expected_seconds(1.0) == math.inf  # type: ignore[var-annotated]
+    unprepared: InputState[Any] = InputState(0, None)
+    assert unprepared.expected_seconds(1.0) == math.inf
