@@ -14,7 +14,7 @@ from transcription_worker.pipeline.s3_checkpoints import ENV_AUDIO_SECONDS, ENV_
 from tests.support.s3 import S3Server
 from tests.support.speech import speak, write_wav
 from tests.support.testmodel import model_path
-from tests.support.worker_container import SOURCE, WorkerContainer, written_objects
+from tests.support.worker_container import RUN_SECONDS, SOURCE, WorkerContainer, written_objects
 
 SECONDS = 70
 FORMATS = ["json", "srt", "tsv", "txt", "vtt"]
@@ -59,7 +59,7 @@ def disturb(process: "subprocess.Popen[str]", number: int, after: float) -> str:
         lines.append(process.stderr.readline())
     time.sleep(after)
     process.send_signal(number)
-    return "".join(lines) + process.communicate(timeout=60)[1]
+    return "".join(lines) + process.communicate(timeout=RUN_SECONDS)[1]
 
 
 def went_on_at(log: str) -> float:
