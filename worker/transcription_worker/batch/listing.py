@@ -15,6 +15,7 @@ from transcription_api.spec import S3Endpoint, Spec
 
 from transcription_worker.batch import selection
 from transcription_worker.batch.entries import Entry, Overrides
+from transcription_worker.batch.header_processes import HeaderProcesses
 from transcription_worker.batch.media_headers import estimated_seconds, read_header
 from transcription_worker.batch.outcomes import Row, failed_row
 from transcription_worker.batch.sharding import WINDOW_SECONDS
@@ -99,8 +100,8 @@ def find_files(spec: Spec, paths: Paths, tell: Callable[[int], None]) -> Found:
     candidates = list(_distinct(_candidates(spec, buckets, paths, found), found))
     for candidate in candidates:
         buckets.of(candidate.bucket)  # not made by several threads at once
-    with ThreadPoolExecutor(READERS, thread_name_prefix="header") as threads:
-        results = threads.map(lambda item: _read(item, buckets), candidates)
+    with HeaderProcesses() as processes, ThreadPoolExecutor(READERS, thread_name_prefix="header") as threads:
+        results = threads.map(lambda item: _read(item, buckets, processes), candidates)
         for number, (candidate, result) in enumerate(zip(candidates, results, strict=True)):
             _sort(number, candidate, result, found)
             tell(number + 1)
@@ -183,12 +184,12 @@ def _is_one_window(item: Candidate) -> bool:
     return item.listed and selection.is_media_name(item.key) and 0 < item.size <= limit
 
 
-def _read(item: Candidate, buckets: SourceBuckets) -> _Read | WorkerError:
+def _read(item: Candidate, buckets: SourceBuckets, processes: HeaderProcesses) -> _Read | WorkerError:
     """Read the header; a failure is that file's alone, but one that concerns the whole source is raised."""
     if _is_one_window(item):
         return _Read(item.etag or "", item.size, min(estimated_seconds(item.size), WINDOW_SECONDS), True)
     try:
-        header = read_header(buckets.of(item.bucket), item.key, item.etag)
+        header = read_header(buckets.of(item.bucket), item.key, processes, item.etag)
     except WorkerError as error:
         if error.reason in OF_ONE_FILE or (item.bucket is not None and error.reason.permanent):
             return error

@@ -1,13 +1,15 @@
-"""How long a media object is, read from its header by ranged reads and without downloading it."""
+"""How long a media object is, read from its header by ranged reads and without downloading it.
 
-import io
+The library that knows the formats runs in processes of its own, since a hostile file may take one down, or hold it for ever:
+such a file is planned by its size. The processes hold no credentials and read nothing themselves; this one hands them bytes.
+"""
+
 import logging
-from collections import OrderedDict
 from dataclasses import dataclass
 
-import av
 from transcription_api import reasons
 
+from transcription_worker.batch.header_processes import HeaderProcesses, ReaderDiedError
 from transcription_worker.errors import WorkerError
 from transcription_worker.storage.bucket import Bucket, ObjectInfo
 
@@ -17,11 +19,10 @@ log = logging.getLogger(__name__)
 FIRST_READ = 64 << 10
 # Later reads, such as of an index at the end of the file.
 LATER_READ = 256 << 10
-# Reads of one object. A header that needs more is not read to its end, and the length is estimated.
-MAX_READS = 8
-BLOCKS_KEPT = 4
 # Bytes of a second of audio where the header does not tell: 64 kbit/s, as speech in a podcast has.
 BYTES_PER_SECOND = 8000
+# Files that may take a reader down, after which no further header is read: each costs the start of a process.
+MOST_DEATHS = 100
 
 
 @dataclass(frozen=True)
@@ -33,89 +34,29 @@ class Header:
     seconds: float | None
 
 
-class _TooManyReadsError(OSError):
-    """Ends the reading of a header that is spread over the file."""
-
-
-class RangedFile(io.RawIOBase):
-    """An object of a bucket as a file, of which a few blocks are read and kept."""
-
-    def __init__(self, bucket: Bucket, key: str, etag: str | None = None) -> None:
-        super().__init__()
-        self._bucket, self._key = bucket, key
-        first, self.object = bucket.read_range(key, 0, FIRST_READ, etag)
-        self._blocks: OrderedDict[int, bytes] = OrderedDict({0: first})
-        self._position, self._reads = 0, 1
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """See io.IOBase.seek."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.object.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, count: int = -1) -> bytes:
-        """Read at most `count` bytes, fewer at the end of a block."""
-        left = self.object.size - self._position
-        wanted = left if count < 0 else min(count, left)
-        if wanted <= 0:
-            return b""
-        begin, block = self._block()
-        found = block[self._position - begin : self._position - begin + wanted]
-        self._position += len(found)
-        return found
-
-    def _block(self) -> tuple[int, bytes]:
-        for begin, block in self._blocks.items():
-            if begin <= self._position < begin + len(block):
-                return begin, block
-        if self._reads == MAX_READS:
-            raise _TooManyReadsError("the header is spread over the file")
-        self._reads += 1
-        block, _ = self._bucket.read_range(self._key, self._position, LATER_READ, self.object.etag)
-        self._blocks[self._position] = block
-        if len(self._blocks) > BLOCKS_KEPT:
-            self._blocks.popitem(last=False)
-        return self._position, block
-
-
-def read_header(bucket: Bucket, key: str, etag: str | None = None) -> Header:
+def read_header(bucket: Bucket, key: str, processes: HeaderProcesses, etag: str | None = None) -> Header:
     """Read the header of an object, with one request where it is at the beginning and the object has an ordinary one.
 
     Raises:
         WorkerError: NoSuchKey, AccessDenied, SourceChanged and so on; UnsupportedMedia for an object of no bytes.
     """
-    file = RangedFile(bucket, key, etag)
-    if file.object.size == 0:
+    first, found = bucket.read_range(key, 0, FIRST_READ, etag)
+    if found.size == 0:
         raise WorkerError(reasons.UNSUPPORTED_MEDIA, f"{key!r} is an empty object (0 bytes), expected audio")
+    if processes.deaths >= MOST_DEATHS:
+        return Header(found, has_audio=True, seconds=None)
+
+    def read(position: int) -> bytes:
+        return bucket.read_range(key, position, LATER_READ, found.etag)[0]
+
     try:
-        has_audio, seconds = _probe(file)
-    except WorkerError:
-        raise
-    except (av.FFmpegError, OSError, ValueError) as error:
-        spread = isinstance(error, _TooManyReadsError)
-        log.debug("%r: header not read: %s", key, type(error).__name__)
-        return Header(file.object, spread, None)
-    return Header(file.object, has_audio, seconds)
-
-
-def _probe(file: RangedFile) -> tuple[bool, float | None]:
-    with av.open(file, mode="r", metadata_errors="ignore") as container:
-        streams = container.streams.audio
-        if not streams:
-            return False, None
-        stream = streams[0]
-        if stream.duration and stream.time_base:
-            return True, float(stream.duration * stream.time_base)
-        return True, container.duration / 1_000_000 if container.duration else None
+        told = processes.probe(first, found.size, read)
+    except ReaderDiedError as error:
+        log.warning("%r: its header %s: its length is estimated from its size", key, error)
+        if processes.deaths == MOST_DEATHS:
+            log.warning("%d headers have done so: no further one is read in this plan", MOST_DEATHS)
+        return Header(found, has_audio=True, seconds=None)
+    return Header(found, told.has_audio, told.seconds)
 
 
 def estimated_seconds(size: int) -> float:
