@@ -39,6 +39,8 @@ class DeviceUsed:
     # Why PreferGPU fell back to the CPU: one of the GPU reasons, and its message.
     fallback_reason: str | None = field(default=None, metadata=WORD)
     fallback_message: str | None = field(default=None, metadata=bounded(max_length=4096))
+    # How many of them the pod used, each with a model of its own; None for one.
+    count: int | None = field(default=None, metadata=SMALL_COUNT)
 
 
 @dataclass(frozen=True)

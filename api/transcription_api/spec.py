@@ -114,7 +114,8 @@ class Device:
         1,
         minimum=1,
         maximum=16,
-        help="How many of resourceName the pod requests. Left out with policy CPU, which requests none.",
+        help="How many of resourceName a pod requests. Of many files it transcribes with an engine on each of them; one file "
+        "needs one. Left out with policy CPU, which requests none.",
     )
     resource_name: str | None = option(
         None,

@@ -9,9 +9,10 @@ from transcription_api.spec import parse_spec
 from transcription_api.task import Task
 from transcription_worker.batch.collecting import collect_files
 from transcription_worker.batch.planning import plan_files
-from transcription_worker.batch.shard_run import ShardWork, transcribe_shard
+from transcription_worker.batch.shard_pipeline import ShardPipeline, ShardWork
+from transcription_worker.batch.shard_run import transcribe_shard
 from transcription_worker.engines.protocol import Input, Outcome
-from transcription_worker.job.transcription import engine_options
+from transcription_worker.job.transcription import checkpoints_prefix, engine_options
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.report import Provenance
 from transcription_worker.progress import ProgressTracker
@@ -56,9 +57,13 @@ class InstantRun:
         """Transcribe all shards, one after another."""
         provenance = Provenance("none", "none")
         loader = InstantLoader(engine_options(self._parsed), self.engine)
-        work = ShardWork(self._parsed, self.paths, loader, engine_options, lambda: provenance)
+        checkpoints = checkpoints_prefix(self._task, self._parsed)
+        work = ShardWork(
+            self._parsed, self.paths, loader, engine_options, lambda: provenance, self.paths.scratch, checkpoints
+        )
         for shard in range(shards):
-            transcribe_shard(self._task, work, shard, ProgressTracker(), {})
+            engines = [ShardPipeline(work)]
+            transcribe_shard(self._task, self._parsed, self.paths, engines, shard, ProgressTracker(), {})
 
     def collect(self) -> FileCounts:
         """Return the account."""

@@ -33,7 +33,13 @@ _CONTEXT: tuple[tuple[Path, dict[str, Any]], ...] = (
     (("subtitles", "maxWordsPerLine"), {"subtitles": {"maxLineWidth": None, "maxLineCount": None}}),
     (("device", "tolerations", 0), {"device": {"tolerations": [{"key": "a", "effect": "NoExecute"}]}}),
     (("device", "resourceName"), {"device": {"policy": "RequireGPU"}}),
-    (("device", "gpus"), {"device": {"policy": "RequireGPU"}}),
+    (
+        ("device", "gpus"),
+        {
+            "device": {"policy": "RequireGPU"},
+            "source": {"s3": {"key": None, "keys": None, "manifest": None, "prefix": "calls/"}},
+        },
+    ),
 )
 
 

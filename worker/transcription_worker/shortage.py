@@ -1,6 +1,7 @@
 """Failures for what the worker's own machine lacks: disk, open files, processes or memory. They say nothing of the input."""
 
 import errno
+import logging
 import os
 import resource
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from transcription_api import reasons
 
 from transcription_worker.errors import WorkerError
+
+log = logging.getLogger(__name__)
 
 # A soft limit of 1,024 is usual, for the sake of programs that call select(); each file under way takes a few descriptors.
 MOST_OPEN_FILES = 65_536
@@ -46,6 +49,16 @@ def shortage(error: BaseException, scratch: Path | None = None) -> WorkerError |
     if name and scratch is not None and Path(name).is_relative_to(scratch):
         return WorkerError(reasons.SCRATCH_NOT_WRITABLE, f"{where}{error.strerror}")
     return None
+
+
+def failure_of(error: Exception, scratch: Path | None = None) -> WorkerError:
+    """Return the error as a failure: itself, what the machine lacks, or InternalError, whose traceback goes to the log."""
+    known = error if isinstance(error, WorkerError) else shortage(error, scratch)
+    if known is not None:
+        return known
+    # The exception's own words may hold data.
+    log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
+    return WorkerError(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}")
 
 
 def passing_shortage(error: Exception) -> str | None:

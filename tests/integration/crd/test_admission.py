@@ -99,10 +99,11 @@ ACCEPTED = {
             "wordTimestamps": True,
         }
     ),
+    "several gpus for many files": job(source={"s3": {"bucket": "audio", "prefix": "calls/"}}, device={"gpus": 8}),
     "a device with everything": job(
         device={
             "policy": "PreferGPU",
-            "gpus": 2,
+            "gpus": 1,
             "runtimeClassName": "nvidia",
             "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
             "tolerations": [
@@ -306,6 +307,10 @@ REFUSED = {
     "gpus for the cpu": (
         job(device={"policy": "CPU", "gpus": 2}),
         ["spec.device.gpus", "got 2 with policy CPU", "expected no gpus"],
+    ),
+    "several gpus for one file": (
+        job(device={"gpus": 2}),
+        ["spec.device.gpus", "got 2 with source.s3.key", "expected 1: one file is transcribed on one GPU"],
     ),
     "a part of a gpu for the cpu": (
         job(device={"policy": "CPU", "resourceName": "nvidia.com/mig-1g.10gb"}),

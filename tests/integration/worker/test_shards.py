@@ -19,10 +19,11 @@ from transcription_worker.batch.collecting import collect_files
 from transcription_worker.batch.journal import Journal
 from transcription_worker.batch.planning import plan_files
 from transcription_worker.batch.run_objects import RunObjects
-from transcription_worker.batch.shard_run import ShardWork, transcribe_shard
+from transcription_worker.batch.shard_pipeline import ShardPipeline, ShardWork
+from transcription_worker.batch.shard_run import transcribe_shard
 from transcription_worker.engines.protocol import Input, InputCheckpoint, Outcome
 from transcription_worker.errors import WorkerError
-from transcription_worker.job.transcription import engine_options
+from transcription_worker.job.transcription import checkpoints_prefix, engine_options
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_checkpoints import ENV_AUDIO_SECONDS
@@ -98,11 +99,19 @@ class Bucketful:
     ) -> tuple[FileCounts, Counting]:
         engine = Counting(before)
         loader = InstantLoader(engine_options(self.spec), engine)
-        work = ShardWork(self.spec, self.paths, loader, engine_options, lambda: PROVENANCE)
-        counts = transcribe_shard(self.task, work, shard, ProgressTracker(), {}).files
-        assert counts is not None
+        counts = self.transcribe_by(loader, {}, shard)
         assert loader.loaded == bool(engine.asked)  # once, however many pipelines there were
         return counts, engine
+
+    def transcribe_by(self, loader: InstantLoader, known: dict[str, object], shard: int = 0) -> FileCounts:
+        checkpoints = checkpoints_prefix(self.task, self.spec)
+        work = ShardWork(
+            self.spec, self.paths, loader, engine_options, lambda: PROVENANCE, self.paths.scratch, checkpoints
+        )
+        engines = [ShardPipeline(work)]
+        counts = transcribe_shard(self.task, self.spec, self.paths, engines, shard, ProgressTracker(), known).files
+        assert counts is not None
+        return counts
 
     def collect(self) -> FileCounts:
         counts = collect_files(self.task, self.spec, self.paths, ProgressTracker()).files
@@ -159,8 +168,7 @@ class Frugal(InstantEngine):
 def test_what_the_engine_had_to_give_up_is_in_the_report_of_the_pod_and_of_each_file(run: Bucketful) -> None:
     run.plan()
     loader, known = InstantLoader(engine_options(run.spec), Frugal()), dict[str, object]()
-    work = ShardWork(run.spec, run.paths, loader, engine_options, lambda: PROVENANCE)
-    transcribe_shard(run.task, work, 0, ProgressTracker(), known)
+    run.transcribe_by(loader, known)
     assert known["warnings"] == ("memory ran out",)
     reports = [body for name, body in run.written().items() if b'"warnings"' in body and not name.startswith("_runs")]
     assert len(reports) == 4
@@ -337,8 +345,8 @@ def test_a_file_that_takes_workers_down_is_set_aside_and_the_others_are_done(run
     entries = run.objects.read_shard(run.objects.require_plan().folder, 0)
     culprit = next(entry for entry in entries if entry.key.endswith("/b.wav"))
     for pod in range(2):  # both die with all files under way
-        Journal(run.objects, 0, pod).announce([entry.number for entry in entries])
-    Journal(run.objects, 0, 2).announce([culprit.number], alone=True)  # and the third with this one alone
+        Journal(run.objects, 0, pod).announce(entries[0].number, [entry.number for entry in entries])
+    Journal(run.objects, 0, 2).announce_alone(culprit.number)  # and the third with this one alone
     counts, engine = run.transcribe()
     assert (counts.done, counts.failed) == (3, 1)
     assert len(engine.asked) == 3
@@ -350,7 +358,7 @@ def test_after_two_deaths_the_suspects_are_taken_one_at_a_time(run: Bucketful) -
     run.plan()
     entries = run.objects.read_shard(run.objects.require_plan().folder, 0)
     for pod in range(2):
-        Journal(run.objects, 0, pod).announce([entry.number for entry in entries[:2]])
+        Journal(run.objects, 0, pod).announce(entries[0].number, [entries[1].number])
     under_way: list[list[int]] = []
 
     def note(item: Input) -> None:

@@ -97,6 +97,7 @@ def _summary(
     counts = count_rows(settled)
     work = sum(expected_work(entry.seconds) for entry in entries)
     cost = spec.cost_per_gpu_hour
+    seconds = spec.device.gpus * work / speed  # of GPUs: the speed is that of a pod
     return PlanSummary(
         files=len(entries) + len(settled),
         to_transcribe=len(entries),
@@ -107,8 +108,8 @@ def _summary(
         skipped_by=count_reasons(found.skipped_by),
         bytes=sum(entry.size for entry in entries),
         audio_seconds=round(sum(entry.seconds for entry in entries), 3),
-        estimated_seconds=round(work / speed, 1),
-        estimated_cost=None if cost is None else round(cost * spec.device.gpus * work / speed / 3600, 2),
+        estimated_seconds=round(seconds, 1),
+        estimated_cost=None if cost is None else round(cost * seconds / 3600, 2),
     )
 
 

@@ -1,60 +1,37 @@
-"""The phase transcribe: one shard of the plan, with the model loaded once."""
+"""The phase transcribe: one shard of the plan, by the engines of one pod."""
 
-import functools
-import logging
+import dataclasses
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from transcription_api import reasons
 from transcription_api.report import Report
-from transcription_api.spec import AudioSelection, Spec
+from transcription_api.spec import Spec
 from transcription_api.task import Task
 
+from transcription_worker.batch.engine_group import EngineGroup, PodState, crashed_row
 from transcription_worker.batch.entries import Entry
-from transcription_worker.batch.journal import (
-    DEATHS_UNTIL_ALONE,
-    History,
-    Journal,
-    in_announced_order,
-    read_history,
-)
-from transcription_worker.batch.listing import SourceBuckets
-from transcription_worker.batch.outcomes import Row, count_rows, failed_row, written_row
+from transcription_worker.batch.feed import ShardEngine
+from transcription_worker.batch.file_queue import DEATHS_UNTIL_ALONE, FileQueue
+from transcription_worker.batch.journal import History, Journal, read_history
+from transcription_worker.batch.outcomes import Row, count_rows
+from transcription_worker.batch.pod_devices import PodDevices
 from transcription_worker.batch.run_objects import RunObjects
-from transcription_worker.batch.shard_files import ShardInput, ShardSource, shard_input
-from transcription_worker.engines.protocol import Options
+from transcription_worker.batch.shard_progress import ShardProgress
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
-from transcription_worker.pipeline.audio_wait import share_of
-from transcription_worker.pipeline.engine_loader import EngineLoader
-from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
-from transcription_worker.pipeline.report import Provenance
-from transcription_worker.pipeline.s3_checkpoints import CHECKPOINTS_FOLDER, S3CheckpointStore
-from transcription_worker.pipeline.s3_sink import S3Sink
-from transcription_worker.pipeline.sink import EngineUsed, Transcription
 from transcription_worker.progress import ProgressTracker
-from transcription_worker.storage.bucket import Bucket
-from transcription_worker.storage.roles import Role
 from transcription_worker.termination import on_interrupt
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ShardWork:
-    """What a shard needs beside its files: how to reach the buckets, the engine, and what is asked of it."""
-
-    spec: Spec
-    paths: Paths
-    loader: EngineLoader
-    options_of: Callable[[Spec], Options]
-    find_provenance: Callable[[], Provenance]
 
 
 def transcribe_shard(
-    task: Task, work: ShardWork, shard: int, tracker: ProgressTracker, known: dict[str, object]
+    task: Task,
+    spec: Spec,
+    paths: Paths,
+    engines: Sequence[ShardEngine],
+    shard: int,
+    tracker: ProgressTracker,
+    known: dict[str, object],
 ) -> Report:
     """Transcribe the files of a shard that no earlier pod has settled, and return the account of all of them.
 
@@ -64,20 +41,20 @@ def transcribe_shard(
         WorkerError: what concerns every file: PlanMissing, ModelNotFound, DestinationDenied and so on; or, while there are
             retries left, the first transient failure of a file, so that the shard is tried again.
     """
-    objects = RunObjects(task, work.spec, work.paths)
+    objects = RunObjects(task, spec, paths)
     plan = objects.require_plan()
     entries = objects.read_shard(plan.folder, shard)
     history = read_history(objects, shard)
-    final = history.pods >= work.spec.retries
+    final = history.pods >= spec.retries
     journal = Journal(objects, shard, history.pods)
-    listener = ShardListener(tracker, known, journal)
+    progress = ShardProgress(tracker, known, journal, len(engines))
     for row in history.settled.values():
         if not _is_worth_retrying(row):
-            listener.keep(row)
-    run = _ShardRun(work, objects, journal, listener, history)
-    with on_interrupt(journal.end), run.checkpoints, on_interrupt(run.checkpoints.save, run.finish):
+            progress.keep(row)
+    run = _ShardRun(engines, journal, progress, history)
+    with on_interrupt(journal.end), on_interrupt(run.save, run.finish):
         try:
-            run.transcribe([entry for entry in entries if entry.number not in listener.settled])
+            run.transcribe([entry for entry in entries if entry.number not in progress.settled])
         finally:
             journal.end()  # a GPU that has failed is no death of which files are suspected
     if run.stopped and len(journal.rows) < len(entries):
@@ -102,156 +79,46 @@ def _is_worth_retrying(row: Row) -> bool:
 
 
 class _ShardRun:
-    """The pipelines of one pod: of the suspects one by one, and of all others together."""
+    """The work of one pod: the files that earlier pods are suspected to have died of one by one, and then all others."""
 
     def __init__(
-        self, work: ShardWork, objects: RunObjects, journal: Journal, listener: "ShardListener", history: History
+        self, engines: Sequence[ShardEngine], journal: Journal, progress: ShardProgress, history: History
     ) -> None:
-        self._work, self._journal, self._listener, self._history = work, journal, listener, history
+        self._engines, self._journal, self._progress, self._history = engines, journal, progress, history
         self._stopped = threading.Event()
-        self._pipeline: Pipeline[ShardInput] | None = None
-        self._buckets = SourceBuckets(work.spec, work.paths)
-        bucket = Bucket(work.spec.destination.s3, Role.DESTINATION, work.paths, check_writes=False)
-        find_provenance = functools.cache(work.find_provenance)
-        self._sink = S3Sink(work.spec, bucket, find_provenance)
-        self.checkpoints = S3CheckpointStore(
-            work.spec,
-            bucket,
-            objects.key(CHECKPOINTS_FOLDER),
-            find_provenance,
-            work.paths.scratch,
-            may_exist=history.pods > 0,
-        )
 
     @property
     def stopped(self) -> bool:
         """Whether files may be left, since the pod is to end."""
         return self._stopped.is_set()
 
-    def finish(self, until: float) -> None:
-        """Begin with no further file; see `Pipeline.finish`."""
+    def save(self) -> None:
+        """Keep what is done of the files under way, and give out no more of them."""
         self._stopped.set()
-        if self._pipeline is not None:
-            self._pipeline.finish(until)
+        for engine in self._engines:
+            engine.save()
+
+    def finish(self, until: float) -> None:
+        """Wait for the files that are nearly done; see `ShardEngine.finish`."""
+        for engine in self._engines:
+            engine.finish(until)
 
     def transcribe(self, entries: list[Entry]) -> None:
-        suspects = self._history.suspects if self._history.deaths >= DEATHS_UNTIL_ALONE else ()
-        for entry in [entry for entry in entries if entry.number in suspects]:
-            self._transcribe_suspect(entry)
-        others = [entry for entry in entries if entry.number not in suspects]
-        self._run([self._input(entry) for entry in others], announce=True)
+        history = self._history
+        if history.pods > 0:  # a pod that died may have written results of which it left no row
+            entries = [dataclasses.replace(entry, found=True) for entry in entries]
+        suspects = history.suspects if history.deaths >= DEATHS_UNTIL_ALONE else ()
+        alone = [entry for entry in entries if entry.number in suspects]
+        for entry in [entry for entry in alone if entry.number == history.culprit]:
+            words = f"{history.deaths} pods died, the last of them with this file alone"
+            self._progress.settle(crashed_row(entry, words))
+            alone.remove(entry)
+        self._run(self._engines[:1], [], alone)
+        self._journal.announce_all()
+        self._run(self._engines, [entry for entry in entries if entry.number not in suspects], [])
 
-    def _transcribe_suspect(self, entry: Entry) -> None:
-        item = self._input(entry)
-        if entry.number == self._history.culprit:
-            message = f"{entry.key!r}: {self._history.deaths} workers died, the last of them with this file alone"
-            self._listener.set_aside(item, WorkerError(reasons.WORKER_CRASHED, message))
-            return
-        self._journal.announce([entry.number], alone=True)
-        self._run([item], announce=False)
-        self._journal.flush()
-
-    def _run(self, items: list[ShardInput], announce: bool) -> None:
-        if not items or self.stopped:
-            return
-        by_number = {item.entry.number: item for item in items}
-        entries = [item.entry for item in items]
-        listed = (
-            (by_number[entry.number] for entry in in_announced_order(entries, self._journal)) if announce else items
-        )
-        spec = self._work.spec
-        self._listener.begin()
-        self._pipeline = Pipeline(
-            ShardSource(listed, self._buckets),
-            self._sink,
-            self._work.loader,
-            PipelineOptions(
-                self._work.options_of(spec), spec.audio, self._work.paths.scratch, self._options_of, self.checkpoints
-            ),
-            self._listener,
-        )
-        self._pipeline.run()
-
-    def _options_of(self, item: ShardInput) -> tuple[Options, AudioSelection]:
-        return self._work.options_of(item.spec), item.spec.audio
-
-    def _input(self, entry: Entry) -> ShardInput:
-        """A pod that died may have written results of which it left no row."""
-        return shard_input(self._work.spec, entry, entry.found or self._history.pods > 0)
-
-
-class ShardListener(PipelineListener[ShardInput]):
-    """Makes a row of every file's outcome, and keeps the progress that the operator asks for."""
-
-    def __init__(self, tracker: ProgressTracker, known: dict[str, object], journal: Journal) -> None:
-        self._tracker, self._known, self._journal = tracker, known, journal
-        self._lock = threading.Lock()
-        self._done = self._failed = 0
-        self._base = self._count = 0
-        self._resumed: dict[int, float] = {}  # seconds that pods before have transcribed, by the pipeline's number
-        self.settled: set[int] = set()
-
-    def begin(self) -> None:
-        """Say that a pipeline begins: it numbers its files from 0 again."""
-        self._base += self._count
-        self._count = 0
-        self._resumed = {}
-
-    def keep(self, row: Row) -> None:
-        """Take over the row of an earlier pod."""
-        self._count_row(row)
-        self._journal.keep(row)
-
-    def set_aside(self, item: ShardInput, error: WorkerError) -> None:
-        """Give up a file without trying it."""
-        self._settle(failed_row(item.entry, error))
-
-    def _settle(self, row: Row, resumed: float = 0.0) -> None:
-        self._count_row(row)
-        self._journal.settle(row, resumed)
-
-    def _count_row(self, row: Row) -> None:
-        with self._lock:
-            self.settled.add(row.number)
-            self._failed += row.failed
-            self._done += not row.failed
-            self._tracker.update(files_done=self._done, files_failed=self._failed)
-
-    def stage_entered(self, stage: str) -> None:
-        self._tracker.enter_stage(stage)
-
-    def input_decoded(self, number: int, seconds: Sequence[float]) -> None:  # noqa: ARG002 - the progress is of all
-        self._tracker.add_total(sum(seconds))
-
-    def engine_loaded(self, engine: EngineUsed) -> None:
-        self._known["engine"] = engine.name
-        self._journal.start_clock()
-
-    def audio_waited(self, waited: float, seconds: float) -> None:
-        self._journal.waited_seconds = waited
-        self._known["audio_wait_share"] = share_of(waited, seconds)
-
-    def track_advanced(self, number: int, track: int, seconds: float) -> None:
-        self._count = max(self._count, number + 1)
-        self._tracker.advance(seconds, track, self._base + number)
-
-    def track_resumed(self, number: int, track: int, seconds: float) -> None:  # noqa: ARG002
-        self._resumed[number] = max(seconds, self._resumed.get(number, 0.0))
-        self._tracker.resume(seconds)
-
-    def input_reused(self, number: int, item: ShardInput, report: Report) -> None:  # noqa: ARG002
-        self._settle(written_row(item.entry, report))
-
-    def input_written(
-        self,
-        number: int,
-        item: ShardInput,
-        transcription: Transcription,
-        report: Report,
-    ) -> None:
-        if transcription.engine_warnings:
-            self._known["warnings"] = transcription.engine_warnings
-        self._settle(written_row(item.entry, report), self._resumed.pop(number, 0.0))
-
-    def input_failed(self, number: int, item: ShardInput, error: WorkerError) -> None:  # noqa: ARG002
-        self._settle(failed_row(item.entry, error))
+    def _run(self, engines: Sequence[ShardEngine], entries: Sequence[Entry], alone: Sequence[Entry]) -> None:
+        if (entries or alone) and not self.stopped:
+            queue = FileQueue(entries, len(engines), alone)
+            pod = PodState(queue, self._journal, self._progress, PodDevices(len(engines)), self._stopped)
+            EngineGroup(engines, pod).run(journal_alone=bool(alone))

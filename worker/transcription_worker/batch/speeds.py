@@ -17,7 +17,7 @@ from transcription_worker.storage.bucket import SMALL, Bucket
 
 log = logging.getLogger(__name__)
 
-# Seconds of audio that a pod transcribes in a second, until a run has measured it: turbo on a GPU, small models on a CPU.
+# Seconds of audio that are transcribed in a second, until a run has measured a pod: turbo on each GPU, small models on a CPU.
 # Chosen low, since a shard that is too long costs more than one that is too short.
 GPU_SPEED, CPU_SPEED = 100.0, 4.0
 # A pod's speed is learned from as much work as this: less of it is mostly the first batch.
@@ -33,7 +33,7 @@ def expected_speed(spec: Spec, bucket: Bucket) -> float:
     known = _read(bucket, spec).get(_name(spec))
     if isinstance(known, int | float) and math.isfinite(known) and 0 < known <= MAX_SPEED:
         return float(known)
-    return CPU_SPEED if spec.device.policy is DevicePolicy.CPU else GPU_SPEED
+    return CPU_SPEED if spec.device.policy is DevicePolicy.CPU else GPU_SPEED * spec.device.gpus
 
 
 def remember_speed(spec: Spec, bucket: Bucket, audio_seconds: float, busy_seconds: float) -> None:

@@ -6,10 +6,11 @@ import os
 from transcription_api import exit_codes, names, reasons
 from transcription_api.report import Report, failure
 from transcription_api.spec import Spec
-from transcription_api.task import Task, parse_task, task_text
+from transcription_api.task import Task
 
 from transcription_worker.ca_bundle import check_ca_bundle
 from transcription_worker.errors import WorkerError
+from transcription_worker.job.task_variable import parse_spec, read_task, tell_unknown_fields
 from transcription_worker.logs import log_about
 from transcription_worker.paths import Paths, container_paths, point_caches_at, progress_port
 from transcription_worker.progress import ProgressTracker, serve_progress
@@ -44,9 +45,10 @@ def run_task() -> int:
 def _report(paths: Paths, known: dict[str, object]) -> Report:
     """`known` collects the fields of the report as they become known: a failure tells them too."""
     try:
-        task = _read_task()
+        task = read_task()
         log_about({"namespace": task.namespace, "name": task.name, "uid": task.uid})
-        report = _carry_out(task, _parse_spec(task), paths, known)
+        tell_unknown_fields(task)
+        report = _carry_out(task, parse_spec(task), paths, known)
         _log_report(report)
         return report
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says what became of the task
@@ -98,7 +100,7 @@ def _carry_out(task: Task, spec: Spec, paths: Paths, known: dict[str, object]) -
 
 
 def _of_phase(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, known: dict[str, object]) -> Report:
-    """Do what the task's phase says. The phases without a model import none of what reads one."""
+    """Do what the task's phase says. Processes that read no model import none of what reads one."""
     if task.phase == names.PHASE_PLAN:
         from transcription_worker.batch.planning import plan_files
 
@@ -107,12 +109,14 @@ def _of_phase(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, kn
         from transcription_worker.batch.collecting import collect_files
 
         return collect_files(task, spec, paths, tracker)
-    from transcription_worker.job.transcription import transcribe_files, transcribe_object
-
     if task.phase == names.PHASE_TRANSCRIBE:
+        from transcription_worker.job.shard import transcribe_files
+
         return transcribe_files(task, spec, _shard_number(), paths, tracker, known)
     if task.phase is not None:
         raise WorkerError(reasons.INVALID_TASK, f"task.phase: got {task.phase!r}, expected one of {names.PHASES}")
+    from transcription_worker.job.transcription import transcribe_object
+
     return transcribe_object(task, spec, paths, tracker, known)
 
 
@@ -122,27 +126,6 @@ def _shard_number() -> int:
         message = f"environment: {names.ENV_INDEX}: got {text!r}, expected the index of a pod of an Indexed Job"
         raise WorkerError(reasons.INVALID_TASK, message)
     return int(text)
-
-
-def _read_task() -> Task:
-    text = task_text(os.environ)
-    if text is None:
-        raise WorkerError(reasons.INVALID_TASK, f"environment: {names.ENV_TASK} is not set, expected a task as JSON")
-    try:
-        return parse_task(text)
-    except ValueError as error:
-        raise WorkerError(reasons.INVALID_TASK, f"{names.ENV_TASK}: {error}") from error
-
-
-def _parse_spec(task: Task) -> Spec:
-    """Fields of a newer version are named and left alone: the apiserver may have added them to a spec by default."""
-    unknown = task.unknown_fields()
-    if unknown:
-        log.warning("this version does not know %s, and does what the other fields say", ", ".join(unknown))
-    try:
-        return task.parsed()
-    except ValueError as error:
-        raise WorkerError(reasons.INVALID_TASK, str(error)) from error
 
 
 def _exit_code(report: Report) -> int:

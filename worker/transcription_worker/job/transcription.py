@@ -1,16 +1,16 @@
-"""The pipeline of one task, from S3 to S3: the object that its spec names, or a shard of many files."""
+"""The pipeline of one task, from S3 to S3, for the object that its spec names; and what one for many files shares with it."""
 
-import dataclasses
+import fcntl
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from transcription_api import layout
 from transcription_api.report import Report
 from transcription_api.spec import Spec
 from transcription_api.task import Task
 
-from transcription_worker.batch.shard_run import ShardWork, transcribe_shard
 from transcription_worker.device import prove_device
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.engines.protocol import Options
@@ -31,6 +31,9 @@ from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 from transcription_worker.termination import on_interrupt
 
+# The file in the scratch folder by which one engine of a pod fetches the model, and the others find it in the cache.
+MODEL_LOCK = "model.lock"
+
 
 def transcribe_object(
     task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
@@ -40,13 +43,18 @@ def transcribe_object(
     Raises:
         WorkerError: every failure but QualityRejected, which is the report's reason.
     """
+
+    def know(**fields: Any) -> None:
+        known.update(fields)
+        if "device" in fields:
+            tracker.update(device=fields["device"])
+
     options = engine_options(spec)
-    loader = _engine_loader(spec, task.namespace, paths, tracker, known)
+    loader = engine_loader(spec, task.namespace, paths, know)
     listener, location = JobListener(tracker, known), spec.source.s3.object()
     destination = Bucket(spec.destination.s3, Role.DESTINATION, paths)
-    provenance = functools.cache(partial(_find_provenance, spec, paths))
-    prefix = f"{layout.run_prefix(spec, task.name, task.uid)}{CHECKPOINTS_FOLDER}"
-    store = S3CheckpointStore(spec, destination, prefix, provenance, paths.scratch)
+    provenance = functools.cache(partial(find_provenance, spec, paths))
+    store = S3CheckpointStore(spec, destination, checkpoints_prefix(task, spec), provenance, paths.scratch)
     pipeline = Pipeline(
         S3Source(location, Bucket(location, Role.SOURCE, paths)),
         S3Sink(spec, destination, provenance),
@@ -59,37 +67,32 @@ def transcribe_object(
     return listener.result()
 
 
-def transcribe_files(
-    task: Task, spec: Spec, shard: int, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
-) -> Report:
-    """Transcribe a shard of many files; see `batch.shard_run.transcribe_shard`.
+def engine_loader(spec: Spec, namespace: str, paths: Paths, know: Callable[..., None]) -> EngineLoader:
+    """Prove the device, which comes first: without it no byte of audio is touched. `know` is told device and model.
 
     Raises:
-        WorkerError: a failure that concerns every file of the shard.
+        WorkerError: no device that the policy allows is usable.
     """
-    loader = _engine_loader(spec, task.namespace, paths, tracker, known)
-    work = ShardWork(spec, paths, loader, engine_options, partial(_find_provenance, spec, paths))
-    report = transcribe_shard(task, work, shard, tracker, known)
-    return dataclasses.replace(report, **known)  # type: ignore[arg-type]  # fields of the report by their names
-
-
-def _engine_loader(
-    spec: Spec, namespace: str, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
-) -> EngineLoader:
-    """Prove the device, which comes first: without it no byte of audio is touched."""
     device = prove_device(spec.device.policy)
-    known["device"] = device
-    tracker.update(device=device)
+    know(device=device)
 
     def find_model() -> ModelFile:
-        model = fetch_model(spec.model, paths, namespace)
-        known["model"] = model.used
+        with (paths.scratch / MODEL_LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            model = fetch_model(spec.model, paths, namespace)
+        know(model=model.used)
         return model
 
     return EngineLoader(spec.engine, engine_options(spec), device, find_model)
 
 
-def _find_provenance(spec: Spec, paths: Paths) -> Provenance:
+def checkpoints_prefix(task: Task, spec: Spec) -> str:
+    """Return the prefix of the checkpoints of a run, in the destination."""
+    return f"{layout.run_prefix(spec, task.name, task.uid)}{CHECKPOINTS_FOLDER}"
+
+
+def find_provenance(spec: Spec, paths: Paths) -> Provenance:
+    """Return what results are made with, beside the spec."""
     return Provenance(find_model_version(spec.model, paths), worker_version())
 
 

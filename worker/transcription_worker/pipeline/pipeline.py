@@ -1,7 +1,6 @@
 """The course of work of every run: inputs are prepared ahead, transcribed side by side, and written as each is done."""
 
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic
 
-from transcription_api import reasons
 from transcription_api.spec import AudioSelection, Channel
 
 from transcription_worker.engines.protocol import Audio, Checkpoints, Input, Options, Outcome
@@ -22,17 +20,15 @@ from transcription_worker.pipeline.checkpoint_store import CheckpointStore, NoCh
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.preparation import Preparation, prepared_ahead
+from transcription_worker.pipeline.preparation import DOWNLOADED_AHEAD, Preparation, prepared_ahead
 from transcription_worker.pipeline.sink import EngineUsed, Sink, Transcription
 from transcription_worker.pipeline.source import InputT, Source
 from transcription_worker.pipeline.tracks import open_tracks, selected_seconds
 from transcription_worker.pipeline.write_backlog import WriteBacklog, transcript_bytes
 from transcription_worker.pipeline.write_gate import WriteGate
 from transcription_worker.retry import call_with_retries
-from transcription_worker.shortage import passing_shortage, shortage
+from transcription_worker.shortage import failure_of, passing_shortage, shortage
 from transcription_worker.threads import observed_thread_count
-
-log = logging.getLogger(__name__)
 
 # Inputs whose results are written at the same time: S3 takes a round trip for each object.
 WRITERS = 4
@@ -46,7 +42,8 @@ MOST_BREAKS = 10
 class PipelineOptions:
     """The options that hold for every input, save where `of_input` gives an input its own.
 
-    `scratch` is the folder of downloads and samples. `checkpoints` keeps how far long inputs have come.
+    `scratch` is the folder of downloads and samples. `checkpoints` keeps how far long inputs have come. `pipelines` is how many
+    share the machine's disk and memory.
     """
 
     engine: Options
@@ -54,6 +51,7 @@ class PipelineOptions:
     scratch: Path
     of_input: Callable[[Any], tuple[Options, AudioSelection]] | None = None
     checkpoints: CheckpointStore[Any] = field(default_factory=NoCheckpoints)
+    pipelines: int = 1
 
     def of(self, item: object) -> tuple[Options, AudioSelection]:
         """Return what is asked of the engine for an input, and which part of its audio is transcribed."""
@@ -75,8 +73,9 @@ class Pipeline(Generic[InputT]):
         self._source, self._sink, self._loader = source, sink, loader
         self._options, self._listener = options, listener
         self._ahead = prepared_ahead(loader.device_kind, observed_thread_count())
-        self._preparation = Preparation(source.inputs(), self._prepare, self._ahead)
-        self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES)
+        downloaded = DOWNLOADED_AHEAD // options.pipelines
+        self._preparation = Preparation(source.inputs(), self._prepare, self._ahead, downloaded)
+        self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES // options.pipelines)
         self._under_way: dict[int, InputState[InputT]] = {}
         self._writing: set[int] = set()  # numbers of the inputs whose results are being written
         self._stopped = threading.Event()
@@ -169,12 +168,7 @@ class Pipeline(Generic[InputT]):
         return Prepared(version, tracks, seconds, media)
 
     def _failure(self, error: Exception) -> WorkerError:
-        known = error if isinstance(error, WorkerError) else shortage(error, self._options.scratch)
-        if known is not None:
-            return known
-        # The exception's own words may hold data: they go to the log's traceback alone.
-        log.error("%s", reasons.INTERNAL_ERROR.name, exc_info=error)
-        return WorkerError(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}")
+        return failure_of(error, self._options.scratch)
 
     # --- in the engine's threads
 
