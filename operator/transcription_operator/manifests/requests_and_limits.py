@@ -23,9 +23,9 @@ EPHEMERAL_STORAGE = "ephemeral-storage"
 CHECKPOINT_GB = {"tiny": 0.08, "base": 0.15, "small": 0.48, "medium": 1.53, "large": 3.09, "turbo": 1.62}
 # The default limit of memory: four times the file, and a base. Three times is what the weights take at most, as in the file
 # and in float32 (docs/performance.md, Loading). What else is there does not grow with the audio, and batches grow only as far
-# as the limit leaves room. The fourth and the two numbers below were chosen generously, and not measured on a GPU.
+# as the limit leaves room. The fourth and the base were chosen generously, and not measured on a GPU. Each GPU of a pod has a
+# process with a model of its own.
 BASE_GIB = 4
-GIB_PER_FURTHER_GPU = 2
 
 
 def gpu_resource(spec: Spec, config: Config) -> str:
@@ -41,7 +41,7 @@ def render_resources(spec: Spec, config: Config) -> dict[str, Any]:
     gpu = gpu_resource(spec, config)
     cpus = front_end_cpus(spec, config, gpu) or Fraction(DEFAULT_CPUS)
     further = front_end_gib(cpus)
-    default = {CPU: cpu_quantity(cpus), MEMORY: f"{DEFAULT_GIB + further}Gi"}
+    default = {CPU: cpu_quantity(cpus), MEMORY: f"{DEFAULT_GIB * spec.device.gpus + further}Gi"}
     # Kubernetes takes a limit without a request as the request too; a default request above that limit would be invalid.
     requests = {name: amount for name, amount in default.items() if name not in limits}
     requests |= stated
@@ -77,8 +77,8 @@ def _memory_limit(spec: Spec, front_end: int) -> dict[str, str]:
     model = spec.model
     name = "large" if model.s3 or model.volume else model.name or DEFAULT_MODEL
     kind = "turbo" if name.endswith("turbo") else name.partition(".")[0].partition("-")[0]
-    further = GIB_PER_FURTHER_GPU * (spec.device.gpus - 1) + front_end
-    return {MEMORY: f"{BASE_GIB + math.ceil(4 * CHECKPOINT_GB[kind]) + further}Gi"}
+    engines = spec.device.gpus * (BASE_GIB + math.ceil(4 * CHECKPOINT_GB[kind]))
+    return {MEMORY: f"{engines + front_end}Gi"}
 
 
 def _merged(layers: tuple[Mapping[str, Any], ...], part: str) -> dict[str, Any]:

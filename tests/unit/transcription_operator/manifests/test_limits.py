@@ -76,7 +76,7 @@ def test_a_file_of_unknown_size_may_be_the_largest_model(model: dict[str, Any]) 
 
 
 def test_each_further_gpu_adds_to_the_limit() -> None:
-    assert memory_limit({"device": {"gpus": 3}}) == "16Gi"  # 1 of it for the files that are decoded for them
+    assert memory_limit({"device": {"gpus": 3}}) == "34Gi"  # 1 of it for the files that are decoded for them
 
 
 @pytest.mark.parametrize("engine", ["openai-whisper", "faster-whisper"])
