@@ -112,6 +112,13 @@ class Layout(enum.Enum):
     ADJACENT = "Adjacent"  # beside each source, in the destination's bucket
 
 
+class DeletionPolicy(enum.Enum):
+    """What becomes of the results when the resource is deleted."""
+
+    KEEP = "Keep"
+    DELETE_RESULTS = "DeleteResults"  # what the resource wrote is deleted; what it found and reused stays
+
+
 class Rerun(enum.Enum):
     """What becomes of a file whose results are there already, whole and of the same task."""
 

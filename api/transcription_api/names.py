@@ -14,6 +14,8 @@ LABEL_ORDINAL = f"{GROUP}/ordinal"
 LABEL_PHASE = f"{GROUP}/phase"
 # The phases in their order: what there is to do, the doing, and the account of it.
 PHASES = (PHASE_PLAN, PHASE_TRANSCRIBE, PHASE_COLLECT) = ("plan", "transcribe", "collect")
+# The Job that deletes the results of a resource that is gone, which is no part of its work.
+PHASE_DELETE = "delete"
 # What a Job takes over from those before it: the number of its first attempt, and how many Jobs were lost before it.
 ANNOTATION_FIRST_ATTEMPT = f"{GROUP}/first-attempt"
 ANNOTATION_LOST_JOBS = f"{GROUP}/lost-jobs"

@@ -7,6 +7,7 @@ from typing import Any
 from transcription_api.choices import (
     CacheKind,
     Channel,
+    DeletionPolicy,
     DevicePolicy,
     EngineKind,
     Format,
@@ -56,6 +57,7 @@ __all__ = [
     "ClaimRef",
     "Clip",
     "Decoding",
+    "DeletionPolicy",
     "Destination",
     "Device",
     "DevicePolicy",
@@ -217,7 +219,7 @@ class FailurePolicy:
 class Spec:
     """What to transcribe, how, and where to write it.
 
-    Immutable but for suspend, parallelism, shard, failure_policy and ttl_seconds_after_finished.
+    Immutable but for suspend, parallelism, shard, failure_policy, ttl_seconds_after_finished and deletion_policy.
     """
 
     source: Source = field(metadata=required(help="Where the audio is. Exactly one member is set."))
@@ -328,8 +330,16 @@ class Spec:
         minimum=0,
         maximum=MAX_SECONDS,
         mutable=True,
-        help="How long after its end the resource is deleted, in seconds. Transcripts stay. Without it the resource stays. "
-        "Mutable.",
+        help="How long after its end the resource is deleted, in seconds. Transcripts stay unless deletionPolicy says "
+        "otherwise. Without it the resource stays. Mutable.",
+    )
+    deletion_policy: DeletionPolicy = option(
+        DeletionPolicy.KEEP,
+        implicit=True,
+        mutable=True,
+        help="What becomes of the results when the resource is deleted, by ttlSecondsAfterFinished or by anybody. Keep leaves "
+        "them, DeleteResults has a Job delete those that the resource wrote. Mutable: a change holds once "
+        "status.observedGeneration shows it.",
     )
     suspend: bool = option(False, mutable=True, help="While true no pod runs; a running one is stopped. Mutable.")
     queue_name: str | None = option(

@@ -20,7 +20,16 @@ from transcription_operator.cluster.connection import (
 )
 from transcription_operator.models.job_events import PENDING, WORKLOAD_PREFIX, JobEvent, view_job_event
 from transcription_operator.models.nodes import GPU_NODES, NodeView, view_node
-from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
+from transcription_operator.models.objects import (
+    JobView,
+    Key,
+    Owner,
+    PodView,
+    Resource,
+    view_job,
+    view_pod,
+    view_resource,
+)
 from transcription_operator.models.ownership import is_pod_of
 
 RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
@@ -84,6 +93,16 @@ class KubernetesClient:
         """The nodes that GPU feature discovery has labelled: their metadata alone, which is a small part of a node."""
         pages = self._pages(f"{CORE}/nodes", {"labelSelector": GPU_NODES}, METADATA_LIST)
         return tuple([view_node(item) async for page in pages for item in page["items"]])
+
+    async def has_workers(self, owner: Owner) -> bool:
+        """Whether a pod of the resource's work has not ended, whose resource and Jobs may be gone. Forged labels count too."""
+        query = {
+            "labelSelector": f"{names.LABEL_UID}={owner.uid},{names.LABEL_PHASE}!={names.PHASE_DELETE}",
+            "fieldSelector": "status.phase!=Succeeded,status.phase!=Failed",
+            "limit": "1",
+        }
+        path = _collection(CORE, owner.key.namespace, "pods")
+        return bool((await self._connection.request("GET", path, query=query))["items"])
 
     async def list_job_events(self, job: JobView) -> tuple[JobEvent, ...]:
         """The events whose subject is the Job, at most EVENTS_LIMIT: its controller makes fewer in an hour, their lifetime."""

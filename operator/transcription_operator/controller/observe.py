@@ -40,10 +40,13 @@ class Observer:
         if resource is None:
             return None
         status = _status_of(resource, earlier)
-        jobs = _plausible(self.cache.jobs(resource), status)
-        observed = ObservedState(resource, status, current_job(resource, status, jobs), jobs, rejection=rejection)
+        owned = self.cache.jobs(resource)
+        deletion = next((job for job in owned if job.deletes_results), None)
+        jobs = _plausible(tuple(job for job in owned if job is not deletion), status)
+        job = current_job(resource, status, jobs)
+        observed = ObservedState(resource, status, job, jobs, deletion, rejection=rejection)
         if resource.deleting or is_finished(status):
-            return observed
+            return await self._with_deletion_pods(observed)
         if observed.job is not None and observed.job.deleting and await self._is_gone(observed.job):
             return await self.observe(key, earlier, rejection)
         named = status.job_ref if expects_job(resource, status) else None
@@ -53,6 +56,12 @@ class Observer:
             # The next Job, of the next phase too, must follow what is stored and not what is cached.
             return await self._without_job(observed)
         return await self._with_pods(observed)
+
+    async def _with_deletion_pods(self, observed: ObservedState) -> ObservedState:
+        job = observed.deletion_job
+        if job is None or job.outcome != "Failed":
+            return observed
+        return dataclasses.replace(observed, deletion_pods=await self.client.list_pods(job))
 
     async def _is_gone(self, job: JobView) -> bool:
         """Whether a Job that is being deleted no longer exists, in case that no watch has shown its end."""

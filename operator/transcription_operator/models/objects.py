@@ -108,6 +108,11 @@ class JobView:
         return self.phase == names.PHASE_TRANSCRIBE
 
     @property
+    def deletes_results(self) -> bool:
+        """Whether the Job deletes the results of a resource, and is not part of its work."""
+        return self.phase == names.PHASE_DELETE
+
+    @property
     def has_pods(self) -> bool:
         """Whether the Job's status counts any pod, so that listing them is worth a request."""
         return bool(self.active or self.terminating or self.failed or self.succeeded or self.outcome)

@@ -73,7 +73,7 @@ def transcribe_shard(
         if not _is_worth_retrying(row):
             listener.keep(row)
     with called_on_interrupt(journal.end):
-        run = _ShardRun(work, journal, listener, history)
+        run = _ShardRun(task.uid, work, journal, listener, history)
         try:
             run.transcribe([entry for entry in entries if entry.number not in listener.settled])
         finally:
@@ -100,11 +100,13 @@ def _is_worth_retrying(row: Row) -> bool:
 class _ShardRun:
     """The pipelines of one pod: of the suspects one by one, and of all others together."""
 
-    def __init__(self, work: ShardWork, journal: Journal, listener: "ShardListener", history: History) -> None:
+    def __init__(
+        self, uid: str, work: ShardWork, journal: Journal, listener: "ShardListener", history: History
+    ) -> None:
         self._work, self._journal, self._listener, self._history = work, journal, listener, history
         self._buckets = SourceBuckets(work.spec, work.paths)
         bucket = Bucket(work.spec.destination.s3, Role.DESTINATION, work.paths, check_writes=False)
-        self._sink = S3Sink(work.spec, bucket, work.find_provenance)
+        self._sink = S3Sink(work.spec, bucket, work.find_provenance, uid)
 
     def transcribe(self, entries: list[Entry]) -> None:
         suspects = self._history.suspects if self._history.deaths >= DEATHS_UNTIL_ALONE else ()

@@ -106,13 +106,18 @@ def _of_phase(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, kn
         from transcription_worker.batch.collecting import collect_files
 
         return collect_files(task, spec, paths, tracker)
+    if task.phase == names.PHASE_DELETE:
+        from transcription_worker.batch.deletion import delete_results
+
+        return delete_results(task, spec, paths, tracker)
     from transcription_worker.job.transcription import transcribe_files, transcribe_object
 
     if task.phase == names.PHASE_TRANSCRIBE:
         return transcribe_files(task, spec, _shard_number(), paths, tracker, known)
     if task.phase is not None:
-        raise WorkerError(reasons.INVALID_TASK, f"task.phase: got {task.phase!r}, expected one of {names.PHASES}")
-    return transcribe_object(spec, task.namespace, paths, tracker, known)
+        known_phases = (*names.PHASES, names.PHASE_DELETE)
+        raise WorkerError(reasons.INVALID_TASK, f"task.phase: got {task.phase!r}, expected one of {known_phases}")
+    return transcribe_object(task, spec, paths, tracker, known)
 
 
 def _shard_number() -> int:

@@ -29,21 +29,21 @@ from transcription_worker.storage.roles import Role
 
 
 def transcribe_object(
-    spec: Spec, namespace: str, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
+    task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, known: dict[str, object]
 ) -> Report:
     """Transcribe the object and write its results. `known` collects fields of the report as they become known.
-
-    `namespace` is the resource's.
 
     Raises:
         WorkerError: every failure but QualityRejected, which is the report's reason.
     """
     options = engine_options(spec)
-    loader = _engine_loader(spec, namespace, paths, tracker, known)
+    loader = _engine_loader(spec, task.namespace, paths, tracker, known)
     listener, location = JobListener(tracker, known), spec.source.s3.object()
     Pipeline(
         S3Source(location, Bucket(location, Role.SOURCE, paths)),
-        S3Sink(spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), partial(_find_provenance, spec, paths)),
+        S3Sink(
+            spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), partial(_find_provenance, spec, paths), task.uid
+        ),
         loader,
         PipelineOptions(options, spec.audio, paths.scratch),
         listener,

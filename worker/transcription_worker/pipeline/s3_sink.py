@@ -47,8 +47,10 @@ class S3Sink:
     `find_provenance` is called once, before the model is loaded.
     """
 
-    def __init__(self, spec: Spec, bucket: Bucket, find_provenance: Callable[[], Provenance]) -> None:
-        self._spec, self._bucket = spec, bucket
+    def __init__(
+        self, spec: Spec, bucket: Bucket, find_provenance: Callable[[], Provenance], uid: str | None = None
+    ) -> None:
+        self._spec, self._bucket, self._uid = spec, bucket, uid
         self._find_provenance = find_provenance
         self._lock = threading.Lock()
         self._tried = False
@@ -99,7 +101,9 @@ class S3Sink:
         preview = cut_preview(transcription.tracks[0].transcript.text, spec.preview.characters)
         report = make_report(transcription, version.etag, spec.quality.policy, objects, preview)
         source = source_object(item.location)
-        committed = make_committed(layout.fingerprint(spec), source, report, transcription, self._provenance())
+        committed = make_committed(
+            layout.fingerprint(spec), source, report, transcription, self._provenance(), self._uid
+        )
         self._commit(spec, etag, encode_committed(committed), found)
         return report
 
