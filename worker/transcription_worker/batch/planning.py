@@ -13,6 +13,7 @@ from transcription_api.spec import Rerun, Spec
 from transcription_api.task import Task
 
 from transcription_worker.batch.entries import Entry, encode_lines, entry_spec
+from transcription_worker.batch.existing_objects import existing_keys
 from transcription_worker.batch.listing import Found, find_files
 from transcription_worker.batch.outcomes import Row, count_reasons, count_rows, failed_row, written_row
 from transcription_worker.batch.run_objects import JSON_LINES, Plan, RunObjects
@@ -171,20 +172,9 @@ def _without_results(
 
 
 def _existing_reports(spec: Spec, entries: Iterable[Entry], objects: RunObjects) -> set[int]:
-    """The numbers of the files at whose report's key something lies, by listing what their keys have in common."""
+    """The numbers of the files at whose report's key something lies."""
     wanted = {layout.report_key(entry_spec(spec, entry)): entry.number for entry in entries}
-    if not wanted:
-        return set()
-    common = _common_prefix(wanted)
-    return {wanted[key] for key in objects.listed(common) if key in wanted}
-
-
-def _common_prefix(keys: Iterable[str]) -> str:
-    first, last = min(keys), max(keys)
-    for position, character in enumerate(first):
-        if position == len(last) or last[position] != character:
-            return first[:position]
-    return first
+    return {wanted[key] for key in existing_keys(objects.bucket, wanted)}
 
 
 def _earlier_result(spec: Spec, entry: Entry, objects: RunObjects, provenance: Provenance) -> Row | None:

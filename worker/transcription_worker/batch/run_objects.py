@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,10 +135,6 @@ class RunObjects:
             path = Path(folder) / "object"
             self._bucket.download(key, found, path)
             return path.read_bytes()
-
-    def listed(self, prefix: str) -> Iterator[str]:
-        """Return the keys of the destination below a prefix, of this run or not."""
-        return (item.key for item in self._bucket.list(prefix))
 
     def head(self, key: str) -> ObjectInfo | None:
         """Return an object of the destination as it is now, or None."""

@@ -110,9 +110,9 @@ class Bucket:
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
         return ObjectInfo(_bare(etag), size, etag.startswith("W/"))
 
-    def list(self, prefix: str) -> Iterator[ListedObject]:
-        """List the objects whose keys start with `prefix`, in the order of their keys: a request for each 1,000."""
-        options: dict[str, str] = {}
+    def list(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        """List the objects whose keys start with `prefix` and come after another key, in order: a request for each 1,000."""
+        options = {"StartAfter": after} if after else {}
         while True:
             page = self._call(f"list {prefix!r}", prefix, partial(self._list_page, prefix, options))
             for item in page.get("Contents", ()):
