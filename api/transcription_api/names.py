@@ -21,6 +21,8 @@ ANNOTATION_FIRST_ATTEMPT = f"{GROUP}/first-attempt"
 ANNOTATION_LOST_JOBS = f"{GROUP}/lost-jobs"
 # On a Job that the operator has suspended, since spec.suspend is true: no other suspension is the operator's to end.
 ANNOTATION_SUSPENDED = f"{GROUP}/suspended-by-spec"
+# On the Job with an index for each shard: the parallelism that the operator gave it, which Kueue may have lowered since.
+ANNOTATION_PARALLELISM = f"{GROUP}/parallelism"
 # The owner's name, up to 253 characters, too long for a label: for people.
 ANNOTATION_NAME = f"{GROUP}/name"
 # Kueue's label: which LocalQueue admits the Job.

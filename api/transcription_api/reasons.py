@@ -429,6 +429,7 @@ LOW_QUALITY = Reason(
     "Listen to the segments that have flags in the json; spec.quality.policy retry decodes such windows again.",
 )  # event
 JOB_CREATED = Reason("JobCreated", False, "")  # event
+SCALED = Reason("Scaled", False, "")  # event: the Job over many files runs another number of pods at a time
 JOB_LOST = Reason("JobLost", False, "The Job was deleted from outside; the next one was created.")  # event
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Reason))

@@ -144,8 +144,9 @@ class KubernetesClient:
         return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
 
     async def scale_job(self, job: JobView, parallelism: int) -> JobView:
-        """Set spec.parallelism, and nothing else."""
-        body = {"metadata": {"uid": job.uid}, "spec": {"parallelism": parallelism}}
+        """Set spec.parallelism, with the annotation that says that it is ours, and nothing else."""
+        given = {names.ANNOTATION_PARALLELISM: str(parallelism)}
+        body = {"metadata": {"uid": job.uid, "annotations": given}, "spec": {"parallelism": parallelism}}
         path = _job_path(job.namespace, job.name)
         return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
 

@@ -16,6 +16,7 @@ from transcription_operator.reconcile.pod_refusals import pod_refusal, queue_rea
 from transcription_operator.reconcile.pods import running_pod, running_pods
 from transcription_operator.reconcile.status_transitions import is_finished
 from transcription_operator.reconcile.stored_status import parse_status
+from transcription_operator.reconcile.suspension import waits_for_others
 from transcription_operator.watch.informer_cache import InformerCache
 
 
@@ -97,7 +98,7 @@ class Observer:
             return await self._with_nodes(observed)
         if job.deleting:
             return observed
-        queued = job.has_shards and job.suspended and job.queue is not None
+        queued = waits_for_others(job)
         if not job.awaits_pod and not queued:
             self.job_events.forget(job)
         if queued:

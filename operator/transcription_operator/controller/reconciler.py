@@ -68,6 +68,8 @@ class Reconciler:
             rejection = await self.applier.ensure_suspend(*plan.suspend_job)
         if plan.scale_job is not None:
             rejection = await self.applier.ensure_parallelism(*plan.scale_job)
+        for event in plan.events if rejection is None else ():
+            self.applier.recorder.record(observed.resource, event)
         return await self.observer.observe(key, observed, rejection)
 
     async def _finish(self, key: Key, observed: ObservedState, plan: Plan, again: float | None) -> None:

@@ -79,6 +79,7 @@ class JobView:
     image: str  # of the worker
     completions: int  # how many pods have to succeed: of many files, the shards
     parallelism: int
+    given_parallelism: int  # what the operator gave the Job; somebody else may have changed it since
     created: str
     deleting: bool
     suspended: bool
@@ -215,7 +216,8 @@ def view_job(body: Body) -> JobView:
         phase=labels.get(names.LABEL_PHASE),
         image=_worker_image(body),
         completions=(body.get("spec") or {}).get("completions") or 1,
-        parallelism=(body.get("spec") or {}).get("parallelism", 1),
+        parallelism=(parallelism := (body.get("spec") or {}).get("parallelism", 1)),
+        given_parallelism=_number(annotations.get(names.ANNOTATION_PARALLELISM), parallelism),
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         suspended=bool(body.get("spec", {}).get("suspend")),

@@ -43,7 +43,7 @@ from transcription_operator.reconcile.pods import attempt_number, last_terminati
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
-from transcription_operator.reconcile.scaling import is_refused_scale, pods_to_scale
+from transcription_operator.reconcile.scaling import is_refused_scale, pods_to_scale, tell_scale
 from transcription_operator.reconcile.shards import seconds_until_shown, update_from_shards
 from transcription_operator.reconcile.status_size import within_size
 from transcription_operator.reconcile.stored_spec import parse_stored_spec
@@ -55,7 +55,12 @@ from transcription_operator.reconcile.succession import (
     next_counts,
     next_ordinal,
 )
-from transcription_operator.reconcile.suspension import explain_suspension, is_managed_by_others, is_suspended_by_us
+from transcription_operator.reconcile.suspension import (
+    explain_suspension,
+    is_managed_by_others,
+    is_suspended_by_us,
+    waits_for_others,
+)
 from transcription_operator.reconcile.termination import make_failure
 from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pods
 
@@ -245,7 +250,7 @@ def _follow_job(
     if lost is not None and may_look_again(job, observed.jobs):
         return _find_results(observed, status, spec, config, lost, now)
     if (pods := pods_to_scale(spec, job, observed)) is not None:
-        return Plan(scale_job=(job, pods))
+        return Plan(scale_job=(job, pods), events=(tell_scale(spec, job, pods),))
     if job.suspended and job.outcome is None:
         return _resume(observed, status, spec, job, now)
     resumed = None if job.resuming else job.started
@@ -286,8 +291,8 @@ def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, n
     at = format_time(now) if status.start_time else job.created
     message = "; ".join(filter(None, (explain_suspension(spec, job), observed.queue_reason)))
     suspended = transitions.mark_suspended(status, reasons.WAITING_FOR_QUEUE, message, at)
-    queued = job.has_shards and job.queue is not None  # whose queue's words are read now and then
-    return _with_status(observed, suspended, Plan(requeue_after_seconds=QUEUE_REQUEUE_SECONDS if queued else None))
+    again = QUEUE_REQUEUE_SECONDS if waits_for_others(job) else None
+    return _with_status(observed, suspended, Plan(requeue_after_seconds=again))
 
 
 def _refer_to(status: Status, job: JobView) -> Status:

@@ -1,6 +1,7 @@
 """A resource over many files goes through its phases on a real apiserver, whatever becomes of the operator in between."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,11 @@ def test_a_prefix_is_planned_transcribed_by_several_pods_and_accounted_for(
     status = namespace.until("calls", lambda status: status.get("activePods") == 2)
     assert condition(status, "Running")["message"].startswith("2 of 2 pods run; 1 of 3 shards ended")
     assert (status["filesDone"], status["files"]["total"]) == ("5/12", 12)
-    namespace.change("calls", parallelism=8)
-    until(lambda: namespace.job("calls", 2)["spec"]["parallelism"] == 3, "another parallelism", PATIENCE)
+    for parallelism, pods in ((8, 3), (1, 1)):  # there are 3 shards
+        namespace.change("calls", parallelism=parallelism)
+        until(partial(_has_parallelism, namespace, pods), "another parallelism", PATIENCE)
+    until(lambda: namespace.events("calls").count(("Normal", "Scaled")) == 2, "events", PATIENCE)
+    assert namespace.status("calls")["jobRef"]["ordinal"] == 2
     namespace.complete(job)
     play_phase(namespace, "calls", 3, Report(files=ACCOUNT, audio_seconds=3600.0))
     status = namespace.until_phase("calls", "Complete")
@@ -62,6 +66,10 @@ def test_a_prefix_is_planned_transcribed_by_several_pods_and_accounted_for(
         {*names.PHASES, "queue"},
     )
     assert status["reportKey"].startswith("interviews/01/_runs/calls-")
+
+
+def _has_parallelism(namespace: Namespace, pods: int) -> bool:
+    return bool(namespace.job("calls", 2)["spec"]["parallelism"] == pods)
 
 
 def test_an_operator_that_was_down_while_all_files_were_transcribed_makes_each_job_once(
