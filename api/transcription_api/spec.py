@@ -1,9 +1,11 @@
 """The spec of a TranscriptionJob. The schema of the CRD is generated from these dataclasses by `make crds`."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transcription_api.batch import FailurePolicy, Shard
 from transcription_api.choices import (
     CacheKind,
     Channel,
@@ -38,12 +40,14 @@ from transcription_api.s3 import (
     DNS_LABEL,
     DNS_SUBDOMAIN,
     Destination,
+    S3BesideSources,
     S3Endpoint,
     S3Object,
     S3Objects,
     S3Prefix,
     SecretRef,
     Source,
+    beside_sources,
 )
 
 # All parts of a spec are imported from here.
@@ -76,6 +80,7 @@ __all__ = [
     "Quality",
     "QualityPolicy",
     "Rerun",
+    "S3BesideSources",
     "S3Endpoint",
     "S3Object",
     "S3Objects",
@@ -175,44 +180,6 @@ class Preview:
     """The transcript's first characters in the status. It is off unless asked for, because what was said is data."""
 
     characters: int = option(0, minimum=0, maximum=500, help="How many characters. 0 for none.")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """How many files one pod takes: a shard is what one index of the Job transcribes."""
-
-    minutes: int = option(
-        10,
-        implicit=True,
-        minimum=1,
-        maximum=1440,
-        help="How long a pod is to be busy with a shard, in minutes, as far as its speed is known. There are at most 1,000 "
-        "shards.",
-    )
-    speed: float | None = option(
-        None,
-        minimum=0.01,
-        maximum=100_000,
-        help="How many seconds of audio a pod transcribes in a second. Without it what an earlier run to the same destination "
-        "had, else a guess.",
-    )
-
-
-@dataclass(frozen=True)
-class FailurePolicy:
-    """How many files may fail in a resource that is Complete."""
-
-    max_failed_files: Any = option(
-        0,
-        implicit=True,
-        help="Of many files, how many may fail: a number, or a percentage as in 5%. Above it the resource is Failed with "
-        "PartiallyFailed, and the results that are there stay in any case.",
-    )
-
-    def allowed_failures(self, files: int) -> int:
-        """Return how many of so many files may fail."""
-        limit = self.max_failed_files
-        return files * int(limit.removesuffix("%")) // 100 if isinstance(limit, str) else limit
 
 
 @dataclass(frozen=True)
@@ -363,8 +330,13 @@ class Spec:
 def parse_spec(value: Mapping[str, Any]) -> Spec:
     """The spec of a resource as the apiserver stores it, without the fields that only a newer version has.
 
+    A destination that names no bucket gets the source's, with what it takes to reach it.
+
     Raises:
         codec.InvalidFieldError: A field is missing or of another type. The error names the field, the value and what was
             expected.
     """
-    return from_json(Spec, value, "spec")
+    spec = from_json(Spec, value, "spec")
+    if spec.destination.s3.bucket and spec.destination.layout is not Layout.ADJACENT:
+        return spec
+    return dataclasses.replace(spec, destination=beside_sources(spec.source.s3, spec.destination, spec.has_phases))

@@ -112,7 +112,7 @@ class Bucketful:
         location = spec.source.s3.object()
         Pipeline(
             S3Source(location, Bucket(location, Role.SOURCE, self.paths)),
-            S3Sink(spec, destination, lambda: PROVENANCE, self.uid),
+            S3Sink(spec, lambda _own: destination, lambda: PROVENANCE, self.uid),
             InstantLoader(engine_options(spec)),
             PipelineOptions(engine_options(spec), spec.audio, self.paths.scratch),
             PipelineListener(),

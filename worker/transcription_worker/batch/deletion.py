@@ -5,9 +5,10 @@ So results that another resource wrote or replaced stay, and so do those that th
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from transcription_api import layout, reasons
 from transcription_api.report import Report
@@ -15,13 +16,15 @@ from transcription_api.spec import Spec
 from transcription_api.task import Task
 
 from transcription_worker.batch.entries import entry_spec
+from transcription_worker.batch.existing_objects import find_object
 from transcription_worker.batch.journal import SHARDS_FOLDER
+from transcription_worker.batch.result_buckets import ResultBuckets
 from transcription_worker.batch.run_objects import RunObjects
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.s3_report import parse_found
 from transcription_worker.progress import ProgressTracker
-from transcription_worker.storage.bucket import Bucket, ObjectInfo
+from transcription_worker.storage.bucket import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +63,14 @@ def delete_results(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracke
 
 def _delete(task: Task, spec: Spec, objects: RunObjects, tracker: ProgressTracker) -> None:
     if not spec.has_phases:
-        _delete_written(task, [spec], objects.bucket)
+        _delete_written(task, [spec], objects.results)
         return
     names = objects.names("")
     if MARKER not in names:
         done = 0
         for shard in _shards(spec, objects, names):
             for begin in range(0, len(shard), FILES):
-                _delete_written(task, shard[begin : begin + FILES], objects.bucket)
+                _delete_written(task, shard[begin : begin + FILES], objects.results)
                 tracker.update(files_done=(done := done + len(shard[begin : begin + FILES])))
         if names:
             objects.write(MARKER, b"", "text/plain")
@@ -88,17 +91,19 @@ def _shards(spec: Spec, objects: RunObjects, names: Sequence[str]) -> Iterator[l
         yield [entry_spec(spec, entry) for entry in objects.read_shard(plan.folder, shard)]
 
 
-def _delete_written(task: Task, files: Iterable[Spec], bucket: Bucket) -> None:
+def _delete_written(task: Task, files: Sequence[Spec], buckets: ResultBuckets) -> None:
     """Delete results first and reports last, so that whoever goes on after a crash still knows whose results they are."""
-    with ThreadPoolExecutor(READERS, thread_name_prefix="result") as threads:
-        found = list(threads.map(lambda own: _find_written(task.uid, own, bucket), files))
-    bucket.delete_all([key for item in found for key in item.results])
-    bucket.delete_all([item.report for item in found if item.report is not None])
-    deleted, changed = sum(item.report is not None for item in found), sum(item.changed for item in found)
-    log.info("deleted the results of %d of %d files; %d results were changed and stay", deleted, len(found), changed)
+    for name in sorted({own.destination.s3.bucket for own in files}):
+        bucket, inside = buckets.named(name), [own for own in files if own.destination.s3.bucket == name]
+        with ThreadPoolExecutor(READERS, thread_name_prefix="result") as threads:
+            found = list(threads.map(partial(_find_written, task.uid, bucket), inside))
+        bucket.delete_all([key for item in found for key in item.results])
+        bucket.delete_all([item.report for item in found if item.report is not None])
+        deleted, changed = sum(item.report is not None for item in found), sum(item.changed for item in found)
+        log.info("deleted results of %d of %d files; %d results were changed and stay", deleted, len(found), changed)
 
 
-def _find_written(uid: str, own: Spec, bucket: Bucket) -> _Written:
+def _find_written(uid: str, bucket: Bucket, own: Spec) -> _Written:
     body = _read_report(own, bucket)
     committed = parse_found(*body).committed if body is not None else None
     if committed is None or committed.written_by != uid:
@@ -106,7 +111,7 @@ def _find_written(uid: str, own: Spec, bucket: Bucket) -> _Written:
     results, changed = [], 0
     for item in committed.report.objects:
         key = layout.result_key(own, item.format, item.channel)
-        found = _find(bucket, key)
+        found = find_object(bucket, key)
         if found is not None and (found.size, found.etag) == (item.size, item.etag):
             results.append(key)
         else:
@@ -118,15 +123,6 @@ def _read_report(own: Spec, bucket: Bucket) -> tuple[bytes, str | None] | None:
     """Read what lies at the report's key. A report that may not be read is a failure here: whose results stay is told."""
     try:
         return bucket.read(layout.report_key(own))
-    except WorkerError as error:
-        if error.reason is reasons.NO_SUCH_KEY:
-            return None
-        raise
-
-
-def _find(bucket: Bucket, key: str) -> ObjectInfo | None:
-    try:
-        return bucket.head(key)
     except WorkerError as error:
         if error.reason is reasons.NO_SUCH_KEY:
             return None

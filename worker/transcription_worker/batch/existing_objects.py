@@ -5,9 +5,11 @@ import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from transcription_api import reasons
+
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.s3_report import UNREADABLE
-from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.bucket import Bucket, ObjectInfo
 
 # HEADs that are sent at the same time.
 READERS = 32
@@ -58,12 +60,25 @@ def _heads(bucket: Bucket, keys: Sequence[str]) -> set[str]:
 
 def _exists(bucket: Bucket, key: str) -> bool:
     try:
-        bucket.head(key)
+        return find_object(bucket, key) is not None
     except WorkerError as error:
         if error.reason in UNREADABLE:
             return False
         raise
-    return True
+
+
+def find_object(bucket: Bucket, key: str) -> ObjectInfo | None:
+    """Return an object as it is now, or None where there is none.
+
+    Raises:
+        WorkerError: DestinationDenied, EndpointUnreachable and so on.
+    """
+    try:
+        return bucket.head(key)
+    except WorkerError as error:
+        if error.reason is reasons.NO_SUCH_KEY:
+            return None
+        raise
 
 
 def _common_prefix(first: str, last: str) -> str:

@@ -20,6 +20,7 @@ from transcription_worker.batch.journal import (
 )
 from transcription_worker.batch.listing import SourceBuckets
 from transcription_worker.batch.outcomes import Row, count_rows, failed_row, written_row
+from transcription_worker.batch.result_buckets import ResultBuckets
 from transcription_worker.batch.run_objects import RunObjects
 from transcription_worker.batch.shard_files import ShardInput, ShardSource, shard_input
 from transcription_worker.engines.protocol import Options
@@ -33,8 +34,6 @@ from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
 from transcription_worker.progress import ProgressTracker
-from transcription_worker.storage.bucket import Bucket
-from transcription_worker.storage.roles import Role
 from transcription_worker.termination import called_on_interrupt
 
 log = logging.getLogger(__name__)
@@ -105,8 +104,8 @@ class _ShardRun:
     ) -> None:
         self._work, self._journal, self._listener, self._history = work, journal, listener, history
         self._buckets = SourceBuckets(work.spec, work.paths)
-        bucket = Bucket(work.spec.destination.s3, Role.DESTINATION, work.paths, check_writes=False)
-        self._sink = S3Sink(work.spec, bucket, work.find_provenance, uid)
+        results = ResultBuckets(work.spec, work.paths, check_writes=False)
+        self._sink = S3Sink(work.spec, results.of, work.find_provenance, uid)
 
     def transcribe(self, entries: list[Entry]) -> None:
         suspects = self._history.suspects if self._history.deaths >= DEATHS_UNTIL_ALONE else ()

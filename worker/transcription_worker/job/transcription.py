@@ -39,11 +39,10 @@ def transcribe_object(
     options = engine_options(spec)
     loader = _engine_loader(spec, task.namespace, paths, tracker, known)
     listener, location = JobListener(tracker, known), spec.source.s3.object()
+    destination = Bucket(spec.destination.s3, Role.DESTINATION, paths)
     Pipeline(
         S3Source(location, Bucket(location, Role.SOURCE, paths)),
-        S3Sink(
-            spec, Bucket(spec.destination.s3, Role.DESTINATION, paths), partial(_find_provenance, spec, paths), task.uid
-        ),
+        S3Sink(spec, lambda _own: destination, partial(_find_provenance, spec, paths), task.uid),
         loader,
         PipelineOptions(options, spec.audio, paths.scratch),
         listener,

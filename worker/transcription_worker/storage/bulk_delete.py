@@ -39,6 +39,6 @@ def delete_objects(client: Any, bucket: str, keys: Sequence[str]) -> None:
     if refused:
         status = STATUSES.get(refused[0].get("Code", ""), 400)
         raise ClientError(
-            {"Error": refused[0], "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+            {"Error": refused[0], "ResponseMetadata": {"HTTPStatusCode": status}},
             "DeleteObjects",
         )

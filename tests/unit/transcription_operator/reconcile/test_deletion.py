@@ -88,13 +88,14 @@ def test_the_job_is_known_by_its_name_and_labels_and_belongs_to_no_other_resourc
     meta = manifest()["metadata"]
     assert job_owner(meta) == OWNER
     assert deletion_job().owner == OWNER
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"name": "other"},
         {"labels": meta["labels"] | {names.LABEL_UID: "uid-2"}},
         {"labels": {name: value for name, value in meta["labels"].items() if name != names.LABEL_PHASE}},
         {"annotations": {}},
         {"ownerReferences": [{"kind": "Job", "name": "x", "uid": "y", "apiVersion": "batch/v1"}]},
-    ):
+    )
+    for change in changes:
         assert job_owner(meta | change) is None
 
 
