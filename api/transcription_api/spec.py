@@ -281,7 +281,8 @@ class Spec:
         int64=True,
         help=(
             "How long all tries together may take, in seconds, waiting for a node included; time in a queue or suspended is "
-            "not. Without it as long as they take."
+            "not. Of many files plan and transcription together, after which their account still has 30 minutes. Without it as "
+            "long as they take."
         ),
     )
     pending_deadline_seconds: int | None = option(
@@ -289,8 +290,8 @@ class Spec:
         minimum=1,
         maximum=MAX_SECONDS,
         int64=True,
-        help="How long a pod may wait for a node, its image or its volumes, in seconds, before the resource fails. Time in a "
-        "queue or suspended does not count. Without it, it waits on.",
+        help="How long a pod may wait for a node, its image or its volumes, in seconds, before the resource fails; of many files "
+        "in whichever phase, while no other pod runs. Time in a queue or suspended does not count. Without it, it waits on.",
     )
     ttl_seconds_after_finished: int | None = option(
         None,
@@ -310,7 +311,11 @@ class Spec:
     )
     suspend: bool = option(False, mutable=True, help="While true no pod runs; a running one is stopped. Mutable.")
     queue_name: str | None = option(
-        None, min_length=1, max_length=63, pattern=DNS_LABEL, help="The Kueue LocalQueue that admits the Job."
+        None,
+        min_length=1,
+        max_length=63,
+        pattern=DNS_LABEL,
+        help="The Kueue LocalQueue that admits the Job; of many files the one that transcribes alone.",
     )
     service_account_name: str | None = option(
         None,

@@ -31,8 +31,12 @@ class InformerCache:
         self._on_removal = callback
 
     def known_keys(self) -> Iterable[Key]:
-        """The keys of all known resources."""
-        return tuple(self._resources)
+        """The keys of all known resources, and of those that may be gone and whose results a Job is to delete."""
+        return tuple({**self._resources, **self._deletion_jobs})
+
+    def failed_deletions(self) -> int:
+        """How many Jobs could not delete results, and are still there."""
+        return sum(job.outcome == "Failed" for jobs in self._deletion_jobs.values() for job in jobs.values())
 
     def resources_in(self, namespace: str | None) -> dict[str, Resource]:
         """The known resources of a namespace by uid, or of all namespaces if it is None."""

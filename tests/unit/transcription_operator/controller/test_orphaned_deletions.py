@@ -63,6 +63,32 @@ async def test_a_deletion_that_no_operator_saw_is_made_up_for_by_the_next_one() 
             await until(lambda: parallelism(server) == 1)
 
 
+async def test_a_replica_that_knew_the_job_before_it_led_looks_at_it_when_it_leads() -> None:
+    async with scripted_apiserver() as server:
+        await prepared(server)
+        server.remove(PATH)
+        collect_garbage(server)
+        async with connected(server) as connection:
+            parts = Parts(connection, accepting=False)
+            await parts.resync.list_all()
+            parts.queue.accept(parts.cache.known_keys())
+            async with parts.working():
+                await until(lambda: parallelism(server) == 1)
+
+
+async def test_every_list_looks_at_the_jobs_of_resources_that_are_gone() -> None:
+    async with scripted_apiserver() as server:
+        await prepared(server)
+        async with operator(server) as parts:
+            server.remove(PATH)  # no watch shows it, and the cache forgets it by a list alone
+            collect_garbage(server)
+            known = parts.cache.resource(KEY)
+            assert known is not None
+            parts.cache.remove_resource(known)
+            await parts.resync.list_all()
+            await until(lambda: parallelism(server) == 1)
+
+
 async def test_a_deletion_that_the_operator_sees_waits_until_the_jobs_of_the_resource_are_gone() -> None:
     async with scripted_apiserver() as server:
         await prepared(server)
@@ -166,3 +192,7 @@ async def test_a_job_that_could_not_stays_and_an_event_of_it_says_why() -> None:
         assert deletion_path(server) is not None
         assert (event["type"], event["reason"]) == ("Warning", "ResultsNotDeleted")
         assert "no try is left" in event["message"]
+        async with connected(server) as connection:
+            parts = Parts(connection)
+            await parts.resync.list_all()
+            assert parts.cache.failed_deletions() == 1
