@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from transcription_operator.cluster import KubernetesClient
 from transcription_operator.controller.apply import Applier
 from transcription_operator.models.objects import JobView, Key, Owner
-from transcription_operator.reconcile.deletion import after_the_resource
+from transcription_operator.reconcile.deletion import after_the_resource, not_deleted
 from transcription_operator.reconcile.plan import Plan
+from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS
 from transcription_operator.watch.informer_cache import InformerCache
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,9 @@ class OrphanedDeletions:
             if job.owner is None or await self._exists(job.owner):
                 continue
             plan = await self._decide(job, job.owner)
-            await self._carry_out(job, plan)
-            if plan.requeue_after_seconds is not None:
-                again.append(plan.requeue_after_seconds)
+            carried_out = await self._carry_out(job, plan)
+            after = plan.requeue_after_seconds if carried_out else MAX_REQUEUE_SECONDS
+            again += [after] if after is not None else []
         return min(again, default=None)
 
     async def _exists(self, owner: Owner) -> bool:
@@ -55,14 +56,18 @@ class OrphanedDeletions:
         pods = await self.client.list_pods(job) if job.outcome == "Failed" else ()
         return after_the_resource(job, others, writers, pods)
 
-    async def _carry_out(self, job: JobView, plan: Plan) -> None:
+    async def _carry_out(self, job: JobView, plan: Plan) -> bool:
+        """Return False if the apiserver refuses to let the Job run, which is told."""
+        refusal = None
         if plan.scale_job is not None:
             logger.info("the TranscriptionJob is gone: Job %s deletes its results", job.name)
-            await self.applier.ensure_parallelism(*plan.scale_job)
-        for event in plan.events:
+            refusal = await self.applier.ensure_parallelism(*plan.scale_job)
+        refused = (not_deleted(refusal.message),) if refusal is not None else ()
+        for event in (*plan.events, *refused):
             log = logger.warning if event.type == "Warning" else logger.info
             log("%s: %s", event.reason, event.message)
             self.applier.recorder.record(job, event)
         for done in plan.delete_jobs:
             await self.client.delete_job(done)
             self.cache.remove_job(done)
+        return refusal is None

@@ -31,6 +31,8 @@ WRITERS_REQUEUE_SECONDS = 5.0
 JOB_REQUEUE_SECONDS = 10.0
 # The parallelism of a Job that deletes, which has 0 before.
 RELEASED = 1
+# Seconds until the resource is decided on again once the Job is deleted, whose end no watch may have shown.
+STORED_REQUEUE_SECONDS = 0.1
 DELETED = "the results of the TranscriptionJob, which does not exist any more, are deleted"
 
 
@@ -44,8 +46,8 @@ def prepare_deletion(observed: ObservedState, spec: Spec, config: Config) -> Pla
     job, wanted = observed.deletion_job, deletes_results(spec, config)
     if wanted and job is None and observed.rejection is None:
         return Plan(create_job=render_deletion_job(observed.resource, spec, config))
-    if not wanted and job is not None:
-        return Plan(delete_jobs=() if job.deleting else (job,), requeue_after_seconds=JOB_REQUEUE_SECONDS)
+    if not wanted and job is not None and not job.deleting:
+        return Plan(delete_jobs=(job,), requeue_after_seconds=STORED_REQUEUE_SECONDS)
     return None
 
 
@@ -96,6 +98,11 @@ def _with_condition(status: Status, reason: Reason, message: str, at: str) -> St
     return transitions.with_condition(status, ConditionType.RESULTS_DELETED, False, reason, message, at)
 
 
+def not_deleted(message: str) -> Event:
+    """The event of a Job that has left results."""
+    return Event("Warning", reasons.RESULTS_NOT_DELETED.name, message)
+
+
 def after_the_resource(job: JobView, others: tuple[JobView, ...], writers: bool, pods: tuple[PodView, ...]) -> Plan:
     """What to do with the Job of a resource that does not exist any more.
 
@@ -107,7 +114,7 @@ def after_the_resource(job: JobView, others: tuple[JobView, ...], writers: bool,
     if job.outcome == "Complete":
         return Plan(events=(Event("Normal", reasons.RESULTS_DELETED.name, DELETED),), delete_jobs=(job,))
     if job.outcome == "Failed":
-        return Plan(events=(Event("Warning", reasons.RESULTS_NOT_DELETED.name, explain_failure(job, pods)),))
+        return Plan(events=(not_deleted(explain_failure(job, pods)),))
     if job.parallelism > 0:
         return Plan()
     if writers or any(other.outcome is None for other in others):

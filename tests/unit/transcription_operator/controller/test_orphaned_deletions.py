@@ -76,6 +76,24 @@ async def test_a_replica_that_knew_the_job_before_it_led_looks_at_it_when_it_lea
                 await until(lambda: parallelism(server) == 1)
 
 
+async def test_a_policy_that_forbids_the_release_is_told_and_it_is_tried_again() -> None:
+    def refuse(request: web.Request) -> web.StreamResponse | None:
+        denied = request.method == "PATCH" and request.path.endswith("-0")
+        return error_response(403, "Forbidden") if denied else None
+
+    async with scripted_apiserver() as server:
+        await prepared(server)
+        server.remove(PATH)
+        collect_garbage(server)
+        server.faults.append(refuse)
+        async with operator(server) as parts:
+            recording = asyncio.create_task(parts.controller.reconciler.applier.recorder.run())
+            await until(lambda: [path for path in server.objects if "/events/" in path])
+            recording.cancel()
+            assert parallelism(server) == 0
+            assert parts.errors("Defect") == 0
+
+
 async def test_every_list_looks_at_the_jobs_of_resources_that_are_gone() -> None:
     async with scripted_apiserver() as server:
         await prepared(server)
