@@ -8,7 +8,7 @@ from transcription_api.report import Report, failure
 
 from tests.support.api_client import Json
 from tests.support.controlplane import ControlPlane
-from tests.support.operator_process import Operator
+from tests.support.operator_process import Operator, operator_alone
 from tests.support.simulated_cluster import PATIENCE, Namespace, condition, good_report, until
 
 
@@ -75,12 +75,7 @@ def test_after_the_time_to_live_a_deletion_that_fails_keeps_the_resource_until_o
 def test_a_resource_that_is_deleted_while_no_operator_runs_loses_its_results_once_one_does(
     plane: ControlPlane, namespace: Namespace, tmp_path: Path
 ) -> None:
-    lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/transcription-operator"
-    if namespace.api.get(lease) is not None:
-        namespace.api.delete(lease)  # of another module's operator
-    operator = Operator(plane, tmp_path / "operator.log")
-    operator.start()
-    try:
+    with operator_alone(plane, namespace.api, tmp_path / "operator.log") as operator:
         create(namespace, "unseen")
         job = namespace.job("unseen")
         operator.kill()
@@ -88,6 +83,3 @@ def test_a_resource_that_is_deleted_while_no_operator_runs_loses_its_results_onc
         namespace.api.delete(f"{namespace.jobs}/{job['metadata']['name']}")  # as the garbage collector does
         operator.start()
         released(namespace)
-    finally:
-        operator.stop()
-    assert "Traceback" not in operator.log.read_text()
