@@ -68,6 +68,23 @@ def test_a_prefix_is_planned_transcribed_by_several_pods_and_accounted_for(
     assert status["reportKey"].startswith("interviews/01/_runs/calls-")
 
 
+def test_with_a_queue_the_transcription_alone_waits_and_the_pods_that_kueue_admits_are_all_there_are(
+    operator: Operator, namespace: Namespace
+) -> None:
+    create(namespace, "queued", queueName="gpus", parallelism=3)
+    assert play_phase(namespace, "queued", 1, Report(plan=PLAN))["spec"]["suspend"] is False
+    namespace.until_running("queued", "False", "WaitingForQueue")
+    job = namespace.job("queued", 2)
+    path = f"{namespace.jobs}/{job['metadata']['name']}"
+    namespace.api.patch(path, {"spec": {"suspend": False, "parallelism": 1}})  # as Kueue admits a part
+    namespace.until_running("queued", "False", "WaitingForPod")
+    namespace.change("queued", failurePolicy={"maxFailedFiles": 1})
+    namespace.until("queued", lambda status: status["observedGeneration"] == 2, "generation 2")
+    assert namespace.job("queued", 2)["spec"]["parallelism"] == 1
+    namespace.change("queued", parallelism=2)
+    until(lambda: namespace.job("queued", 2)["spec"]["parallelism"] == 2, "another parallelism", PATIENCE)
+
+
 def _has_parallelism(namespace: Namespace, pods: int) -> bool:
     return bool(namespace.job("calls", 2)["spec"]["parallelism"] == pods)
 
