@@ -179,7 +179,8 @@ class Pipeline(Generic[InputT]):
         while self._look_ahead(waiting):
             if not self._under_way:
                 wait_for_one(waiting)
-            state = next((one for one in waiting if one.prepared.done()), waiting[0])
+            state = next((one for one in waiting if one.keep_for_engine()), waiting[0])
+            state.keep_for_engine(unprepared=True)
             waiting.remove(state)
             yield state
 
