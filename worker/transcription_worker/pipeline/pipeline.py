@@ -17,11 +17,13 @@ from transcription_api.spec import AudioSelection, Channel
 
 from transcription_worker.engines.protocol import SAMPLE_RATE, Audio, Input, Options, Outcome
 from transcription_worker.errors import WorkerError, without_frames
+from transcription_worker.media.small_files import SmallFileDecoder
 from transcription_worker.pipeline import write_backlog
+from transcription_worker.pipeline.ahead_budget import prepared_ahead
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.preparation import Preparation, prepared_ahead
+from transcription_worker.pipeline.preparation import Preparation
 from transcription_worker.pipeline.sink import EngineUsed, Sink, TrackTranscript, Transcription
 from transcription_worker.pipeline.source import InputT, Source
 from transcription_worker.pipeline.times import end_within
@@ -30,7 +32,7 @@ from transcription_worker.pipeline.write_backlog import WriteBacklog, transcript
 from transcription_worker.pipeline.write_gate import WriteGate
 from transcription_worker.retry import call_with_retries
 from transcription_worker.shortage import passing_shortage, shortage
-from transcription_worker.threads import observed_thread_count
+from transcription_worker.threads import available_cpus, observed_thread_count
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +73,9 @@ class Pipeline(Generic[InputT]):
         self.write_gate = WriteGate()
         self._source, self._sink, self._loader = source, sink, loader
         self._options, self._listener = options, listener
-        self._ahead = prepared_ahead(loader.device_kind, observed_thread_count())
-        self._preparation = Preparation(source.inputs(), self._prepare, self._ahead)
+        ahead = prepared_ahead(loader.device_kind, observed_thread_count())
+        self._preparation = Preparation(source.inputs(), self._prepare, ahead)
+        self._small_files = SmallFileDecoder(min(ahead, available_cpus()))
         self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES)
         self._under_way: dict[int, InputState[InputT]] = {}
         self._uncounted: list[InputState[InputT]] = []
@@ -137,10 +140,10 @@ class Pipeline(Generic[InputT]):
             return Prepared(version, report=report)
         self._loader.check()
         self._sink.check_writable(item)
-        self._preparation.reserve(state, version.download_bytes)
+        self._preparation.reserve(state, version)
         with self._source.fetch(item, version, scratch) as path:
             self._enter("decode")
-            tracks, media = open_tracks(path, scratch, selection)
+            tracks, media = open_tracks(path, scratch, selection, self._small_files.decode)
         seconds = tuple(selected_seconds(track.audio, options.clips) for track in tracks)
         self._listener.input_decoded(state.number, seconds)
         return Prepared(version, tracks, seconds, media)
@@ -190,7 +193,7 @@ class Pipeline(Generic[InputT]):
         A listing that breaks off is raised once nothing waits: what was listed before is transcribed.
         """
         try:
-            waiting += itertools.islice(self._preparation, self._ahead - len(waiting))
+            waiting += itertools.islice(self._preparation, self._preparation.most - len(waiting))
         except Exception:
             if not waiting:
                 raise
