@@ -9,6 +9,9 @@ export UV_COMPILE_BYTECODE := 1
 # and for resyncs. They run in their order: those that take long come early. With more threads torch's would fight.
 export PYTEST_XDIST_AUTO_NUM_WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Of the worker's image in test-e2e: docs/gpu.md.
+CUDA := 13
+TORCH_TESTS := tests/unit/transcription_worker/engines tests/unit/transcription_worker/test_doctor.py tests/integration/engines
 # Test binaries on PATH, and the kubeconfig of the kind cluster unless CLUSTER=existing.
 WITH_CLUSTER := eval "$$(hack/cluster/env)" &&
 
@@ -41,6 +44,10 @@ test-integration: ## Operator on a bare apiserver and etcd, worker on a real S3 
 test-here: ## Unit and integration tests in one run
 	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/unit tests/integration $(SAID)
 
+test-torch: CUDA := 12
+test-torch: install ## The engines and kernels with the torch of the worker's other image
+	OMP_NUM_THREADS=1 uv run --frozen --project worker/image/cuda$(CUDA) --group tests pytest $(SIDE_BY_SIDE) $(TORCH_TESTS)
+
 test-gpu: install ## On a machine with a GPU, and fails without: our kernels beside torch's, CUDA graphs, the engine beside openai-whisper
 	$(RUN) pytest -m gpu --require-gpu tests/unit tests/integration
 
@@ -56,8 +63,8 @@ test-media-fuzz: install ## 1,000 media files of all containers and codecs, dama
 coverage: install ## Unit and integration tests with branch coverage of the api, the operator and the worker
 	OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) --cov --cov-report=term tests/unit tests/integration
 
-test-e2e: ## kind, both images, Helm
-	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) $(RUN) pytest tests/e2e; } $(SAID)
+test-e2e: ## kind, both images, Helm; CUDA=12 for the worker's other image
+	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) WORKER_CUDA=$(CUDA) $(RUN) pytest tests/e2e; } $(SAID)
 
 # Not part of make test. CHAOS_SEED repeats a run, CHAOS_SECONDS makes it shorter or longer.
 test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and network disturbed at random; an upgrade (20 minutes)
@@ -67,6 +74,11 @@ test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and netw
 test-scale: install ## On the kind cluster: one resource over 10,000 files, its pods and the operator killed (40 minutes)
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/scale
+
+images: ## The operator's image, and the worker's for each CUDA, as NAME:dev
+	hack/cluster/build-image transcription-operator:dev Dockerfile.operator
+	hack/cluster/build-image transcription-worker:dev Dockerfile.worker
+	hack/cluster/build-image transcription-worker-cuda12:dev Dockerfile.worker --build-arg CUDA=12
 
 cluster: install ## A kind cluster with a control plane, a GPU node and a plain node
 	hack/cluster/up
@@ -105,4 +117,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu gpu-check gpu-check-bundle bench-operator bench-load bench-batch crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-torch images test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu gpu-check gpu-check-bundle bench-operator bench-load bench-batch crds docs

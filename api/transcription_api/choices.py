@@ -109,7 +109,14 @@ class Layout(enum.Enum):
 
     TREE = "Tree"  # the path below the source's prefix is kept: the results of in/a/b.wav lie in out/a/
     FLAT = "Flat"  # all of them directly below the destination's prefix
-    ADJACENT = "Adjacent"  # beside each source, in the destination's bucket
+    ADJACENT = "Adjacent"  # beside each source, in its bucket or in the one that the destination names
+
+
+class DeletionPolicy(enum.Enum):
+    """What becomes of the results when the resource is deleted."""
+
+    KEEP = "Keep"
+    DELETE_RESULTS = "DeleteResults"  # what the resource wrote is deleted; what it found and reused stays
 
 
 class Rerun(enum.Enum):

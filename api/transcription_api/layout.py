@@ -60,6 +60,7 @@ FIELDS_OUTSIDE_FINGERPRINT = (
     "active_deadline_seconds",
     "pending_deadline_seconds",
     "ttl_seconds_after_finished",
+    "deletion_policy",
     "suspend",
     "queue_name",
     "service_account_name",

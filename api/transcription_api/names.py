@@ -14,11 +14,15 @@ LABEL_ORDINAL = f"{GROUP}/ordinal"
 LABEL_PHASE = f"{GROUP}/phase"
 # The phases in their order: what there is to do, the doing, and the account of it.
 PHASES = (PHASE_PLAN, PHASE_TRANSCRIBE, PHASE_COLLECT) = ("plan", "transcribe", "collect")
+# The Job that deletes the results of a resource that is gone, which is no part of its work.
+PHASE_DELETE = "delete"
 # What a Job takes over from those before it: the number of its first attempt, and how many Jobs were lost before it.
 ANNOTATION_FIRST_ATTEMPT = f"{GROUP}/first-attempt"
 ANNOTATION_LOST_JOBS = f"{GROUP}/lost-jobs"
 # On a Job that the operator has suspended, since spec.suspend is true: no other suspension is the operator's to end.
 ANNOTATION_SUSPENDED = f"{GROUP}/suspended-by-spec"
+# On the Job with an index for each shard: the parallelism that the operator gave it, which Kueue may have lowered since.
+ANNOTATION_PARALLELISM = f"{GROUP}/parallelism"
 # The owner's name, up to 253 characters, too long for a label: for people.
 ANNOTATION_NAME = f"{GROUP}/name"
 # Kueue's label: which LocalQueue admits the Job.

@@ -358,6 +358,13 @@ JOB_NOT_UPDATED = Reason(
 DELETION_REFUSED = Reason(
     "DeletionRefused", False, "Let the policy that the message names allow the deletion."
 )  # event
+DELETING_RESULTS = Reason("DeletingResults", False, "")  # ResultsDeleted=False: a Job deletes them
+RESULTS_DELETED = Reason("ResultsDeleted", False, "")  # event of the Job, once the resource is gone
+RESULTS_NOT_DELETED = Reason(
+    "ResultsNotDeleted",
+    False,
+    "Do what the message says, then delete the Job that it names to have another one try, or set spec.deletionPolicy to Keep.",
+)  # ResultsDeleted=False, and an event of the Job
 NAMESPACE_TERMINATING = Reason(
     "NamespaceTerminating", False, "The namespace is being deleted, and this resource with it."
 )  # Running=False
@@ -422,6 +429,7 @@ LOW_QUALITY = Reason(
     "Listen to the segments that have flags in the json; spec.quality.policy retry decodes such windows again.",
 )  # event
 JOB_CREATED = Reason("JobCreated", False, "")  # event
+SCALED = Reason("Scaled", False, "")  # event: the Job over many files runs another number of pods at a time
 JOB_LOST = Reason("JobLost", False, "The Job was deleted from outside; the next one was created.")  # event
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Reason))

@@ -4,11 +4,15 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from transcription_api.choices import Layout, Naming
+from transcription_api.codec import InvalidFieldError
 from transcription_api.options import Bounds, option, required
 
 # Names of Kubernetes' objects.
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+
+BUCKET = "^[a-z0-9][a-z0-9._-]*[a-z0-9]$"
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,7 @@ class SecretRef:
 class S3Endpoint:
     """How to reach a bucket: what source, destination and model have in common."""
 
-    bucket: str = field(
-        metadata=required(
-            min_length=3, max_length=63, pattern="^[a-z0-9][a-z0-9._-]*[a-z0-9]$", help="The bucket's name."
-        )
-    )
+    bucket: str = field(metadata=required(min_length=3, max_length=63, pattern=BUCKET, help="The bucket's name."))
     endpoint_url: str | None = option(
         None,
         min_length=8,
@@ -71,11 +71,25 @@ class S3Object(S3Endpoint):
 class S3Prefix(S3Endpoint):
     """Where objects are written: a key is the prefix followed by a name, so a folder's prefix ends with a slash."""
 
+    bucket: str = option(
+        "",
+        implicit=True,
+        min_length=3,
+        max_length=63,
+        pattern=BUCKET,
+        help="The bucket's name. Only with layout Adjacent it may be left out: results then lie beside their sources, in the "
+        "bucket of each, and are written with the source's endpoint and, without credentialsSecretRef, its credentials.",
+    )
     prefix: str = option(
         "",
         max_length=768,
         help="What every key starts with, at most 768 bytes in UTF-8. A folder ends with a slash, as in interviews/01/.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3BesideSources(S3Prefix):
+    """The destination of a resource that names no bucket, with the source's; a file of another bucket has its results there."""
 
 
 # A key without control characters and without a slash at either end.
@@ -200,11 +214,36 @@ class Destination:
     layout: Layout = option(
         Layout.TREE,
         implicit=True,
-        help="Where the results of many files lie. Tree keeps the path below the source's prefix: in/a/b.wav gives "
-        "a/b.json. Flat leaves it out. Adjacent keeps the source's whole path in the destination's bucket, without its prefix.",
+        help="Where results lie. Of many files, Tree keeps the path below the source's prefix: in/a/b.wav gives "
+        "a/b.json. Flat leaves it out. Adjacent keeps the source's whole path, for results beside their sources; the prefix is "
+        "then that of the run's own objects alone.",
     )
     overwrite: bool = option(
         False,
         help="Replace results that belong to another audio object. Without it the resource fails with DestinationTaken. "
         "Results of the same object are always replaced.",
     )
+
+
+def beside_sources(source: S3Objects, named: Destination, many: bool) -> Destination:
+    """Return a destination with the layout Adjacent as it is meant: its bucket, and for a single file its folder.
+
+    Raises:
+        InvalidFieldError: No bucket is named, and the layout is another one.
+    """
+    if not named.s3.bucket and named.layout is not Layout.ADJACENT:
+        raise InvalidFieldError("spec.destination.s3.bucket", None, "the name of a bucket, or layout Adjacent")
+    place = named.s3
+    if not place.bucket:
+        reached = {name: getattr(source, name) for name in ("bucket", "endpoint_url", "region", "path_style")}
+        credentials = place.credentials_secret_ref or source.credentials_secret_ref
+        place = S3BesideSources(**reached, credentials_secret_ref=credentials, prefix=place.prefix)
+    if not many and source.key is not None:
+        place = dataclasses.replace(place, prefix=folder_of(source.key))
+    return dataclasses.replace(named, s3=place)
+
+
+def folder_of(key: str) -> str:
+    """Return the folder of a key, with a slash at its end or empty."""
+    folder = key.rpartition("/")[0]
+    return f"{folder}/" if folder else ""

@@ -1,12 +1,15 @@
 """The spec of a TranscriptionJob. The schema of the CRD is generated from these dataclasses by `make crds`."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transcription_api.batch import FailurePolicy, Shard
 from transcription_api.choices import (
     CacheKind,
     Channel,
+    DeletionPolicy,
     DevicePolicy,
     EngineKind,
     Format,
@@ -37,12 +40,14 @@ from transcription_api.s3 import (
     DNS_LABEL,
     DNS_SUBDOMAIN,
     Destination,
+    S3BesideSources,
     S3Endpoint,
     S3Object,
     S3Objects,
     S3Prefix,
     SecretRef,
     Source,
+    beside_sources,
 )
 
 # All parts of a spec are imported from here.
@@ -56,6 +61,7 @@ __all__ = [
     "ClaimRef",
     "Clip",
     "Decoding",
+    "DeletionPolicy",
     "Destination",
     "Device",
     "DevicePolicy",
@@ -74,6 +80,7 @@ __all__ = [
     "Quality",
     "QualityPolicy",
     "Rerun",
+    "S3BesideSources",
     "S3Endpoint",
     "S3Object",
     "S3Objects",
@@ -177,48 +184,10 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """How many files one pod takes: a shard is what one index of the Job transcribes."""
-
-    minutes: int = option(
-        10,
-        implicit=True,
-        minimum=1,
-        maximum=1440,
-        help="How long a pod is to be busy with a shard, in minutes, as far as its speed is known. There are at most 1,000 "
-        "shards.",
-    )
-    speed: float | None = option(
-        None,
-        minimum=0.01,
-        maximum=100_000,
-        help="How many seconds of audio a pod transcribes in a second. Without it what an earlier run to the same destination "
-        "had, else a guess.",
-    )
-
-
-@dataclass(frozen=True)
-class FailurePolicy:
-    """How many files may fail in a resource that is Complete."""
-
-    max_failed_files: Any = option(
-        0,
-        implicit=True,
-        help="Of many files, how many may fail: a number, or a percentage as in 5%. Above it the resource is Failed with "
-        "PartiallyFailed, and the results that are there stay in any case.",
-    )
-
-    def allowed_failures(self, files: int) -> int:
-        """Return how many of so many files may fail."""
-        limit = self.max_failed_files
-        return files * int(limit.removesuffix("%")) // 100 if isinstance(limit, str) else limit
-
-
-@dataclass(frozen=True)
 class Spec:
     """What to transcribe, how, and where to write it.
 
-    Immutable but for suspend, parallelism, shard, failure_policy and ttl_seconds_after_finished.
+    Immutable but for suspend, parallelism, shard, failure_policy, ttl_seconds_after_finished and deletion_policy.
     """
 
     source: Source = field(metadata=required(help="Where the audio is. Exactly one member is set."))
@@ -313,7 +282,8 @@ class Spec:
         int64=True,
         help=(
             "How long all tries together may take, in seconds, waiting for a node included; time in a queue or suspended is "
-            "not. Without it as long as they take."
+            "not. Of many files plan and transcription together, after which their account still has 30 minutes. Without it as "
+            "long as they take."
         ),
     )
     pending_deadline_seconds: int | None = option(
@@ -321,20 +291,32 @@ class Spec:
         minimum=1,
         maximum=MAX_SECONDS,
         int64=True,
-        help="How long a pod may wait for a node, its image or its volumes, in seconds, before the resource fails. Time in a "
-        "queue or suspended does not count. Without it, it waits on.",
+        help="How long a pod may wait for a node, its image or its volumes, in seconds, before the resource fails; of many files "
+        "in whichever phase, while no other pod runs. Time in a queue or suspended does not count. Without it, it waits on.",
     )
     ttl_seconds_after_finished: int | None = option(
         None,
         minimum=0,
         maximum=MAX_SECONDS,
         mutable=True,
-        help="How long after its end the resource is deleted, in seconds. Transcripts stay. Without it the resource stays. "
-        "Mutable.",
+        help="How long after its end the resource is deleted, in seconds. Transcripts stay unless deletionPolicy says "
+        "otherwise. Without it the resource stays. Mutable.",
+    )
+    deletion_policy: DeletionPolicy = option(
+        DeletionPolicy.KEEP,
+        implicit=True,
+        mutable=True,
+        help="What becomes of the results when the resource is deleted, by ttlSecondsAfterFinished or by anybody. Keep leaves "
+        "them, DeleteResults has a Job delete those that the resource wrote. Mutable: a change holds once "
+        "status.observedGeneration shows it.",
     )
     suspend: bool = option(False, mutable=True, help="While true no pod runs; a running one is stopped. Mutable.")
     queue_name: str | None = option(
-        None, min_length=1, max_length=63, pattern=DNS_LABEL, help="The Kueue LocalQueue that admits the Job."
+        None,
+        min_length=1,
+        max_length=63,
+        pattern=DNS_LABEL,
+        help="The Kueue LocalQueue that admits the Job; of many files the one that transcribes alone.",
     )
     service_account_name: str | None = option(
         None,
@@ -354,8 +336,13 @@ class Spec:
 def parse_spec(value: Mapping[str, Any]) -> Spec:
     """The spec of a resource as the apiserver stores it, without the fields that only a newer version has.
 
+    A destination that names no bucket gets the source's, with what it takes to reach it.
+
     Raises:
         codec.InvalidFieldError: A field is missing or of another type. The error names the field, the value and what was
             expected.
     """
-    return from_json(Spec, value, "spec")
+    spec = from_json(Spec, value, "spec")
+    if spec.destination.s3.bucket and spec.destination.layout is not Layout.ADJACENT:
+        return spec
+    return dataclasses.replace(spec, destination=beside_sources(spec.source.s3, spec.destination, spec.has_phases))

@@ -54,6 +54,7 @@ class ConditionType(enum.Enum):
     COMPLETE = "Complete"
     FAILED = "Failed"
     SUSPENDED = "Suspended"
+    RESULTS_DELETED = "ResultsDeleted"  # with deletionPolicy DeleteResults, once the time to live is over
     DEGRADED = "Degraded"  # PreferGPU went on with the CPU, or the status lacks what the apiserver refused
 
 

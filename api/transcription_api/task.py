@@ -26,7 +26,7 @@ class Task:
     name: str
     uid: str
     spec: dict[str, Any]
-    # One of names.PHASES; None for the one Job of a single file.
+    # One of names.PHASES or names.PHASE_DELETE; None for the one Job that transcribes a single file.
     phase: str | None = None
 
     def parsed(self) -> Spec:

@@ -14,9 +14,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from transcription_api import exit_codes, names
 from transcription_worker.paths import Paths
@@ -34,6 +34,8 @@ OF_FFMPEG = 0.7
 SHORT_FILES_SECONDS = 300.0
 REQUESTS_A_FILE = 4.0
 MEMORY_GROWTH = 1.25  # the peak after all files over that after the first tenth
+
+T = TypeVar("T")
 
 # Files of which the cost of a pod of its own is measured.
 SINGLE_PODS = 8
@@ -150,13 +152,10 @@ def run_instant(folder: Path, server: S3Server, recordings: list[Recording], cor
     container = WorkerContainer(folder / "instant", server)
     run = InstantRun(many(container, "instant/"), Paths(container.root))
     shards = run.plan()
-    began = time.monotonic()
-    run.transcribe(shards)
-    ours = time.monotonic() - began
-    began = time.monotonic()
-    decode_alone(recordings, cores)
-    alone = time.monotonic() - began
+    _, ours, ours_cpu = timed(lambda: run.transcribe(shards))
+    _, alone, alone_cpu = timed(lambda: decode_alone(recordings, cores))
     print(f"transcribe with an instant engine {ours:.1f} s, ffmpeg alone {alone:.1f} s", flush=True)
+    print(f"CPU seconds: {ours_cpu:.1f}, ffmpeg alone {alone_cpu:.1f}", flush=True)
     return [check("of ffmpeg's speed", alone / ours, OF_FFMPEG), memory_is_flat(run)]
 
 
@@ -165,17 +164,14 @@ def run_short(folder: Path, server: S3Server, recordings: list[Recording]) -> li
     container = WorkerContainer(folder / "few", server)
     run = InstantRun(many(container, "short/"), Paths(container.root))
     before = len(server.requests())
-    times, began = {}, time.monotonic()
-    shards = run.plan()
-    times["plan"] = time.monotonic() - began
-    run.transcribe(shards)
-    times["transcribe"] = time.monotonic() - began - times["plan"]
-    counts = run.collect()
-    whole = time.monotonic() - began
-    times["collect"] = whole - times["plan"] - times["transcribe"]
+    shards, *planning = timed(run.plan)
+    _, *transcribing = timed(lambda: run.transcribe(shards))
+    counts, *collecting = timed(run.collect)
+    times = {"plan": planning, "transcribe": transcribing, "collect": collecting}
+    whole = sum(took for took, _ in times.values())
     if counts.done != len(recordings):
         raise RuntimeError(f"{counts.done} of {len(recordings)} files are done: {counts.failures}")
-    print(", ".join(f"{phase} {took:.1f} s" for phase, took in times.items()))
+    print(", ".join(f"{phase} {took:.1f} s with {cpu:.1f} s of CPU" for phase, (took, cpu) in times.items()))
     kinds = Counter(operation(line) for line in server.requests()[before:])
     results = len(recordings) * 3  # two formats and the report
     print(
@@ -187,6 +183,18 @@ def run_short(folder: Path, server: S3Server, recordings: list[Recording]) -> li
         check("requests a file beside the results' PUTs", requests, REQUESTS_A_FILE, most=True),
         memory_is_flat(run),
     ]
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float, float]:
+    """Return what something returns, how long it takes, and the CPU of this process and its children, both in seconds."""
+    began, cpu = time.monotonic(), used_cpu()
+    value = work()
+    return value, time.monotonic() - began, used_cpu() - cpu
+
+
+def used_cpu() -> float:
+    """Return the CPU seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def operation(line: str) -> str:

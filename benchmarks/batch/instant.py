@@ -59,7 +59,7 @@ class InstantRun:
         loader = InstantLoader(engine_options(self._parsed), self.engine)
         checkpoints = checkpoints_prefix(self._task, self._parsed)
         work = ShardWork(
-            self._parsed, self.paths, loader, engine_options, lambda: provenance, self.paths.scratch, checkpoints
+            self._parsed, self.paths, loader, engine_options, lambda: provenance, self.paths.scratch, checkpoints, UID
         )
         for shard in range(shards):
             engines = [ShardPipeline(work)]

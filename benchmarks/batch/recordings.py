@@ -2,7 +2,7 @@
 
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ FORMATS = {
     "opus": ["-c:a", "libopus", "-b:a", "24k"],
 }
 SPOKEN_SECONDS = 600.0
+CUT_TOGETHER = 20
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ def make_recordings(folder: Path, count: int, shortest: float, longest: float, c
     samples, _ = speak("en", 77, SPOKEN_SECONDS)
     write_wav(spoken, samples)
     pieces = list(_pieces(folder, count, shortest, longest))
+    parts = [pieces[first : first + CUT_TOGETHER] for first in range(0, count, CUT_TOGETHER)]
     with ThreadPoolExecutor(cores) as threads:
-        list(threads.map(lambda piece: _cut(spoken, *piece), pieces))
+        list(threads.map(lambda part: _cut(spoken, part), parts))
     spoken.unlink()
     return [recording for recording, _ in pieces]
 
@@ -49,9 +51,13 @@ def _pieces(folder: Path, count: int, shortest: float, longest: float) -> Iterat
         yield Recording(path, seconds), round(draw.uniform(0.0, SPOKEN_SECONDS - seconds), 2)
 
 
-def _cut(spoken: Path, recording: Recording, start: float) -> None:
-    command = ["ffmpeg", "-v", "error", "-y", "-ss", str(start), "-t", str(recording.seconds), "-i", str(spoken)]
-    subprocess.run([*command, *FORMATS[recording.path.suffix[1:]], str(recording.path)], check=True)
+def _cut(spoken: Path, pieces: Sequence[tuple[Recording, float]]) -> None:
+    """Write some of the files with one ffmpeg, whose start takes longer than the encoding of a short one."""
+    inputs, outputs = [], []
+    for number, (recording, start) in enumerate(pieces):
+        inputs += ["-ss", str(start), "-t", str(recording.seconds), "-i", str(spoken)]
+        outputs += ["-map", f"{number}:a", *FORMATS[recording.path.suffix[1:]], str(recording.path)]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *inputs, *outputs], check=True)
 
 
 def decode_alone(recordings: list[Recording], cores: int) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 Schema = dict[str, Any]
 
 RULES = "x-kubernetes-validations"
-IMMUTABLE = "a spec is immutable but for suspend, parallelism, shard, failurePolicy and ttlSecondsAfterFinished"
+IMMUTABLE = (
+    "a spec is immutable but for suspend, parallelism, shard, failurePolicy, ttlSecondsAfterFinished and deletionPolicy"
+)
 HAS_EARLIER_VALUE = "oldSelf.hasValue()"
 # The apiserver compares an object of n fields in n * n steps, with each status that is written. A larger object is
 # compared field by field.

@@ -16,8 +16,8 @@ from hack.crd import immutability
 Schema = dict[str, Any]
 
 DESCRIPTION = (
-    "What to transcribe, how, and where to write it. Immutable but for suspend, parallelism, shard, failurePolicy and "
-    "ttlSecondsAfterFinished."
+    "What to transcribe, how, and where to write it. Immutable but for suspend, parallelism, shard, failurePolicy, "
+    "ttlSecondsAfterFinished and deletionPolicy."
 )
 TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 # In these a rule says which member is required, so that members can be added.

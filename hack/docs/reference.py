@@ -54,7 +54,7 @@ def _introduction(crd: Schema, schema: Schema) -> str:
 - kind: `{names["kind"]}`, in a namespace
 - kubectl: `{names["plural"]}`, `{names["singular"]}` or `{"`, `".join(names["shortNames"])}`
 
-A spec is immutable but for `suspend` and `ttlSecondsAfterFinished`. Bold fields are required. Rules between fields are
+A spec is immutable but for the fields that say Mutable. Bold fields are required. Rules between fields are
 in the language of the API server, CEL."""
 
 

@@ -85,6 +85,7 @@ async def _run_parts(config: Config, connection: Connection, elector: LeaderElec
     metrics.queue_depth.set_function(lambda: len(queue))
     metrics.leading.set_function(lambda: float(elector.leading))
     cache, client = InformerCache(metrics.resource_changed), KubernetesClient(connection)
+    metrics.failed_deletions.set_function(cache.failed_deletions)
     informer = Informer(config, cache, queue, liveness)
     resync = Resync(config, client, cache, informer)
     metrics.namespaces_unavailable.set_function(lambda: len(resync.unavailable))

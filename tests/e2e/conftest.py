@@ -12,7 +12,7 @@ from tests.support.stack.release import release_values
 @pytest.fixture(scope="session")
 def values() -> dict[str, Any]:
     """Return the release's Helm values, with images built from the checkout."""
-    return release_values()
+    return release_values() | {"rbac": {"readNodes": True}}
 
 
 @pytest.fixture(scope="session")

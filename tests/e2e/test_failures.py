@@ -8,7 +8,8 @@ from transcription_api import reasons
 from tests.support.helm import NAMESPACE
 from tests.support.job_namespace import ON_GPU_NODE, PATIENCE, JobNamespace, condition
 from tests.support.stack import s3
-from tests.support.stack.kube import apply, get, kubectl
+from tests.support.stack.images import existing_cluster
+from tests.support.stack.kube import apply, get, kubectl, until
 from tests.support.stack.release import operator_pods
 
 MISSING_MODEL = {"s3": s3.s3_object("models", key="no-such-model.pt")}
@@ -50,6 +51,7 @@ def applied(namespace: JobNamespace, restarts: dict[str, int]) -> None:
     apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": wrong})
     for name, (changes, _) in CASES.items():
         namespace.apply(name, **changes)
+    namespace.apply("too-large", device={"minMemory": "80G"})
 
 
 def operator_restarts() -> dict[str, int]:
@@ -79,6 +81,17 @@ def test_no_gpu_time_was_spent_on_what_was_never_read(namespace: JobNamespace) -
     status = namespace.ended("gpu-required")
     assert "audioSeconds" not in status
     assert namespace.written("gpu-required/") == []
+
+
+@pytest.mark.skipif(existing_cluster(), reason="the labels of the test cluster's node")
+def test_a_pod_that_fits_no_gpu_waits_and_says_which_label_stands_against_it(namespace: JobNamespace) -> None:
+    def waits() -> str | None:
+        conditions = namespace.status("too-large").get("conditions", [])
+        running: dict[str, Any] = next((item for item in conditions if item["type"] == "Running"), {})
+        return running["message"] if running.get("reason") == "NoMatchingNode" else None
+
+    message = until(waits, PATIENCE, "the reason NoMatchingNode")
+    assert "nvidia.com/gpu.memory is 23034, expected at least 76294 MiB on transcription-operator-worker" in message
 
 
 def test_a_failed_job_leaves_no_transcript_behind(namespace: JobNamespace) -> None:

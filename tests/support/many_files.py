@@ -115,6 +115,8 @@ class World:
             elif self.plan.scale_job is not None:
                 job, parallelism = self.plan.scale_job
                 self.jobs[job.name]["spec"]["parallelism"] = parallelism
+                self.jobs[job.name]["metadata"]["annotations"][names.ANNOTATION_PARALLELISM] = str(parallelism)
+                self.events += [event.reason for event in self.plan.events]
                 self._wrote("scale")
             elif self.plan.suspend_job is not None:
                 self._suspend(*self.plan.suspend_job)

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.api_client import Api
 from tests.support.controlplane import ControlPlane, free_ports
 from tests.support.helm import Helm
 from tests.support.last_release import Release
@@ -159,3 +160,18 @@ def grant_rights(
             item["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": account}]
             item["metadata"]["name"] += f"-{account}"
     plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(documents))
+
+
+@contextmanager
+def operator_alone(plane: ControlPlane, api: Api, log: Path) -> Iterator[Operator]:
+    """Run an operator for the block that a test may kill and start, although another test's has left its lease."""
+    lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/transcription-operator"
+    if api.get(lease) is not None:
+        api.delete(lease)
+    operator = Operator(plane, log)
+    operator.start()
+    try:
+        yield operator
+    finally:
+        operator.stop()
+    assert "Traceback" not in log.read_text()

@@ -1,9 +1,11 @@
 """Run a real S3 server for tests: versitygw over a folder, on a free port of the loopback interface."""
 
 import functools
+import json
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +42,8 @@ class S3Server:
         self.folder.mkdir(parents=True)
         self._users = folder / "users"
         self._users.mkdir()
+        self._versions = folder / "versions"
+        self._versions.mkdir()
         self._log = folder / "access.log"
         self._output = folder / "output.log"
         self.port = free_port()
@@ -74,7 +78,9 @@ class S3Server:
         command += ["--region", REGION, "--iam-dir", self._users, "--iam-cache-disable", "--access-log", self._log]
         command += ["--cert", self._key, "--key", self._key] if self.tls else []
         with self._output.open("ab") as output:
-            self._process = subprocess.Popen([*command, "posix", self.folder], stdout=output, stderr=output)
+            self._process = subprocess.Popen(
+                [*command, "posix", "--versioning-dir", self._versions, self.folder], stdout=output, stderr=output
+            )
         self._wait()
 
     def stop(self) -> None:
@@ -106,6 +112,24 @@ class S3Server:
             config=Config(s3={"addressing_style": "path"}),
             verify=str(self.certificate) if self.tls else None,
         )
+
+    def restricted_user(self, bucket: str, actions: list[str]) -> tuple[str, str]:
+        """Add a user who may do these things alone in the bucket, and return the access key and the secret key."""
+        user, secret = f"user-{uuid.uuid4().hex[:8]}", "user-key"
+        admin: list[str | Path] = [versitygw(), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY]
+        admin += ["--endpoint-url", self.url, "--region", REGION]
+        create = ["create-user", "--access", user, "--secret", secret, "--role", "user"]
+        subprocess.run([*admin, *create], check=True, stdout=subprocess.DEVNULL)
+        of_the_bucket = [action for action in actions if action.startswith("s3:List")]
+        of_objects = [action for action in actions if action not in of_the_bucket]
+        statements = [
+            {"Effect": "Allow", "Principal": user, "Action": allowed, "Resource": f"arn:aws:s3:::{bucket}{below}"}
+            for allowed, below in ((of_objects, "/*"), (of_the_bucket, ""))
+            if allowed
+        ]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        self.client().put_bucket_policy(Bucket=bucket, Policy=policy)
+        return user, secret
 
     def requests(self) -> list[str]:
         """Return the lines of the access log so far."""

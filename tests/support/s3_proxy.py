@@ -1,6 +1,7 @@
 """Run a TCP proxy that can cut a server's connections in the middle of an answer, or change what it answers."""
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ class Proxy:
             client,
             socket.create_connection(("127.0.0.1", self._target)) as upstream,
         ):
-            if request := client.recv(1 << 16):
+            if request := _read_request(client):
                 upstream.sendall(request)
                 chosen = self._left > 0 and self._marker in request
                 if chosen and self._change is not None:
@@ -80,6 +81,17 @@ class Proxy:
                 return
             client.sendall(chunk)
             passed += len(chunk)
+
+
+def _read_request(client: socket.socket) -> bytes:
+    """Read a request with its body, which may come after its head. One that waits for a 100 Continue has none yet."""
+    request = client.recv(1 << 16)
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    missing = int(length[1]) - len(body) if length and b"100-continue" not in head else 0
+    while missing > 0 and (chunk := client.recv(1 << 16)):
+        request, missing = request + chunk, missing - len(chunk)
+    return request
 
 
 @contextmanager

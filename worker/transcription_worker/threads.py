@@ -45,10 +45,15 @@ def thread_count(limit: float | None, allowed: int) -> int:
     return max(1, allowed if limit is None else min(allowed, math.ceil(limit)))
 
 
+def available_cpus() -> int:
+    """Return the number of CPUs that CPU affinity and cgroup allow."""
+    return thread_count(cpu_limit(), len(os.sched_getaffinity(0)))
+
+
 def observed_thread_count() -> int:
-    """Return OMP_NUM_THREADS if it is set, else the number that CPU affinity and cgroup allow."""
+    """Return OMP_NUM_THREADS if it is set, else the number of CPUs that are allowed."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) > 0 else thread_count(cpu_limit(), len(os.sched_getaffinity(0)))
+    return int(asked) if asked.isdigit() and int(asked) > 0 else available_cpus()
 
 
 def wait_briefly() -> None:

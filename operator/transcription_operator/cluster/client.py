@@ -20,7 +20,16 @@ from transcription_operator.cluster.connection import (
 )
 from transcription_operator.models.job_events import PENDING, WORKLOAD_PREFIX, JobEvent, view_job_event
 from transcription_operator.models.nodes import GPU_NODES, NodeView, view_node
-from transcription_operator.models.objects import JobView, Key, PodView, Resource, view_job, view_pod, view_resource
+from transcription_operator.models.objects import (
+    JobView,
+    Key,
+    Owner,
+    PodView,
+    Resource,
+    view_job,
+    view_pod,
+    view_resource,
+)
 from transcription_operator.models.ownership import is_pod_of
 
 RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
@@ -85,6 +94,16 @@ class KubernetesClient:
         pages = self._pages(f"{CORE}/nodes", {"labelSelector": GPU_NODES}, METADATA_LIST)
         return tuple([view_node(item) async for page in pages for item in page["items"]])
 
+    async def has_workers(self, owner: Owner) -> bool:
+        """Whether a pod of the resource's work has not ended, whose resource and Jobs may be gone. Forged labels count too."""
+        query = {
+            "labelSelector": f"{names.LABEL_UID}={owner.uid},{names.LABEL_PHASE}!={names.PHASE_DELETE}",
+            "fieldSelector": "status.phase!=Succeeded,status.phase!=Failed",
+            "limit": "1",
+        }
+        path = _collection(CORE, owner.key.namespace, "pods")
+        return bool((await self._connection.request("GET", path, query=query))["items"])
+
     async def list_job_events(self, job: JobView) -> tuple[JobEvent, ...]:
         """The events whose subject is the Job, at most EVENTS_LIMIT: its controller makes fewer in an hour, their lifetime."""
         query = {"fieldSelector": f"involvedObject.uid={job.uid}", "limit": str(EVENTS_LIMIT)}
@@ -125,8 +144,9 @@ class KubernetesClient:
         return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
 
     async def scale_job(self, job: JobView, parallelism: int) -> JobView:
-        """Set spec.parallelism, and nothing else."""
-        body = {"metadata": {"uid": job.uid}, "spec": {"parallelism": parallelism}}
+        """Set spec.parallelism, with the annotation that says that it is ours, and nothing else."""
+        given = {names.ANNOTATION_PARALLELISM: str(parallelism)}
+        body = {"metadata": {"uid": job.uid, "annotations": given}, "spec": {"parallelism": parallelism}}
         path = _job_path(job.namespace, job.name)
         return view_job(await self._connection.request("PATCH", path, body, content_type=MERGE_PATCH))
 

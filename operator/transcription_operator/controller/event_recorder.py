@@ -10,7 +10,7 @@ from typing import Any
 from transcription_api import names
 
 from transcription_operator.cluster import ApiError, KubernetesClient, NotLeadingError, UnreachableError
-from transcription_operator.models.objects import Resource
+from transcription_operator.models.objects import JobView, Resource
 from transcription_operator.models.times import format_time
 from transcription_operator.reconcile.events import Event
 
@@ -35,11 +35,11 @@ class EventRecorder:
         self._waiting: deque[dict[str, Any]] = deque(maxlen=MAX_WAITING)
         self._changed = asyncio.Event()
 
-    def record(self, resource: Resource, event: Event) -> None:
+    def record(self, subject: Resource | JobView, event: Event) -> None:
         """Create the event soon. Returns at once."""
         if len(self._waiting) == MAX_WAITING:
             logger.warning("%d events are waiting; dropped the oldest", MAX_WAITING)
-        self._waiting.append(render_event(resource, event, format_time(self._client.now())))
+        self._waiting.append(render_event(subject, event, format_time(self._client.now())))
         self._changed.set()
 
     async def run(self) -> None:
@@ -61,28 +61,27 @@ class EventRecorder:
         try:
             await self._client.create_event(event)
         except (ApiError, UnreachableError, NotLeadingError) as error:
-            name = event["involvedObject"]["name"]
-            logger.warning("event %s of TranscriptionJob %s was not created: %s", event["reason"], name, error)
+            subject = event["involvedObject"]
+            logger.warning(
+                "event %s of %s %s was not created: %s", event["reason"], subject["kind"], subject["name"], error
+            )
         except Exception:
             logger.exception("event %s was not created", event["reason"])
 
 
-def render_event(resource: Resource, event: Event, now: str) -> dict[str, Any]:
+def render_event(subject: Resource | JobView, event: Event, now: str) -> dict[str, Any]:
     """A core/v1 Event, as kubectl describe shows it. Its name is derived from its content, so that it exists only once."""
-    content = f"{resource.uid}/{event.reason}/{event.message}"
+    reference = _reference(subject)
+    content = f"{subject.uid}/{event.reason}/{event.message}"
     digest = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"namespace": resource.key.namespace, "name": f"{resource.key.name[:230].rstrip('-.')}.{digest}"},
-        "involvedObject": {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "namespace": resource.key.namespace,
-            "name": resource.key.name,
-            "uid": resource.uid,
-            "resourceVersion": str(resource.version),
+        "metadata": {
+            "namespace": reference["namespace"],
+            "name": f"{reference['name'][:230].rstrip('-.')}.{digest}",
         },
+        "involvedObject": reference | {"uid": subject.uid, "resourceVersion": str(subject.version)},
         "type": event.type,
         "reason": event.reason,
         "message": _cut(event.message),
@@ -93,6 +92,13 @@ def render_event(resource: Resource, event: Event, now: str) -> dict[str, Any]:
         "lastTimestamp": now,
         "count": 1,
     }
+
+
+def _reference(subject: Resource | JobView) -> dict[str, str]:
+    if isinstance(subject, JobView):
+        return {"apiVersion": "batch/v1", "kind": "Job", "namespace": subject.namespace, "name": subject.name}
+    key = subject.key
+    return {"apiVersion": names.API_VERSION, "kind": names.KIND, "namespace": key.namespace, "name": key.name}
 
 
 def _cut(message: str) -> str:

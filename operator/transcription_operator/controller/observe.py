@@ -16,6 +16,7 @@ from transcription_operator.reconcile.pod_refusals import pod_refusal, queue_rea
 from transcription_operator.reconcile.pods import running_pod, running_pods
 from transcription_operator.reconcile.status_transitions import is_finished
 from transcription_operator.reconcile.stored_status import parse_status
+from transcription_operator.reconcile.suspension import waits_for_others
 from transcription_operator.watch.informer_cache import InformerCache
 
 
@@ -40,10 +41,13 @@ class Observer:
         if resource is None:
             return None
         status = _status_of(resource, earlier)
-        jobs = _plausible(self.cache.jobs(resource), status)
-        observed = ObservedState(resource, status, current_job(resource, status, jobs), jobs, rejection=rejection)
+        owned = self.cache.jobs(resource)
+        deletion = next((job for job in owned if job.deletes_results), None)
+        jobs = _plausible(tuple(job for job in owned if job is not deletion), status)
+        job = current_job(resource, status, jobs)
+        observed = ObservedState(resource, status, job, jobs, deletion, rejection=rejection)
         if resource.deleting or is_finished(status):
-            return observed
+            return await self._with_deletion_pods(observed)
         if observed.job is not None and observed.job.deleting and await self._is_gone(observed.job):
             return await self.observe(key, earlier, rejection)
         named = status.job_ref if expects_job(resource, status) else None
@@ -53,6 +57,12 @@ class Observer:
             # The next Job, of the next phase too, must follow what is stored and not what is cached.
             return await self._without_job(observed)
         return await self._with_pods(observed)
+
+    async def _with_deletion_pods(self, observed: ObservedState) -> ObservedState:
+        job = observed.deletion_job
+        if job is None or job.outcome != "Failed":
+            return observed
+        return dataclasses.replace(observed, deletion_pods=await self.client.list_pods(job))
 
     async def _is_gone(self, job: JobView) -> bool:
         """Whether a Job that is being deleted no longer exists, in case that no watch has shown its end."""
@@ -88,7 +98,7 @@ class Observer:
             return await self._with_nodes(observed)
         if job.deleting:
             return observed
-        queued = job.has_shards and job.suspended and job.queue is not None
+        queued = waits_for_others(job)
         if not job.awaits_pod and not queued:
             self.job_events.forget(job)
         if queued:

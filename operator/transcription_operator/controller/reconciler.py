@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from transcription_operator.config import Config
 from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.observe import Observer
+from transcription_operator.controller.orphaned_deletions import OrphanedDeletions
 from transcription_operator.controller.progress_poller import ProgressPoller
 from transcription_operator.models.objects import Key
 from transcription_operator.observability.metrics import Metrics
@@ -15,8 +16,9 @@ from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS
 from transcription_operator.reconcile.status_transitions import is_finished
 from transcription_operator.work_queue import WorkQueue
 
-# How often one reconcile observes and decides: a Job to create, perhaps one to suspend, then the status that follows.
-MAX_ROUNDS = 3
+# How often one reconcile observes and decides: the Job that is to delete the results, a Job to create,
+# perhaps one to suspend, then the status that follows.
+MAX_ROUNDS = 4
 
 
 class UnsettledError(Exception):
@@ -43,14 +45,16 @@ class Reconciler:
             NotLeadingError: this replica is not the leader, so that nothing was written.
             UnsettledError: somebody else changes the Job back.
         """
+        orphans = OrphanedDeletions(self.observer.client, self.observer.cache, self.applier)
+        again = await orphans.follow(key)
         observed = await self.observer.observe(key)
         for _ in range(MAX_ROUNDS):
             if observed is None:
-                self._forget(key)
+                self._forget(key, again)
                 return
             plan = decide(observed, self.config, self.observer.client.now())
             if plan.create_job is None and plan.suspend_job is None and plan.scale_job is None:
-                await self._finish(key, observed, plan)
+                await self._finish(key, observed, plan, again)
                 return
             observed = await self._apply_job(key, observed, plan)
         raise UnsettledError(f"the Job was created or changed {MAX_ROUNDS} times, and somebody changed it back")
@@ -64,19 +68,25 @@ class Reconciler:
             rejection = await self.applier.ensure_suspend(*plan.suspend_job)
         if plan.scale_job is not None:
             rejection = await self.applier.ensure_parallelism(*plan.scale_job)
+        for event in plan.events if rejection is None else ():
+            self.applier.recorder.record(observed.resource, event)
         return await self.observer.observe(key, observed, rejection)
 
-    async def _finish(self, key: Key, observed: ObservedState, plan: Plan) -> None:
-        """Write the status and delete what must go. If the operator crashes in between, the next reconcile goes on."""
+    async def _finish(self, key: Key, observed: ObservedState, plan: Plan, again: float | None) -> None:
+        """Write the status and delete what must go. If the operator crashes in between, the next reconcile goes on.
+
+        `again` are the seconds until the Job of an earlier resource of this name is looked at.
+        """
         self.poller.set_pods(key, plan.poll_pods)
         await self.applier.write_status(observed, plan)
         deleted = await self.applier.delete_objects(observed.resource, plan)
-        self.queue.add_after(key, plan.requeue_after_seconds if deleted else MAX_REQUEUE_SECONDS)
+        after = (plan.requeue_after_seconds if deleted else MAX_REQUEUE_SECONDS, again)
+        self.queue.add_after(key, min((seconds for seconds in after if seconds is not None), default=None))
         if plan.status is not None:
             self.metrics.status_written(observed.status, plan.status)
             if is_finished(plan.status):
                 self.queue.add(key)  # a finished resource has a plan of its own: to clean up, and its time to live
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: Key, again: float | None) -> None:
         self.poller.set_pods(key, ())
-        self.queue.add_after(key, None)
+        self.queue.add_after(key, again)

@@ -21,7 +21,7 @@ _SECURITY = {
     "capabilities": {"drop": ["ALL"]},
 }
 # Fields that may change while the worker runs.
-_MUTABLE = ("suspend", "parallelism", "ttlSecondsAfterFinished")
+_MUTABLE = ("suspend", "parallelism", "ttlSecondsAfterFinished", "deletionPolicy")
 # Fields that the manifest itself has. An environment variable has at most 128 KiB (Linux's MAX_ARG_STRLEN), which the
 # longest texts of all fields together would exceed.
 _OF_THE_POD = (
@@ -57,7 +57,7 @@ def _task(resource: Resource, phase: str | None) -> Task:
     spec = {name: value for name, value in resource.spec.items() if name not in _MUTABLE}
     if "device" in spec:
         spec["device"] = {name: value for name, value in spec["device"].items() if name not in _OF_THE_POD}
-    if phase in (names.PHASE_TRANSCRIBE, names.PHASE_COLLECT) and "keys" in spec["source"]["s3"]:
+    if phase not in (None, names.PHASE_PLAN) and "keys" in spec["source"]["s3"]:
         # The plan has them, and they may be many.
         listed = {name: value for name, value in spec["source"]["s3"].items() if name != "keys"}
         spec["source"] = spec["source"] | {"s3": listed}

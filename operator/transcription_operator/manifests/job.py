@@ -39,6 +39,8 @@ def render_job(
     labels = _labels(resource, ordinal) | ({names.LABEL_PHASE: phase} if phase is not None else {})
     queue = {names.LABEL_QUEUE: spec.queue_name} if spec.queue_name else {}
     annotations = {names.ANNOTATION_NAME: resource.key.name}
+    sharded = _sharded(spec, shards) if phase == names.PHASE_TRANSCRIBE else {}
+    given = {names.ANNOTATION_PARALLELISM: sharded["parallelism"]} if sharded else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -46,11 +48,11 @@ def render_job(
             "namespace": resource.key.namespace,
             "name": job_name(resource.owner, ordinal),
             "labels": labels | queue,
-            "annotations": annotations | {name: str(count) for name, count in counts.items()},
+            "annotations": annotations | {name: str(count) for name, count in (*counts.items(), *given.items())},
             "ownerReferences": [_owner(resource)],
         },
         "spec": _job_spec(spec)
-        | (_sharded(spec, shards) if phase == names.PHASE_TRANSCRIBE else {})
+        | sharded
         | {
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations | _NO_DISRUPTION},

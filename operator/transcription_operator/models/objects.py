@@ -79,6 +79,7 @@ class JobView:
     image: str  # of the worker
     completions: int  # how many pods have to succeed: of many files, the shards
     parallelism: int
+    given_parallelism: int  # what the operator gave the Job; somebody else may have changed it since
     created: str
     deleting: bool
     suspended: bool
@@ -106,6 +107,11 @@ class JobView:
     def has_shards(self) -> bool:
         """Whether the Job has an index, and so a pod, for each shard of many files."""
         return self.phase == names.PHASE_TRANSCRIBE
+
+    @property
+    def deletes_results(self) -> bool:
+        """Whether the Job deletes the results of a resource, and is not part of its work."""
+        return self.phase == names.PHASE_DELETE
 
     @property
     def has_pods(self) -> bool:
@@ -210,7 +216,8 @@ def view_job(body: Body) -> JobView:
         phase=labels.get(names.LABEL_PHASE),
         image=_worker_image(body),
         completions=(body.get("spec") or {}).get("completions") or 1,
-        parallelism=(body.get("spec") or {}).get("parallelism", 1),
+        parallelism=(parallelism := (body.get("spec") or {}).get("parallelism", 1)),
+        given_parallelism=_number(annotations.get(names.ANNOTATION_PARALLELISM), parallelism),
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         suspended=bool(body.get("spec", {}).get("suspend")),

@@ -1,7 +1,8 @@
 """Which Jobs and pods are ours: labels can be set by anybody, and so can an owner reference with a uid that was seen elsewhere.
 
 A Job is ours if its controller is a TranscriptionJob of its own namespace and it has the name that the operator gives to
-the Job of that resource with that ordinal. A pod is ours if its controller is such a Job.
+the Job of that resource with that ordinal. A pod is ours if its controller is such a Job. The Job that deletes results is the one
+exception: see `deletion_owner`.
 """
 
 import hashlib
@@ -17,6 +18,8 @@ Body = Mapping[str, Any]
 JOB_NAME_LIMIT = 63
 # Characters of the resource's name that are kept: the rest is "-", 8 of the digest, "-" and up to 4 digits of the ordinal.
 NAME_KEPT = JOB_NAME_LIMIT - 14
+# Of the Job that deletes a resource's results, which comes before those that are counted.
+DELETION_ORDINAL = 0
 _ORDINAL = re.compile("[1-9][0-9]{0,3}")
 
 
@@ -49,12 +52,27 @@ def job_ordinal(meta: Body) -> int:
 
 def job_owner(meta: Body) -> Owner | None:
     """The resource to which a Job with this metadata belongs, or None if it is not a Job of ours."""
+    if (owner := deletion_owner(meta)) is not None:
+        return owner
     reference, ordinal = _controller(meta), job_ordinal(meta)
     group = str(reference.get("apiVersion")).partition("/")[0]
     if (group, reference.get("kind")) != (names.GROUP, names.KIND) or ordinal == 0:
         return None
     owner = Owner(Key(meta["namespace"], reference["name"]), reference["uid"])
     return owner if meta["name"] == job_name(owner, ordinal) else None
+
+
+def deletion_owner(meta: Body) -> Owner | None:
+    """The resource whose results a Job with this metadata deletes, or None if it is no such Job.
+
+    It outlives the resource, so that it has no owner reference, and is known by its labels and its name. Whoever may create
+    such a Job may run it, too: the operator lets it run and does nothing else with it.
+    """
+    labels, name = meta.get("labels") or {}, (meta.get("annotations") or {}).get(names.ANNOTATION_NAME)
+    if labels.get(names.LABEL_PHASE) != names.PHASE_DELETE or not name or meta.get("ownerReferences"):
+        return None
+    owner = Owner(Key(meta["namespace"], name), labels.get(names.LABEL_UID, ""))
+    return owner if meta["name"] == job_name(owner, DELETION_ORDINAL) else None
 
 
 def is_pod_of(meta: Body, namespace: str, job: str, uid: str) -> bool:

@@ -59,6 +59,9 @@ class Metrics:
         self.namespaces_unavailable = Gauge(
             "transcription_namespaces_unavailable", "Watched namespaces that cannot be listed", registry=self.registry
         )
+        self.failed_deletions = Gauge(
+            "transcription_failed_deletions", "Jobs that could not delete all results", registry=self.registry
+        )
         self._jobs = Gauge(
             "transcription_jobs", "Resources by phase and reason", ["phase", "reason"], registry=self.registry
         )

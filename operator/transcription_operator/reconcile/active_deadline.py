@@ -27,8 +27,10 @@ START_TOLERANCE_SECONDS = 60.0
 
 def with_active_time(status: Status, spec: Spec, job: JobView | None, now: datetime) -> Status:
     """Begin to count when a Job becomes active, and stop when it is suspended or gone."""
-    if spec.active_deadline_seconds is None or (job is not None and job.outcome is not None):
+    if spec.active_deadline_seconds is None:
         return status
+    if job is not None and job.outcome is not None:
+        return _with_unseen_phase(status, job)
     known = status.active_time or ActiveTime()
     if known.since is not None:
         known = _stopped(known, known.since, status, spec, job, now)
@@ -36,6 +38,19 @@ def with_active_time(status: Status, spec: Spec, job: JobView | None, now: datet
         started = latest(job.started, known.until) if known.until is not None else job.started
         known = dataclasses.replace(known, since=started, until=None)
     return status if known == ActiveTime() else dataclasses.replace(status, active_time=known)
+
+
+def _with_unseen_phase(status: Status, job: JobView) -> Status:
+    """Count the time of a phase that ended before it was seen to have begun: the next phase has what it left."""
+    known = status.active_time or ActiveTime()
+    if job.phase is None or job.started is None or job.outcome_time is None or known.since is not None:
+        return status
+    started = latest(job.started, known.until) if known.until is not None else job.started
+    seconds = max(0.0, seconds_between(started, job.outcome_time))
+    if seconds == 0.0:
+        return status
+    known = ActiveTime(known.seconds + seconds, None, job.outcome_time)
+    return dataclasses.replace(status, active_time=known)
 
 
 def _stopped(

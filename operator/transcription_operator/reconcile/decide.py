@@ -4,13 +4,11 @@ It is level-triggered: any call may be the first after a crash, and once a plan 
 """
 
 import dataclasses
-import functools
-import json
 from datetime import datetime
 
 from transcription_api import names, reasons
 from transcription_api.bounds import within_bounds
-from transcription_api.codec import InvalidFieldError, unknown_fields
+from transcription_api.codec import InvalidFieldError
 from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure, JobRef, Status
 
@@ -20,9 +18,17 @@ from transcription_operator.manifests.phase import COLLECT_SECONDS, limit_spec
 from transcription_operator.models.objects import JobView
 from transcription_operator.models.times import format_time, is_time, seconds_between
 from transcription_operator.reconcile import status_transitions as transitions
+from transcription_operator.reconcile.acceptance import accept_spec
 from transcription_operator.reconcile.active_deadline import explain_deadline, is_over, seconds_left, with_active_time
 from transcription_operator.reconcile.admission_policy import find_policy_violation
 from transcription_operator.reconcile.conditions import find_reason, is_true, with_observed_generation
+from transcription_operator.reconcile.deletion import (
+    delete_results,
+    deletes_results,
+    is_unprepared,
+    prepare_deletion,
+    tell_preparation,
+)
 from transcription_operator.reconcile.disruptions import conclude_evicted_job, count_disruptions, with_evictions
 from transcription_operator.reconcile.events import events_between
 from transcription_operator.reconcile.job_status import update_from_job
@@ -37,7 +43,7 @@ from transcription_operator.reconcile.pods import attempt_number, last_terminati
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
-from transcription_operator.reconcile.scaling import is_refused_scale, pods_to_scale
+from transcription_operator.reconcile.scaling import is_refused_scale, pods_to_scale, tell_scale
 from transcription_operator.reconcile.shards import seconds_until_shown, update_from_shards
 from transcription_operator.reconcile.status_size import within_size
 from transcription_operator.reconcile.stored_spec import parse_stored_spec
@@ -49,12 +55,15 @@ from transcription_operator.reconcile.succession import (
     next_counts,
     next_ordinal,
 )
-from transcription_operator.reconcile.suspension import explain_suspension, is_managed_by_others, is_suspended_by_us
+from transcription_operator.reconcile.suspension import (
+    explain_suspension,
+    is_managed_by_others,
+    is_suspended_by_us,
+    waits_for_others,
+)
 from transcription_operator.reconcile.termination import make_failure
 from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pods
 
-# Fields that the condition Accepted names.
-MAX_NAMED = 10
 # Seconds until a plan is made that rests on the status that was just stored: no watch event is news after our own write.
 STORED_REQUEUE_SECONDS = 0.1
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
@@ -77,15 +86,25 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
         spec = parse_stored_spec(observed.resource.spec_json)
     except InvalidFieldError as error:
         return _reject_spec(observed, make_failure(reasons.INVALID_SPEC, str(error)), now)
+    if (step := prepare_deletion(observed, spec, config)) is not None:
+        return step
     if transitions.is_finished(observed.status):
-        return _clean_up(observed, spec, now)
+        return _clean_up(observed, spec, config, now)
+    return _decide_unfinished(observed, spec, config, now)
+
+
+def _decide_unfinished(observed: ObservedState, spec: Spec, config: Config, now: datetime) -> Plan:
+    """The plan for a resource that is neither Complete nor Failed."""
     if observed.namespace_ending and observed.job is not None:
         return Plan(delete_jobs=(observed.job,))
     violation = find_policy_violation(spec, config)
     if violation is not None:
         return _reject_spec(observed, violation, now)
-    accepted = with_active_time(_accept_spec(observed, spec), spec, observed.job, now)
+    accepted = with_active_time(accept_spec(observed, spec), spec, observed.job, now)
     spec = limit_spec(spec, current_phase(spec, observed.status))
+    accepted = tell_preparation(observed, accepted, spec, config, now)
+    if observed.job is not None and is_unprepared(observed, spec, config):
+        observed = dataclasses.replace(observed, rejection=None)  # the Job that transcribes goes on
     if observed.rejection is not None:
         return _report_rejection(observed, accepted, spec, config, observed.rejection, now)
     if spec.suspend:
@@ -93,27 +112,6 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
     if observed.job is None:
         return _create_job(observed, accepted, spec, config, now)
     return _follow_job(observed, accepted, spec, config, observed.job, now)
-
-
-# One reconcile decides two or three times: as many specs as queue workers can have at hand.
-@functools.lru_cache(maxsize=64)
-def _acceptance(spec_json: bytes) -> str:
-    """The message of Accepted=True, which names the fields that a newer custom resource definition let pass."""
-    unknown = [*unknown_fields(Spec, json.loads(spec_json), "spec")]
-    if not unknown:
-        return "the spec is valid"
-    more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
-    return f"the spec is valid; this version does not know {', '.join(unknown[:MAX_NAMED])}{more}"
-
-
-def _accept_spec(observed: ObservedState, spec: Spec) -> Status:
-    status = transitions.with_model(observed.status, spec)
-    message, created = _acceptance(observed.resource.spec_json), observed.resource.created
-    status = transitions.with_condition(status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, message, created)
-    if current_phase(spec, status) != names.PHASE_PLAN:
-        return status
-    message = "the files are found and divided into shards"
-    return transitions.with_condition(status, ConditionType.PLANNED, False, reasons.PLANNING, message, created)
 
 
 def _reject_spec(observed: ObservedState, failure: Failure, now: datetime) -> Plan:
@@ -125,21 +123,27 @@ def _reject_spec(observed: ObservedState, failure: Failure, now: datetime) -> Pl
     return _with_status(observed, transitions.mark_failed(status, failure, at), Plan())
 
 
-def _clean_up(observed: ObservedState, spec: Spec, now: datetime) -> Plan:
+def _clean_up(observed: ObservedState, spec: Spec, config: Config, now: datetime) -> Plan:
     """Delete the Jobs that still run, and the resource itself once ttlSecondsAfterFinished has passed.
 
     That time is counted from when the resource was seen to be finished: completionTime is by another clock.
     """
     unfinished = tuple(job for job in observed.jobs if job.outcome is None and not job.deleting)
-    plan, status = Plan(delete_jobs=unfinished), observed.status
+    plan, status, left = Plan(delete_jobs=unfinished), observed.status, None
     if spec.ttl_seconds_after_finished is not None:
         finished = transitions.finished_time(status)
         if not is_time(finished) or seconds_between(finished or "", now) < -CLOCK_TOLERANCE_SECONDS:
             finished = format_time(now)
             status = transitions.with_finished_time(status, finished)
         left = spec.ttl_seconds_after_finished - seconds_between(finished or "", now)
-        plan = dataclasses.replace(plan, delete_resource=left <= 0, requeue_after_seconds=left if left > 0 else None)
-    return plan if plan.delete_resource else _with_status(observed, status, plan)
+    if left is None or left > 0:
+        status = tell_preparation(observed, status, spec, config, now)
+        return _with_status(observed, status, dataclasses.replace(plan, requeue_after_seconds=left))
+    if not deletes_results(spec, config):
+        return dataclasses.replace(plan, delete_resource=True)
+    status, step = delete_results(observed, status, now)
+    step = dataclasses.replace(step, delete_jobs=unfinished)
+    return step if step.scale_job or step.delete_resource else _with_status(observed, status, step)
 
 
 def _report_rejection(
@@ -246,7 +250,7 @@ def _follow_job(
     if lost is not None and may_look_again(job, observed.jobs):
         return _find_results(observed, status, spec, config, lost, now)
     if (pods := pods_to_scale(spec, job, observed)) is not None:
-        return Plan(scale_job=(job, pods))
+        return Plan(scale_job=(job, pods), events=(tell_scale(spec, job, pods),))
     if job.suspended and job.outcome is None:
         return _resume(observed, status, spec, job, now)
     resumed = None if job.resuming else job.started
@@ -287,8 +291,8 @@ def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, n
     at = format_time(now) if status.start_time else job.created
     message = "; ".join(filter(None, (explain_suspension(spec, job), observed.queue_reason)))
     suspended = transitions.mark_suspended(status, reasons.WAITING_FOR_QUEUE, message, at)
-    queued = job.has_shards and job.queue is not None  # whose queue's words are read now and then
-    return _with_status(observed, suspended, Plan(requeue_after_seconds=QUEUE_REQUEUE_SECONDS if queued else None))
+    again = QUEUE_REQUEUE_SECONDS if waits_for_others(job) else None
+    return _with_status(observed, suspended, Plan(requeue_after_seconds=again))
 
 
 def _refer_to(status: Status, job: JobView) -> Status:

@@ -18,7 +18,7 @@ MILESTONES = (
     (ConditionType.DEGRADED, "Warning"),
     (ConditionType.SUSPENDED, "Normal"),
 )
-# Reasons of Running=False, or of Suspended=False, that somebody should look into.
+# Reasons of Running=False, Suspended=False or ResultsDeleted=False that somebody should look into.
 WARNING_REASONS = (
     reasons.RETRYING.name,
     reasons.UNSCHEDULABLE.name,
@@ -30,6 +30,7 @@ WARNING_REASONS = (
     reasons.POD_NOT_CREATED.name,
     reasons.NODE_LOST.name,
     reasons.JOB_NOT_UPDATED.name,
+    reasons.RESULTS_NOT_DELETED.name,
 )
 
 
@@ -73,7 +74,7 @@ def _job_events(previous: Status, status: Status) -> list[Event]:
 
 def _waiting_events(previous: Status, status: Status) -> list[Event]:
     events = []
-    for kind in (ConditionType.RUNNING, ConditionType.SUSPENDED):
+    for kind in (ConditionType.RUNNING, ConditionType.SUSPENDED, ConditionType.RESULTS_DELETED):
         new, old = find_condition(status.conditions, kind), find_condition(previous.conditions, kind)
         if new is None or _is_true(new) or new.reason not in WARNING_REASONS:
             continue

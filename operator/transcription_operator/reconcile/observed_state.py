@@ -42,6 +42,8 @@ class ObservedState:
     status: Status  # parsed from resource.status_json
     job: JobView | None = None
     jobs: tuple[JobView, ...] = ()  # all Jobs of the resource that the cache holds, by ordinal
+    deletion_job: JobView | None = None  # the one that is to delete the results
+    deletion_pods: tuple[PodView, ...] = ()  # its pods, once it has failed
     pods: tuple[PodView, ...] = ()  # the newest Job's, oldest first
     pod_refusal: str | None = None  # the words of the apiserver, which refuses the newest Job's pods
     namespace_ending: bool = False  # the namespace is being deleted, which the newest Job's pods hold up

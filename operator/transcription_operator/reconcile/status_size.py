@@ -14,7 +14,7 @@ from transcription_api.status import Condition, Failure, Status
 # Bytes of the status as JSON.
 SIZE_LIMIT = 8 * 1024
 # Bytes that a message keeps at the least.
-SHORT_BYTES = 240
+SHORT_BYTES = 160
 
 
 def within_size(status: Status) -> Status:

@@ -36,6 +36,11 @@ def is_managed_by_others(spec: Spec, job: JobView, stored: Status) -> bool:
     return not is_suspended_by_us(spec, job, stored) if job.suspended else job.suspended_by_spec
 
 
+def waits_for_others(job: JobView) -> bool:
+    """Whether a Job of many files is suspended by somebody else, such as Kueue, whose words on it are worth a request."""
+    return job.phase is not None and job.suspended and not job.suspended_by_spec and job.outcome is None
+
+
 def explain_suspension(spec: Spec, job: JobView) -> str:
     """What a Job waits for that somebody else has suspended."""
     queue = spec.queue_name or job.queue

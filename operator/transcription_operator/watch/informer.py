@@ -81,10 +81,15 @@ class Informer:
         self._queue.add(resource.key)
 
     def on_listed_job(self, job: JobView, before: JobView | None) -> None:
-        """Take a Job from a full list. Its owner is queued if the list shows something that no watch has shown."""
+        """Take a Job from a full list. Its owner is queued if the list shows something that no watch has shown.
+
+        That of a Job that deletes results is queued in any case: no list shows a resource that is gone.
+        """
         self._cache.listed(job.uid)
         if self._cache.put_job(job, before):
             self._liveness.expect_event(self._watch(JOBS, job.namespace), job.uid)
+            self._queue_owner(job)
+        elif job.deletes_results:
             self._queue_owner(job)
 
     def on_unlisted_resource(self, resource: Resource) -> None:

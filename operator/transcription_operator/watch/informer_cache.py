@@ -16,6 +16,7 @@ class InformerCache:
     def __init__(self, on_change: Callable[[Resource | None, Resource | None], None] = lambda _old, _new: None) -> None:
         self._resources: dict[Key, Resource] = {}
         self._jobs: dict[Owner, dict[str, JobView]] = {}  # by the owner, then by the Job's uid
+        self._deletion_jobs: dict[Key, dict[str, JobView]] = {}  # those among them that delete results
         # Uids of objects that were deleted since the last list began, and in the time between that list and the one before.
         self._deleted: set[str] = set()
         self._deleted_before: set[str] = set()
@@ -30,8 +31,12 @@ class InformerCache:
         self._on_removal = callback
 
     def known_keys(self) -> Iterable[Key]:
-        """The keys of all known resources."""
-        return tuple(self._resources)
+        """The keys of all known resources, and of those that may be gone and whose results a Job is to delete."""
+        return tuple({**self._resources, **self._deletion_jobs})
+
+    def failed_deletions(self) -> int:
+        """How many Jobs could not delete results, and are still there."""
+        return sum(job.outcome == "Failed" for jobs in self._deletion_jobs.values() for job in jobs.values())
 
     def resources_in(self, namespace: str | None) -> dict[str, Resource]:
         """The known resources of a namespace by uid, or of all namespaces if it is None."""
@@ -49,7 +54,15 @@ class InformerCache:
 
     def jobs(self, resource: Resource) -> tuple[JobView, ...]:
         """The Jobs of the resource, by ordinal."""
-        return tuple(sorted(self._jobs.get(resource.owner, {}).values(), key=lambda job: job.ordinal))
+        return self.jobs_of(resource.owner)
+
+    def jobs_of(self, owner: Owner) -> tuple[JobView, ...]:
+        """The Jobs of a resource that may be gone, by ordinal."""
+        return tuple(sorted(self._jobs.get(owner, {}).values(), key=lambda job: job.ordinal))
+
+    def deletion_jobs(self, key: Key) -> tuple[JobView, ...]:
+        """The Jobs that delete results of a resource of this name, the known one or one that was before it."""
+        return tuple(self._deletion_jobs.get(key, {}).values())
 
     def job(self, owner: Owner, uid: str) -> JobView | None:
         """The Job with this uid, or None if it is not known."""
@@ -84,6 +97,8 @@ class InformerCache:
         if _is_known(jobs.get(job.uid), job, before):
             return False
         jobs[job.uid] = job
+        if job.deletes_results:
+            self._deletion_jobs.setdefault(job.owner.key, {})[job.uid] = job
         return True
 
     def remove_job(self, job: JobView) -> None:
@@ -96,9 +111,18 @@ class InformerCache:
         jobs.pop(job.uid, None)
         if not jobs:
             self._jobs.pop(job.owner, None)
+        if (deletions := self._deletion_jobs.get(job.owner.key)) is not None:
+            deletions.pop(job.uid, None)
+            if not deletions:
+                del self._deletion_jobs[job.owner.key]
 
     def owner_key(self, job: JobView) -> Key | None:
-        """The key of the resource to which the Job belongs. None if it is not known, or if it is another of its name."""
+        """The key of the resource to which the Job belongs. None if it is not known, or if it is another of its name.
+
+        A Job that deletes results is looked at above all when its resource is gone.
+        """
+        if job.owner is not None and job.deletes_results:
+            return job.owner.key
         resource = self._resources.get(job.owner.key) if job.owner is not None else None
         return resource.key if resource is not None and resource.owner == job.owner else None
 

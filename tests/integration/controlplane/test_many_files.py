@@ -1,6 +1,7 @@
 """A resource over many files goes through its phases on a real apiserver, whatever becomes of the operator in between."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from transcription_api.report import FileCounts, PlanSummary, Report
 
 from tests.support.api_client import Json
 from tests.support.controlplane import ControlPlane
-from tests.support.operator_process import Operator
+from tests.support.operator_process import Operator, operator_alone
 from tests.support.simulated_cluster import Namespace, condition, now, until
 
 PLAN = PlanSummary(files=12, to_transcribe=10, shards=3, reused=2, skipped=1, audio_seconds=3600.0)
@@ -51,8 +52,11 @@ def test_a_prefix_is_planned_transcribed_by_several_pods_and_accounted_for(
     status = namespace.until("calls", lambda status: status.get("activePods") == 2)
     assert condition(status, "Running")["message"].startswith("2 of 2 pods run; 1 of 3 shards ended")
     assert (status["filesDone"], status["files"]["total"]) == ("5/12", 12)
-    namespace.change("calls", parallelism=8)
-    until(lambda: namespace.job("calls", 2)["spec"]["parallelism"] == 3, "another parallelism", PATIENCE)
+    for parallelism, pods in ((8, 3), (1, 1)):  # there are 3 shards
+        namespace.change("calls", parallelism=parallelism)
+        until(partial(_has_parallelism, namespace, pods), "another parallelism", PATIENCE)
+    until(lambda: namespace.events("calls").count(("Normal", "Scaled")) == 2, "events", PATIENCE)
+    assert namespace.status("calls")["jobRef"]["ordinal"] == 2
     namespace.complete(job)
     play_phase(namespace, "calls", 3, Report(files=ACCOUNT, audio_seconds=3600.0))
     status = namespace.until_phase("calls", "Complete")
@@ -64,16 +68,32 @@ def test_a_prefix_is_planned_transcribed_by_several_pods_and_accounted_for(
     assert status["reportKey"].startswith("interviews/01/_runs/calls-")
 
 
+def test_with_a_queue_the_transcription_alone_waits_and_the_pods_that_kueue_admits_are_all_there_are(
+    operator: Operator, namespace: Namespace
+) -> None:
+    create(namespace, "queued", queueName="gpus", parallelism=3)
+    assert play_phase(namespace, "queued", 1, Report(plan=PLAN))["spec"]["suspend"] is False
+    namespace.until_running("queued", "False", "WaitingForQueue")
+    job = namespace.job("queued", 2)
+    path = f"{namespace.jobs}/{job['metadata']['name']}"
+    namespace.api.patch(path, {"spec": {"suspend": False, "parallelism": 1}})  # as Kueue admits a part
+    namespace.until_running("queued", "False", "WaitingForPod")
+    namespace.change("queued", failurePolicy={"maxFailedFiles": 1})
+    namespace.until("queued", lambda status: status["observedGeneration"] == 2, "generation 2")
+    assert namespace.job("queued", 2)["spec"]["parallelism"] == 1
+    namespace.change("queued", parallelism=2)
+    until(lambda: namespace.job("queued", 2)["spec"]["parallelism"] == 2, "another parallelism", PATIENCE)
+
+
+def _has_parallelism(namespace: Namespace, pods: int) -> bool:
+    return bool(namespace.job("calls", 2)["spec"]["parallelism"] == pods)
+
+
 def test_an_operator_that_was_down_while_all_files_were_transcribed_makes_each_job_once(
     plane: ControlPlane, namespace: Namespace, tmp_path: Path
 ) -> None:
-    lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/transcription-operator"
-    if namespace.api.get(lease) is not None:
-        namespace.api.delete(lease)  # of another module's operator
-    operator = Operator(plane, tmp_path / "operator.log")
-    operator.start()
-    create(namespace, "calls")
-    try:
+    with operator_alone(plane, namespace.api, tmp_path / "operator.log") as operator:
+        create(namespace, "calls")
         for ordinal, report in enumerate((Report(plan=PLAN), Report(), Report(files=ACCOUNT)), start=1):
             namespace.job("calls", ordinal)
             if ordinal == 2:
@@ -82,12 +102,9 @@ def test_an_operator_that_was_down_while_all_files_were_transcribed_makes_each_j
             if ordinal == 2:
                 operator.start()
         status = namespace.until_phase("calls", "Complete")
-    finally:
-        operator.stop()
     labels = [item["metadata"]["labels"] for item in namespace.jobs_of("calls")]
     assert [item[names.LABEL_PHASE] for item in labels] == [*names.PHASES]
     assert status["files"]["done"] == 10
-    assert "Traceback" not in operator.log.read_text()
 
 
 def test_a_failed_shard_does_not_hold_up_the_deletion_of_its_namespace(

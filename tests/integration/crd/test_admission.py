@@ -54,6 +54,10 @@ ACCEPTED = {
         source={"s3": {"bucket": "audio", "prefix": "calls/"}},
         destination={"s3": {"bucket": "audio", "prefix": "calls/"}, "layout": "Adjacent"},
     ),
+    "results beside their sources, in whichever bucket": job(destination={"s3": {}, "layout": "Adjacent"}),
+    "results beside their sources with rights of their own": job(
+        destination={"s3": {"prefix": "runs/", "credentialsSecretRef": {"name": "writer"}}, "layout": "Adjacent"}
+    ),
     "results of a server of another endpoint": job(
         source={"s3": {"bucket": "audio", "prefix": "calls/", "endpointURL": "https://s3.example"}},
         destination={"s3": {"bucket": "audio", "prefix": "calls/"}},
@@ -160,6 +164,21 @@ REFUSED = {
     "a day without a time": (
         files(prefix="in/", modifiedAfter="2026-11-01"),
         ["spec.source.s3.modifiedAfter", "should match"],
+    ),
+    "no bucket for the results": (
+        job(destination={"s3": {"prefix": "out/"}}),
+        ["spec.destination.s3.bucket", "got none, expected the name of a bucket, or layout Adjacent"],
+    ),
+    "an endpoint without a bucket": (
+        job(destination={"s3": {"endpointURL": "https://s3.example"}, "layout": "Adjacent"}),
+        ["spec.destination.s3.bucket", "got none with endpointURL, region or pathStyle"],
+    ),
+    "a key that leaves no room for a report beside it": (
+        job(
+            source={"s3": {"bucket": "audio", "key": "k" * 1009 + ".wav"}},
+            destination={"s3": {"bucket": "transcripts"}, "layout": "Adjacent"},
+        ),
+        ["spec.source.s3.key", "got 1013 bytes with layout Adjacent, expected at most 1012"],
     ),
     "results among the sources": (
         job(

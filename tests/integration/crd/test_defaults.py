@@ -89,7 +89,8 @@ def test_a_change_of_the_spec_is_refused_by_name(kubectl: Kubectl, field: str) -
     assert done.returncode != 0, "accepted"
     wanted = [
         *parts,
-        "a spec is immutable but for suspend, parallelism, shard, failurePolicy and ttlSecondsAfterFinished",
+        "a spec is immutable but for suspend, parallelism, shard, failurePolicy, ttlSecondsAfterFinished and "
+        "deletionPolicy",
     ]
     assert [part for part in wanted if part not in done.stderr] == [], done.stderr
 

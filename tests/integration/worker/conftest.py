@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from transcription_worker.batch import planning
 
+from tests.support.bucketful import PROVENANCE, Bucketful
 from tests.support.s3 import S3Server, s3_server
-from tests.support.speech import speak, write_wav
+from tests.support.speech import noise, speak, write_wav
 from tests.support.testmodel import model_path
 from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, SPEECH_SECONDS, WorkerContainer
 
@@ -44,3 +46,22 @@ def container(tmp_path: Path, server: S3Server) -> WorkerContainer:
 def prefix() -> str:
     """Return a prefix of the destination that no other test writes to."""
     return f"{uuid.uuid4().hex}/"
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> bytes:
+    """Return half a second of noise."""
+    path = tmp_path / "noise.wav"
+    write_wav(path, noise(1, 0.5))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def run(container: WorkerContainer, prefix: str, audio: bytes, monkeypatch: pytest.MonkeyPatch) -> Bucketful:
+    """Return a resource over four files."""
+    monkeypatch.setattr(planning, "find_model_version", lambda *_: PROVENANCE.model)
+    monkeypatch.setattr(planning, "worker_version", lambda: PROVENANCE.worker)
+    made = Bucketful(container, prefix)
+    for name in ("a.wav", "b.wav", "sub/a.wav", "sub/c.wav"):
+        made.put(name, audio)
+    return made

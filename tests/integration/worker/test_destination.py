@@ -1,7 +1,5 @@
 """The destination is tried before the transcription, with users that may do some things and not others."""
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from transcription_worker.pipeline.s3_sink import TRIAL_SUFFIX, trial_key, try_d
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
-from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, versitygw
+from tests.support.s3 import S3Server
 from tests.support.worker_container import WorkerContainer
 
 BUCKET = "least-privilege"
@@ -23,21 +21,10 @@ BUCKET = "least-privilege"
 @pytest.fixture
 def allowed(container: WorkerContainer, server: S3Server, request: pytest.FixtureRequest) -> Bucket:
     """Return the bucket as seen by a user who may only do what the test says."""
-    user = f"user-{abs(hash(request.node.name))}"
-    admin = [str(versitygw()), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
-    create = ["create-user", "--access", user, "--secret", "user-key", "--role", "user"]
-    subprocess.run([*admin, "--region", REGION, *create], check=True, stdout=subprocess.DEVNULL)
     client = server.client()
     if BUCKET not in [item["Name"] for item in client.list_buckets()["Buckets"]]:
         client.create_bucket(Bucket=BUCKET)
-    statement = {
-        "Effect": "Allow",
-        "Principal": user,
-        "Action": request.param,
-        "Resource": f"arn:aws:s3:::{BUCKET}/*",
-    }
-    client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, user, "user-key")
+    container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, *server.restricted_user(BUCKET, request.param))
     return Bucket(spec_of(container).destination.s3, Role.DESTINATION, Paths(container.root))
 
 

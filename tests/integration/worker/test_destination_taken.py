@@ -48,7 +48,7 @@ class Destination:
 
     def sink(self, spec: Spec, bucket: Bucket | None = None) -> S3Sink:
         bucket = bucket or Bucket(spec.destination.s3, Role.DESTINATION, self._paths)
-        return S3Sink(spec, bucket, lambda: self.provenance)
+        return S3Sink(spec, lambda _own: bucket, lambda: self.provenance)
 
     def write(self, spec: Spec, text: str, version: InputVersion = VERSION, bucket: Bucket | None = None) -> None:
         self.sink(spec, bucket).write(S3Input(spec.source.s3.object()), version, transcription(text))

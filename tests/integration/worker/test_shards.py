@@ -4,145 +4,23 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 from transcription_api import reasons
-from transcription_api.report import FileCounts, PlanSummary
-from transcription_api.spec import Spec, parse_spec
-from transcription_api.task import Task
+from transcription_api.report import FileCounts
 from transcription_worker.batch import planning, speeds
 from transcription_worker.batch.collecting import collect_files
 from transcription_worker.batch.journal import Journal
-from transcription_worker.batch.planning import plan_files
-from transcription_worker.batch.run_objects import RunObjects
-from transcription_worker.batch.shard_pipeline import ShardPipeline, ShardWork
-from transcription_worker.batch.shard_run import transcribe_shard
 from transcription_worker.engines.protocol import Input, InputCheckpoint, Outcome
 from transcription_worker.errors import WorkerError
-from transcription_worker.job.transcription import checkpoints_prefix, engine_options
-from transcription_worker.paths import Paths
-from transcription_worker.pipeline.report import Provenance
+from transcription_worker.job.transcription import engine_options
 from transcription_worker.pipeline.s3_checkpoints import ENV_AUDIO_SECONDS
 from transcription_worker.progress import ProgressTracker
 from transcription_worker.termination import do_last_acts
 
+from tests.support.bucketful import RUN, Bucketful
 from tests.support.instant_engine import InstantEngine, InstantLoader
-from tests.support.speech import noise, write_wav
-from tests.support.worker_container import DESTINATION, SOURCE, WorkerContainer, written_objects
-
-PROVENANCE = Provenance("sha256:00", "transcription-worker 0")
-RUN = "_runs/many-7c1dbb0a/"
-
-
-class Counting(InstantEngine):
-    """An engine that keeps what was asked for each input, one after the other. `before` is called with each."""
-
-    def __init__(self, before: Callable[[Input], None]) -> None:
-        self.asked: list[Input] = []
-        self._before = before
-
-    def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """Yield the outcomes in the inputs' order."""
-        for item in inputs:
-            self.asked.append(item)
-            try:
-                self._before(item)
-            except WorkerError as error:
-                yield Outcome(item.id, error=error)
-                continue
-            yield self.transcribe_file(item)
-
-
-@dataclass
-class Bucketful:
-    """One resource over many files: the phases run in this process."""
-
-    container: WorkerContainer
-    prefix: str  # of the source, and of the destination
-    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
-    source: dict[str, Any] | None = None
-    uid: str = "7c1dbb0a-1"
-
-    def __post_init__(self) -> None:
-        self.paths = Paths(self.container.root)
-        self.paths.scratch.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def spec(self) -> Spec:
-        spec = self.container.spec("unused", self.prefix, formats=["txt"], retries=3) | self.fields
-        named = {"prefix": self.prefix} if self.source is None else self.source
-        spec["source"] = {"s3": self.container.endpoint(bucket=SOURCE, **named)}
-        return parse_spec(spec)
-
-    @property
-    def task(self) -> Task:
-        return Task("team-a", "many", self.uid, {})
-
-    @property
-    def objects(self) -> RunObjects:
-        return RunObjects(self.task, self.spec, self.paths)
-
-    def put(self, name: str, body: bytes) -> None:
-        self.container.server.client().put_object(Bucket=SOURCE, Key=self.prefix + name, Body=body)
-
-    def plan(self) -> PlanSummary:
-        summary = plan_files(self.task, self.spec, self.paths, ProgressTracker()).plan
-        assert summary is not None
-        return summary
-
-    def transcribe(
-        self, shard: int = 0, before: Callable[[Input], None] = lambda _: None
-    ) -> tuple[FileCounts, Counting]:
-        engine = Counting(before)
-        loader = InstantLoader(engine_options(self.spec), engine)
-        counts = self.transcribe_by(loader, {}, shard)
-        assert loader.loaded == bool(engine.asked)  # once, however many pipelines there were
-        return counts, engine
-
-    def transcribe_by(self, loader: InstantLoader, known: dict[str, object], shard: int = 0) -> FileCounts:
-        checkpoints = checkpoints_prefix(self.task, self.spec)
-        work = ShardWork(
-            self.spec, self.paths, loader, engine_options, lambda: PROVENANCE, self.paths.scratch, checkpoints
-        )
-        engines = [ShardPipeline(work)]
-        counts = transcribe_shard(self.task, self.spec, self.paths, engines, shard, ProgressTracker(), known).files
-        assert counts is not None
-        return counts
-
-    def collect(self) -> FileCounts:
-        counts = collect_files(self.task, self.spec, self.paths, ProgressTracker()).files
-        assert counts is not None
-        return counts
-
-    def written(self) -> dict[str, bytes]:
-        return written_objects(self.container.server, self.prefix)
-
-    def failures(self) -> list[tuple[str, str]]:
-        account = json.loads(self.written()[RUN + "report.json"])
-        return [(row["key"].removeprefix(self.prefix), row["reason"]) for row in account["files"] if "reason" in row]
-
-
-@pytest.fixture
-def audio(tmp_path: Path) -> bytes:
-    """Return half a second of noise."""
-    path = tmp_path / "noise.wav"
-    write_wav(path, noise(1, 0.5))
-    return path.read_bytes()
-
-
-@pytest.fixture
-def run(container: WorkerContainer, prefix: str, audio: bytes, monkeypatch: pytest.MonkeyPatch) -> Bucketful:
-    """Return a resource over four files."""
-    monkeypatch.setattr(planning, "find_model_version", lambda *_: PROVENANCE.model)
-    monkeypatch.setattr(planning, "worker_version", lambda: PROVENANCE.worker)
-    made = Bucketful(container, prefix)
-    for name in ("a.wav", "b.wav", "sub/a.wav", "sub/c.wav"):
-        made.put(name, audio)
-    return made
+from tests.support.worker_container import DESTINATION, SOURCE
 
 
 def test_each_file_is_transcribed_once_and_the_model_is_loaded_once(run: Bucketful) -> None:

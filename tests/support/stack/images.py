@@ -17,10 +17,16 @@ class Image:
     name: str
     nodes: tuple[str, ...]
     dockerfile: str | None = None  # None: one static binary of hack/cluster/binaries
+    arguments: tuple[str, ...] = ()  # of the build
 
 
 OPERATOR = Image("transcription-operator", ("plain",), "Dockerfile.operator")
-WORKER = Image("transcription-worker", ("gpu",), "Dockerfile.worker")
+WORKERS = {
+    "13": Image("transcription-worker", ("gpu",), "Dockerfile.worker"),
+    "12": Image("transcription-worker-cuda12", ("gpu",), "Dockerfile.worker", ("--build-arg", "CUDA=12")),
+}
+# As in make test-e2e CUDA=12.
+WORKER = WORKERS[os.environ.get("WORKER_CUDA", "13")]
 S3 = Image("versitygw", ("plain",))
 
 
@@ -53,7 +59,8 @@ def ensure_image(image: Image, source: Path = ROOT) -> str:
 def _build(image: Image, source: Path) -> str:
     if image.dockerfile is None:
         return run(str(CLUSTER / "binary-image"), image.name, aloud=True).strip()
-    run(str(CLUSTER / "build-image"), f"{image.name}:dev", str(source / image.dockerfile), aloud=True)
+    build = (f"{image.name}:dev", str(source / image.dockerfile), *image.arguments)
+    run(str(CLUSTER / "build-image"), *build, aloud=True)
     content = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image.name}:dev").strip()
     reference = f"{image.name}:{content.removeprefix('sha256:')[:12]}"
     run("docker", "tag", f"{image.name}:dev", reference)

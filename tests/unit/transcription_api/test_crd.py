@@ -232,6 +232,7 @@ def mutable_parts(field: dict[str, Any]) -> list[str]:
 
 def test_every_part_of_the_spec_but_those_that_say_so_is_immutable() -> None:
     assert mutable_parts(ROOT["properties"]["spec"]) == [
+        "deletionPolicy",
         "failurePolicy",
         "parallelism",
         "shard",

@@ -15,6 +15,7 @@ from transcription_api.spec import Spec
 from transcription_api.task import Task
 
 from transcription_worker.batch.entries import Entry, encode_lines, entry_spec
+from transcription_worker.batch.existing_objects import find_object
 from transcription_worker.batch.journal import read_history
 from transcription_worker.batch.outcomes import FAILED, Row, count_rows, failed_row, written_row
 from transcription_worker.batch.run_objects import CSV, JSON, JSON_LINES, RunObjects
@@ -76,7 +77,7 @@ def _checked(spec: Spec, objects: RunObjects, entry: Entry, row: Row | None) -> 
         return row
     for written in row.objects:
         key = layout.result_key(own, written.format, written.channel)
-        found = objects.head(key)
+        found = find_object(objects.results.of(own), key)
         if found is None or (found.size, found.etag) != (written.size, written.etag):
             seen = "gone" if found is None else f"another object, of {found.size} bytes"
             return failed_row(entry, WorkerError(reasons.RESULT_MISSING, f"{key!r} was written and is {seen}"))
@@ -95,7 +96,7 @@ def _unrecorded(own: Spec, objects: RunObjects, entry: Entry) -> Row:
     """
     if entry.found:
         return _not_transcribed(entry)
-    found = read_report(objects.bucket, own)
+    found = read_report(objects.results.of(own), own)
     committed = None if found is None else found.committed
     report = None if committed is None else committed.report
     if committed is None or report is None or report.source_etag != entry.etag:
@@ -134,7 +135,7 @@ def _write_account(
     objects.write(layout.ACCOUNT_NAME, body + b"\n", JSON)
     log.info("%d of %d files have their results", sum(not row.failed for row in rows), len(rows))
     # Those of files that failed, and of workers of which nobody has heard again.
-    delete_checkpoints(objects.bucket, list(objects.listed(objects.key(CHECKPOINTS_FOLDER))))
+    delete_checkpoints(objects.bucket, [objects.key(name) for name in objects.names(CHECKPOINTS_FOLDER)])
     return report
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from transcription_api.codec import from_json, to_json
-from transcription_api.s3 import single
+from transcription_api.s3 import S3BesideSources, folder_of, single
 from transcription_api.spec import Channel, Clip, Format, Layout, S3Object, Source, Spec, TaskKind
 
 T = TypeVar("T")
@@ -58,8 +58,11 @@ def entry_spec(spec: Spec, entry: Entry) -> Spec:
         credentials_secret_ref=source.credentials_secret_ref,
         key=entry.key,
     )
-    prefix = spec.destination.s3.prefix if spec.destination.layout is not Layout.ADJACENT else ""
+    adjacent = spec.destination.layout is Layout.ADJACENT
+    prefix = "" if adjacent else spec.destination.s3.prefix
     target = dataclasses.replace(spec.destination.s3, prefix=prefix + _folder(spec, entry.key))
+    if isinstance(target, S3BesideSources):
+        target = dataclasses.replace(target, bucket=location.bucket)
     return _overridden(
         dataclasses.replace(
             spec,
@@ -73,11 +76,14 @@ def entry_spec(spec: Spec, entry: Entry) -> Spec:
 
 def _folder(spec: Spec, key: str) -> str:
     """Return the folder of the file's results, with a slash at its end or empty."""
-    if spec.destination.layout is Layout.FLAT or spec.source.s3.key is not None:
+    layout, source = spec.destination.layout, spec.source.s3
+    if layout is Layout.ADJACENT:
+        return folder_of(key)
+    if layout is Layout.FLAT or source.key is not None:
         return ""
     folder = key.rpartition("/")[0]
-    if spec.destination.layout is Layout.TREE and spec.source.s3.prefix is not None:
-        root = spec.source.s3.prefix.rpartition("/")[0]
+    if source.prefix is not None:
+        root = source.prefix.rpartition("/")[0]
         folder = folder.removeprefix(root).lstrip("/")
     return f"{folder}/" if folder else ""
 

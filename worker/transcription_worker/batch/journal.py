@@ -20,6 +20,7 @@ from transcription_worker.batch.run_objects import JSON, JSON_LINES, RunObjects
 
 log = logging.getLogger(__name__)
 
+SHARDS_FOLDER = "shards/"
 # A pod does not live for as long.
 MAX_SECONDS = 10 * 365 * 86400
 # Files that are announced at a time: a request for each file would cost more than a short one's transcription.
@@ -89,7 +90,7 @@ def _numbers(note: dict[str, Any], name: str) -> list[int]:
 
 
 def _folder(shard: int) -> str:
-    return f"shards/{shard:05}/"
+    return f"{SHARDS_FOLDER}{shard:05}/"
 
 
 class Journal:

@@ -13,6 +13,7 @@ from transcription_api.spec import Rerun, Spec
 from transcription_api.task import Task
 
 from transcription_worker.batch.entries import Entry, encode_lines, entry_spec
+from transcription_worker.batch.existing_objects import existing_keys
 from transcription_worker.batch.listing import Found, find_files
 from transcription_worker.batch.outcomes import Row, count_reasons, count_rows, failed_row, written_row
 from transcription_worker.batch.run_objects import JSON_LINES, Plan, RunObjects
@@ -23,7 +24,7 @@ from transcription_worker.model import find_model_version
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.report import Provenance, worker_version
 from transcription_worker.pipeline.s3_report import read_report
-from transcription_worker.pipeline.s3_sink import KEY_LIMIT, try_key, whole_result
+from transcription_worker.pipeline.s3_sink import KEY_LIMIT, try_destination, try_key, whole_result
 from transcription_worker.progress import ProgressTracker
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,9 @@ def plan_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker) -
 def _make_plan(spec: Spec, paths: Paths, objects: RunObjects, tracker: ProgressTracker) -> Plan:
     found = find_files(spec, paths, lambda count: tracker.update(files_done=count))
     entries, refused = _without_conflicts(spec, found.entries)
+    entries, denied = _without_denied_buckets(spec, entries, objects)
     entries, reused = _without_results(spec, entries, paths, objects)
-    settled = [*found.failed, *refused, *reused]
+    settled = [*found.failed, *refused, *denied, *reused]
     if not entries and not settled and not spec.source.s3.allow_empty:
         raise WorkerError(reasons.NOTHING_TO_DO, _nothing(spec, found))
     folder = f"plan-{secrets.token_hex(4)}"
@@ -119,7 +121,7 @@ def _summary(
 def _without_conflicts(spec: Spec, entries: list[Entry]) -> tuple[list[Entry], list[Row]]:
     """Leave out files whose results would replace each other's, and those whose results' keys are too long."""
     specs = [entry_spec(spec, entry) for entry in entries]
-    owners: dict[str, list[Entry]] = defaultdict(list)
+    owners: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry, own in zip(entries, specs, strict=True):
         for key in _claimed_keys(own):
             owners[key].append(entry)
@@ -133,12 +135,13 @@ def _without_conflicts(spec: Spec, entries: list[Entry]) -> tuple[list[Entry], l
     return good, refused
 
 
-def _claimed_keys(own: Spec) -> tuple[str, ...]:
-    """The keys that two files cannot both have: a report's is like any result, and the json of x.report is x's report."""
-    return (layout.report_key(own), *(layout.result_key(own, fmt) for fmt in own.formats))
+def _claimed_keys(own: Spec) -> list[tuple[str, str]]:
+    """The buckets and keys that two files cannot both have: the json of x.report is x's report, too."""
+    keys = (layout.report_key(own), *(layout.result_key(own, fmt) for fmt in own.formats))
+    return [(own.destination.s3.bucket, key) for key in keys]
 
 
-def _conflict(entry: Entry, own: Spec, owners: dict[str, list[Entry]]) -> WorkerError | None:
+def _conflict(entry: Entry, own: Spec, owners: dict[tuple[str, str], list[Entry]]) -> WorkerError | None:
     longest = len(own.destination.s3.prefix.encode()) + len(layout.stem(own).encode()) + SUFFIX_BYTES
     if longest > KEY_LIMIT:
         message = f"{entry.key!r}: its results' keys have up to {longest} bytes, expected at most {KEY_LIMIT}"
@@ -148,9 +151,28 @@ def _conflict(entry: Entry, own: Spec, owners: dict[str, list[Entry]]) -> Worker
         if others:
             other = others[0]
             where = f" in bucket {other.bucket!r}" if other.bucket else ""
-            message = f"{entry.key!r} and {other.key!r}{where} both have the result {key!r}"
+            message = f"{entry.key!r} and {other.key!r}{where} both have the result {key[1]!r}"
             return WorkerError(reasons.RESULT_CONFLICT, message)
     return None
+
+
+def _without_denied_buckets(spec: Spec, entries: list[Entry], objects: RunObjects) -> tuple[list[Entry], list[Row]]:
+    """Leave out files whose results would lie in a bucket of their own that cannot be written to. The run's own was tried."""
+    refused: dict[str, WorkerError] = {}
+    specs = {entry.number: entry_spec(spec, entry) for entry in entries}
+    first = {own.destination.s3.bucket: own for own in reversed(specs.values())}
+    for name in first.keys() - {spec.destination.s3.bucket}:
+        try:
+            try_destination(objects.results.named(name), first[name])
+        except WorkerError as error:
+            if not error.reason.permanent:
+                raise
+            refused[name] = error
+    buckets = {number: own.destination.s3.bucket for number, own in specs.items()}
+    good = [entry for entry in entries if buckets[entry.number] not in refused]
+    return good, [
+        failed_row(entry, refused[buckets[entry.number]]) for entry in entries if buckets[entry.number] in refused
+    ]
 
 
 # --- what is done already
@@ -172,27 +194,20 @@ def _without_results(
 
 
 def _existing_reports(spec: Spec, entries: Iterable[Entry], objects: RunObjects) -> set[int]:
-    """The numbers of the files at whose report's key something lies, by listing what their keys have in common."""
-    wanted = {layout.report_key(entry_spec(spec, entry)): entry.number for entry in entries}
-    if not wanted:
-        return set()
-    common = _common_prefix(wanted)
-    return {wanted[key] for key in objects.listed(common) if key in wanted}
-
-
-def _common_prefix(keys: Iterable[str]) -> str:
-    first, last = min(keys), max(keys)
-    for position, character in enumerate(first):
-        if position == len(last) or last[position] != character:
-            return first[:position]
-    return first
+    """The numbers of the files at whose report's key something lies."""
+    wanted: dict[str, dict[str, int]] = defaultdict(dict)
+    for entry in entries:
+        own = entry_spec(spec, entry)
+        wanted[own.destination.s3.bucket][layout.report_key(own)] = entry.number
+    return {keys[key] for name, keys in wanted.items() for key in existing_keys(objects.results.named(name), keys)}
 
 
 def _earlier_result(spec: Spec, entry: Entry, objects: RunObjects, provenance: Provenance) -> Row | None:
     if not entry.found:
         return None
     own = entry_spec(spec, entry)
-    committed = whole_result(objects.bucket, own, entry.etag, read_report(objects.bucket, own), provenance)
+    bucket = objects.results.of(own)
+    committed = whole_result(bucket, own, entry.etag, read_report(bucket, own), provenance)
     if committed is None:
         return None
     return written_row(entry, dataclasses.replace(committed.report, reused=True))

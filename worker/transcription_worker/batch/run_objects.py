@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from transcription_api.task import Task
 
 from transcription_worker.batch.entries import Entry, decode_lines, encode_lines
 from transcription_worker.batch.outcomes import Row
+from transcription_worker.batch.result_buckets import ResultBuckets
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
-from transcription_worker.storage.bucket import Bucket, ObjectInfo
-from transcription_worker.storage.roles import Role
+from transcription_worker.storage.bucket import Bucket
 
 JSON, JSON_LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 
@@ -36,11 +36,12 @@ class Plan:
 
 
 class RunObjects:
-    """Reads and writes the objects below the run's prefix."""
+    """Reads and writes the objects below the run's prefix. `results` are the buckets of its files' results."""
 
     def __init__(self, task: Task, spec: Spec, paths: Paths) -> None:
         self._prefix = layout.run_prefix(spec, task.name, task.uid)
-        self._bucket = Bucket(spec.destination.s3, Role.DESTINATION, paths)
+        self.results = ResultBuckets(spec, paths)
+        self._bucket = self.results.named(spec.destination.s3.bucket)
         self._scratch = paths.scratch
 
     def key(self, name: str) -> str:
@@ -136,20 +137,7 @@ class RunObjects:
             self._bucket.download(key, found, path)
             return path.read_bytes()
 
-    def listed(self, prefix: str) -> Iterator[str]:
-        """Return the keys of the destination below a prefix, of this run or not."""
-        return (item.key for item in self._bucket.list(prefix))
-
-    def head(self, key: str) -> ObjectInfo | None:
-        """Return an object of the destination as it is now, or None."""
-        try:
-            return self._bucket.head(key)
-        except WorkerError as error:
-            if error.reason is reasons.NO_SUCH_KEY:
-                return None
-            raise
-
     @property
     def bucket(self) -> Bucket:
-        """The destination."""
+        """The bucket of the run's own objects."""
         return self._bucket

@@ -50,7 +50,7 @@ class ShardSource:
 
     def stat(self, item: ShardInput) -> InputVersion:
         """Return what the plan says: a file that has changed since is SourceChanged when it is fetched."""
-        return InputVersion(item.entry.etag, item.entry.size)
+        return InputVersion(item.entry.etag, item.entry.size, item.entry.size)
 
     def fetch(self, item: ShardInput, version: InputVersion, folder: Path) -> AbstractContextManager[Path]:
         """See `pipeline.s3_source.fetch_object`."""

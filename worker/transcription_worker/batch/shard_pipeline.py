@@ -13,6 +13,7 @@ from transcription_worker.batch.entries import Entry
 from transcription_worker.batch.feed import Feed
 from transcription_worker.batch.listing import SourceBuckets
 from transcription_worker.batch.outcomes import failed_row, written_row
+from transcription_worker.batch.result_buckets import ResultBuckets
 from transcription_worker.batch.shard_files import ShardInput, ShardSource, shard_input
 from transcription_worker.engines.protocol import Options
 from transcription_worker.errors import WorkerError
@@ -24,16 +25,14 @@ from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_checkpoints import S3CheckpointStore
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.sink import EngineUsed, Transcription
-from transcription_worker.storage.bucket import Bucket
-from transcription_worker.storage.roles import Role
 
 
 @dataclass(frozen=True)
 class ShardWork:
     """What an engine needs beside the files: how to reach the buckets, the engine itself, and what is asked of it.
 
-    `scratch` is the folder of its downloads and samples, `checkpoints` the prefix of those of long files. `engines` is how many
-    share the pod's disk and memory.
+    `scratch` is the folder of its downloads and samples, `checkpoints` the prefix of those of long files. `uid` is the
+    resource's. `engines` is how many share the pod's disk and memory.
     """
 
     spec: Spec
@@ -43,6 +42,7 @@ class ShardWork:
     find_provenance: Callable[[], Provenance]
     scratch: Path
     checkpoints: str
+    uid: str
     engines: int = 1
 
 
@@ -52,9 +52,10 @@ class ShardPipeline:
     def __init__(self, work: ShardWork) -> None:
         self._work = work
         self._buckets = SourceBuckets(work.spec, work.paths)
-        self._bucket = Bucket(work.spec.destination.s3, Role.DESTINATION, work.paths, check_writes=False)
+        results = ResultBuckets(work.spec, work.paths, check_writes=False)
+        self._bucket = results.named(work.spec.destination.s3.bucket)
         self._find_provenance = functools.cache(work.find_provenance)
-        self._sink = S3Sink(work.spec, self._bucket, self._find_provenance)
+        self._sink = S3Sink(work.spec, results.of, self._find_provenance, work.uid)
         self._store: S3CheckpointStore | None = None
         self._pipeline: Pipeline[ShardInput] | None = None
         self._stopped = False

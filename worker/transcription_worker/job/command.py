@@ -109,12 +109,17 @@ def _of_phase(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker, kn
         from transcription_worker.batch.collecting import collect_files
 
         return collect_files(task, spec, paths, tracker)
+    if task.phase == names.PHASE_DELETE:
+        from transcription_worker.batch.deletion import delete_results
+
+        return delete_results(task, spec, paths, tracker)
     if task.phase == names.PHASE_TRANSCRIBE:
         from transcription_worker.job.shard import transcribe_files
 
         return transcribe_files(task, spec, _shard_number(), paths, tracker, known)
     if task.phase is not None:
-        raise WorkerError(reasons.INVALID_TASK, f"task.phase: got {task.phase!r}, expected one of {names.PHASES}")
+        known_phases = (*names.PHASES, names.PHASE_DELETE)
+        raise WorkerError(reasons.INVALID_TASK, f"task.phase: got {task.phase!r}, expected one of {known_phases}")
     from transcription_worker.job.transcription import transcribe_object
 
     return transcribe_object(task, spec, paths, tracker, known)

@@ -68,7 +68,8 @@ def _transcribe(
         loader.load()  # before a file is taken, so that a death by the model is blamed on no file
     find_provenance = partial(transcription.find_provenance, spec, paths)
     checkpoints = transcription.checkpoints_prefix(task, spec)
-    work = ShardWork(spec, paths, loader, transcription.engine_options, find_provenance, scratch, checkpoints, count)
+    options_of = transcription.engine_options
+    work = ShardWork(spec, paths, loader, options_of, find_provenance, scratch, checkpoints, task.uid, count)
     pipeline = ShardPipeline(work)
     with on_interrupt(pipeline.save, pipeline.finish):
         pipeline.run(feed)

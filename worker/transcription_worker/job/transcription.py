@@ -57,7 +57,7 @@ def transcribe_object(
     store = S3CheckpointStore(spec, destination, checkpoints_prefix(task, spec), provenance, paths.scratch)
     pipeline = Pipeline(
         S3Source(location, Bucket(location, Role.SOURCE, paths)),
-        S3Sink(spec, destination, provenance),
+        S3Sink(spec, lambda _own: destination, provenance, task.uid),
         loader,
         PipelineOptions(options, spec.audio, paths.scratch, checkpoints=store),
         listener,

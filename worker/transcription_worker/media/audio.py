@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,18 @@ from transcription_worker.engines.protocol import SAMPLE_RATE
 from transcription_worker.errors import WorkerError
 from transcription_worker.media import ffmpeg, wav
 from transcription_worker.media.cancellation import find_cancelled, is_mostly_quiet, levels
-from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Clock, Output, ProcessResult
+from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Clock, DecodeRequest, Output, ProcessResult
 from transcription_worker.media.pcm_file import PcmFile
 from transcription_worker.media.reading import Reading, leading_zeros
+from transcription_worker.media.single_track import has_single_track
 from transcription_worker.media.streams import Streams, find_streams
 from transcription_worker.media.timeline import Timeline, find_gaps
 from transcription_worker.media.truncation import Shortfall, find_shortfall
 
 log = logging.getLogger(__name__)
+
+# Decodes one file, as ffmpeg.decode does, which may have it done together with others.
+Decode = Callable[[DecodeRequest], ProcessResult]
 
 MOST_CHANNELS = 16  # the most that are split, since each channel becomes a transcript of its own
 _NO_SPACE = {b"No space left on device": errno.ENOSPC, b"Disk quota exceeded": errno.EDQUOT}
@@ -51,7 +55,10 @@ class Media:
 
 @dataclass(frozen=True)
 class _File:
-    """What is known of a file before it is decoded. `streams` is None where they need not be asked for."""
+    """What is known of a file before it is decoded.
+
+    `streams` is None where they need not be asked for, and `tracks` where the format has but one.
+    """
 
     path: Path
     scratch: Path
@@ -59,6 +66,8 @@ class _File:
     reading: Reading
     streams: Streams | None
     header: wav.Wav | None
+    tracks: int | None
+    decode: Decode
 
 
 def open_audio(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> PcmFile:
@@ -67,7 +76,7 @@ def open_audio(path: Path, scratch: Path, channel: Channel = Channel.MIX) -> Pcm
     return pcm
 
 
-def open_media(path: Path, scratch: Path, selection: AudioSelection) -> Media:
+def open_media(path: Path, scratch: Path, selection: AudioSelection, decode: Decode = ffmpeg.decode) -> Media:
     """Decode one audio track to mono samples at 16 kHz: the mix, one channel, or every channel apart in one pass.
 
     It is safe to call from several threads, and no ffmpeg process outlives the call.
@@ -80,7 +89,7 @@ def open_media(path: Path, scratch: Path, selection: AudioSelection) -> Media:
     _require_file(path)
     header = wav.read_header(path)
     plain = None if header is None else _open_plain(path, header, selection)
-    return plain or _open_decoded(_look(path, scratch, header, selection.track), selection)
+    return plain or _open_decoded(_look(path, scratch, header, selection.track, decode), selection)
 
 
 def _require_file(path: Path) -> None:
@@ -101,13 +110,17 @@ def _open_plain(path: Path, header: wav.Wav, selection: AudioSelection) -> Media
     return Media((PcmFile(path.open("rb", buffering=0), header.offset, count),), warnings=warnings)
 
 
-def _look(path: Path, scratch: Path, header: wav.Wav | None, track: int | None) -> _File:
+def _look(path: Path, scratch: Path, header: wav.Wav | None, track: int | None, decode: Decode) -> _File:
     """Choose the track. ffprobe takes as long as decoding a minute of mp3, and is asked only where there may be several."""
     reading = Reading(leading_zeros(path), to_the_end=header is not None and header.surplus_seconds > 0)
-    if track or not (header or _has_one_track(path)):
-        streams = find_streams(path, reading)
-        return _File(path, scratch, streams.choose(track).number, streams.reading, streams, header)
-    return _File(path, scratch, 0, reading, None, header)
+    if not track:
+        if header or _has_one_track(path):
+            return _File(path, scratch, 0, reading, None, header, None, decode)
+        if has_single_track(path):
+            return _File(path, scratch, 0, reading, None, header, 1, decode)
+    streams = find_streams(path, reading)
+    number, tracks = streams.choose(track).number, len(streams.tracks)
+    return _File(path, scratch, number, streams.reading, streams, header, tracks, decode)
 
 
 def _has_one_track(path: Path) -> bool:
@@ -125,6 +138,8 @@ def _open_decoded(file: _File, selection: AudioSelection) -> Media:
         shortfall = find_shortfall(file.path, decoded, result, file.track, file.streams)
         warnings = _warnings(file.header, decoded, shortfall, selection.truncated)
         if decoded == 0:
+            # It raises a more precise error if the file shows one.
+            (file.streams or find_streams(file.path, file.reading)).choose(file.track)
             raise WorkerError(reasons.UNSUPPORTED_MEDIA, "the audio stream holds no samples")
         if b"[error]" in result.stderr:
             warnings += (f"damaged media, decoded as far as it goes: {result.first_error()}",)
@@ -133,8 +148,7 @@ def _open_decoded(file: _File, selection: AudioSelection) -> Media:
             warnings += (f"the channels cancel each other out when they are mixed: channel {number} alone was taken",)
             opened.close()
         opened.pop_all()
-    track, tracks = (file.track, len(file.streams.tracks)) if file.streams else (None, None)
-    return Media(tuple(channels), track, tracks, warnings)
+    return Media(tuple(channels), None if file.tracks is None else file.track, file.tracks, warnings)
 
 
 def _channels(file: _File, channel: Channel) -> Sequence[int | None]:
@@ -169,7 +183,8 @@ def _decode(file: _File, channels: Sequence[int | None]) -> tuple[list[PcmFile],
     with ExitStack() as opened:
         clock, *spools = [opened.enter_context(_new_spool(file.scratch)) for _ in range(len(channels) + 1)]
         outputs = [Output(spool.fileno(), channel) for spool, channel in zip(spools, channels, strict=True)]
-        result = ffmpeg.decode(file.path, [*outputs, Clock(clock.fileno())], file.track, file.reading)
+        request = DecodeRequest(file.path, (*outputs, Clock(clock.fileno())), file.track, file.reading)
+        result = file.decode(request)
         counts = [os.fstat(spool.fileno()).st_size // SAMPLE_BYTES for spool in spools]
         _require_success(file, result)
         timeline = _timeline(clock, max(counts), _start(file))
@@ -203,7 +218,7 @@ def _require_success(file: _File, result: ProcessResult) -> None:
     for words, number in _NO_SPACE.items():
         if words in result.stderr:
             raise OSError(number, os.strerror(number), str(file.scratch))
-    find_streams(file.path, file.reading)  # raises a more precise error if the file shows one
+    find_streams(file.path, file.reading).choose(file.track)  # raises a more precise error if the file shows one
     raise ffmpeg.unsupported(result.first_error())
 
 

@@ -26,15 +26,15 @@ def begins_with_box(path: Path) -> bool:
 def ends_inside_a_box(path: Path) -> bool:
     """Return whether the file ends before its last box does."""
     size = path.stat().st_size
-    return any(box.end is not None and box.end > size for box in _boxes(path))
+    return any(box.end is not None and box.end > size for box in outer_boxes(path))
 
 
 def is_fragmented(path: Path) -> bool:
     """Return whether the file is an mp4 of movie fragments, as live streams are made of."""
-    return begins_with_box(path) and any(box.kind == b"moof" for box in _boxes(path))
+    return begins_with_box(path) and any(box.kind == b"moof" for box in outer_boxes(path))
 
 
-def _boxes(path: Path) -> Iterator[Box]:
+def outer_boxes(path: Path) -> Iterator[Box]:
     """Yield the boxes in their order. Each begins with a size of 32 bits and a type; a size of 1 is followed by one of 64."""
     at = 0
     with path.open("rb") as file:

@@ -12,8 +12,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -34,12 +34,18 @@ DECODE_SECONDS = 7200.0  # wall-clock time for a whole file
 STALL_SECONDS = 120.0  # wall-clock time in which ffmpeg writes no sample
 PROBE_SECONDS = 120.0
 LONGEST_SECONDS = 24 * 3600  # seconds of audio, which are 2.8 GB of samples per channel
+# The same for several small files in one ffmpeg. Where they do not hold, each file is decoded alone.
+TOGETHER_CPU_LIMIT = 30
+TOGETHER_SECONDS = 30.0
+TOGETHER_BYTES = 64 << 20  # of samples of one file, which are 35 minutes
 
 _TICK_SECONDS = 1.0  # how often the size of the output is checked
 _STDERR_KEPT = 1 << 16  # bytes of stderr that are kept, both of its start and of its end
 _INTERRUPTED = 255  # ffmpeg's exit code after SIGINT, SIGTERM or SIGXCPU
 # The only variables of our environment that ffmpeg sees: it needs no credentials, and its messages must not be translated.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
+# Each of ffmpeg's threads would reserve 64 MB of address space for its allocations.
+_SETTINGS = {"LC_ALL": "C", "MALLOC_ARENA_MAX": "1"}
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,11 @@ class Output:
     fd: int
     channel: int | None = None
 
-    def arguments(self, track: int) -> list[str]:
-        """Return the options that make ffmpeg write this output of an audio track."""
+    def arguments(self, number: int, track: int) -> list[str]:
+        """Return the options that make ffmpeg write this output of an audio track of the input of that number."""
         channel = [] if self.channel is None else ["-af", f"pan=mono|c0=c{self.channel}"]
         form = ["-f", "s16le", "-ac", "1", "-acodec", "pcm_s16le", "-ar", str(SAMPLE_RATE)]
-        return [*_only(track), *channel, *form, f"pipe:{self.fd}"]
+        return [*_only(number, track), *channel, *form, f"pipe:{self.fd}"]
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,41 @@ class Clock:
 
     fd: int
 
-    def arguments(self, track: int) -> list[str]:
+    def arguments(self, number: int, track: int) -> list[str]:
         """Return the options that make ffmpeg write the time stamps of an audio track, at its own sample rate."""
-        return [*_only(track), "-f", "framecrc", "-acodec", "pcm_s16le", f"pipe:{self.fd}"]
+        return [*_only(number, track), "-f", "framecrc", "-acodec", "pcm_s16le", f"pipe:{self.fd}"]
 
 
-def _only(track: int) -> list[str]:
-    return ["-map", f"0:a:{track}", "-vn", "-sn", "-dn", "-filter_threads", "1"]
+def _only(number: int, track: int) -> list[str]:
+    return ["-map", f"{number}:a:{track}", "-vn", "-sn", "-dn", "-filter_threads", "1"]
+
+
+@dataclass(frozen=True)
+class DecodeRequest:
+    """One file that is to be decoded, which of its audio tracks, and the open files that it is decoded to."""
+
+    path: Path
+    outputs: tuple[Output | Clock, ...]
+    track: int = 0
+    reading: Reading = AS_USUAL
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What one ffmpeg may take: CPU and wall-clock time in seconds, and bytes of one output."""
+
+    cpu: int
+    seconds: float
+    stall: float
+    size: int
+
+
+def _limits_alone() -> _Limits:
+    return _Limits(CPU_LIMIT, DECODE_SECONDS, STALL_SECONDS, LONGEST_SECONDS * SAMPLE_RATE * SAMPLE_BYTES)
+
+
+def _limits_together() -> _Limits:
+    return _Limits(TOGETHER_CPU_LIMIT, TOGETHER_SECONDS, TOGETHER_SECONDS, TOGETHER_BYTES)
 
 
 @dataclass(frozen=True)
@@ -93,7 +127,7 @@ class ProcessResult:
         return re.sub(r"\[[^\]]*\] ", "", errors[0]).strip()[:200]
 
 
-def decode(path: Path, outputs: Sequence[Output | Clock], track: int = 0, reading: Reading = AS_USUAL) -> ProcessResult:
+def decode(request: DecodeRequest) -> ProcessResult:
     """Decode one audio track to s16le samples at 16 kHz, one channel per output, straight into the open files.
 
     The samples equal those of whisper.audio.load_audio. ffmpeg writes the files itself, because copying the bytes in
@@ -103,16 +137,39 @@ def decode(path: Path, outputs: Sequence[Output | Clock], track: int = 0, readin
         WorkerError: UnsupportedMedia, AudioTooLong or OutOfMemory if ffmpeg had to be stopped or was killed; Interrupted.
         OSError: the machine had no descriptors, processes or threads for ffmpeg.
     """
-    files = [output.fd for output in outputs]
-    with path.open("rb") as source:
-        command = [_found("ffmpeg"), "-nostdin", "-nostats", "-threads", "1", *reading.arguments(source.fileno())]
-        command += [argument for output in outputs for argument in output.arguments(track)]
-        with _started(command, [*files, source.fileno()]) as process:
-            words = _watch(process, files)
+    return _decode([request], _limits_alone)
+
+
+def decode_together(requests: Sequence[DecodeRequest]) -> ProcessResult:
+    """Decode several small files in one ffmpeg, each as `decode` does, within limits of time and size for small files.
+
+    Raises:
+        WorkerError, OSError: as `decode`; which of the files is to blame is not known.
+    """
+    return _decode(requests, _limits_together)
+
+
+def _decode(requests: Sequence[DecodeRequest], limits: Callable[[], _Limits]) -> ProcessResult:
+    files = [output.fd for request in requests for output in request.outputs]
+    with ExitStack() as opened:
+        sources = [opened.enter_context(request.path.open("rb")).fileno() for request in requests]
+        with _started(_decoding(requests, sources), [*files, *sources], limits=limits()) as process:
+            words = _watch(process, files, limits)
             cpu_seconds = _reap(process)
-        url = reading.url(source.fileno())
-    _require_normal_exit(process.returncode, cpu_seconds)
-    return _process_result(url, process.returncode, words)
+        urls = [request.reading.url(source) for request, source in zip(requests, sources, strict=True)]
+    _require_normal_exit(process.returncode, cpu_seconds, limits().cpu)
+    return _process_result(urls, process.returncode, words)
+
+
+def _decoding(requests: Sequence[DecodeRequest], sources: Sequence[int]) -> list[str]:
+    """Return the command that decodes the files of these descriptors."""
+    command = [_found("ffmpeg"), "-nostdin", "-nostats"]
+    for request, source in zip(requests, sources, strict=True):
+        command += ["-threads", "1", *request.reading.arguments(source)]
+    for number, request in enumerate(requests):
+        for output in request.outputs:
+            command += output.arguments(number, request.track)
+    return command
 
 
 def show(path: Path, entries: str, reading: Reading = AS_USUAL) -> tuple[ProcessResult, bytes]:
@@ -131,13 +188,14 @@ def show(path: Path, entries: str, reading: Reading = AS_USUAL) -> tuple[Process
             except subprocess.TimeoutExpired:
                 raise unsupported(f"ffprobe was not done after {PROBE_SECONDS:.0f} s") from None
         url = reading.url(source.fileno())
-    return _process_result(url, process.returncode, words), out
+    return _process_result([url], process.returncode, words), out
 
 
-def _process_result(url: str, returncode: int, words: bytes) -> ProcessResult:
+def _process_result(urls: Sequence[str], returncode: int, words: bytes) -> ProcessResult:
     _require_resources(returncode, words)
-    name = url.encode()
-    return ProcessResult(returncode, words.replace(name + b": ", b"").replace(name, b"of the source"))
+    for name in (url.encode() for url in urls):
+        words = words.replace(name + b": ", b"").replace(name, b"of the source")
+    return ProcessResult(returncode, words)
 
 
 def unsupported(words: str) -> WorkerError:
@@ -159,7 +217,7 @@ def _found(program: str) -> str:
 
 @contextmanager
 def _started(
-    command: list[str], files: Sequence[int] = (), stdout: int = subprocess.DEVNULL
+    command: list[str], files: Sequence[int] = (), stdout: int = subprocess.DEVNULL, limits: _Limits | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the process, and kill it at the end of the block if it still runs.
 
@@ -167,13 +225,13 @@ def _started(
     The alternative, preexec_fn, is unsafe in a program with threads. With pdeathsig ffmpeg is killed if we are.
     """
     process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--no-new-privs", *_prlimit(), *command],
+        ["setpriv", "--pdeathsig", "KILL", "--no-new-privs", *_prlimit(limits or _limits_alone()), *command],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
         bufsize=0,
         pass_fds=files,
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"LC_ALL": "C"},
+        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _SETTINGS,
     )
     with process:
         try:
@@ -182,13 +240,12 @@ def _started(
             process.kill()
 
 
-def _prlimit() -> list[str]:
-    longest = LONGEST_SECONDS * SAMPLE_RATE * SAMPLE_BYTES
+def _prlimit(limits: _Limits) -> list[str]:
     return [
         "prlimit",
         f"--as={_allowed(resource.RLIMIT_AS, MEMORY_LIMIT)}",
-        f"--cpu={_allowed(resource.RLIMIT_CPU, CPU_LIMIT)}:",
-        f"--fsize={_allowed(resource.RLIMIT_FSIZE, longest)}:",
+        f"--cpu={_allowed(resource.RLIMIT_CPU, limits.cpu)}:",
+        f"--fsize={_allowed(resource.RLIMIT_FSIZE, limits.size)}:",
         "--core=0:",
     ]
 
@@ -199,7 +256,7 @@ def _allowed(kind: int, wanted: int) -> int:
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
-def _watch(process: subprocess.Popen[bytes], files: Sequence[int]) -> bytes:
+def _watch(process: subprocess.Popen[bytes], files: Sequence[int], limits: Callable[[], _Limits]) -> bytes:
     """Wait until the process closes stderr and return the part of it that is kept.
 
     Raises:
@@ -215,10 +272,10 @@ def _watch(process: subprocess.Popen[bytes], files: Sequence[int]) -> bytes:
         now = time.monotonic()
         if (size := sum(os.fstat(fd).st_size for fd in files)) != written:
             written, moved = size, now
-        if now - moved > STALL_SECONDS:
-            raise unsupported(f"ffmpeg gave nothing for {STALL_SECONDS:.0f} s")
-        if now - began > DECODE_SECONDS:
-            raise unsupported(f"ffmpeg was not done after {DECODE_SECONDS:.0f} s")
+        if now - moved > limits().stall:
+            raise unsupported(f"ffmpeg gave nothing for {limits().stall:.0f} s")
+        if now - began > limits().seconds:
+            raise unsupported(f"ffmpeg was not done after {limits().seconds:.0f} s")
     return bytes(words)
 
 
@@ -262,11 +319,11 @@ def _require_resources(returncode: int, words: bytes) -> None:
         raise WorkerError(reasons.RESOURCES_EXHAUSTED, f"ffmpeg could not be started: {line}")
 
 
-def _require_normal_exit(returncode: int, cpu_seconds: float) -> None:
+def _require_normal_exit(returncode: int, cpu_seconds: float, limit: int) -> None:
     # The CPU time that the kernel compares with the limit differs a little from the one that it reports afterwards: it counts
     # whole ticks, of which a busy machine gives a process many that it used in part only.
-    if returncode not in range(_INTERRUPTED) and cpu_seconds > min(0.9 * CPU_LIMIT, CPU_LIMIT - 0.5):
-        raise unsupported(f"ffmpeg used more than {CPU_LIMIT} s of CPU")
+    if returncode not in range(_INTERRUPTED) and cpu_seconds > min(0.9 * limit, limit - 0.5):
+        raise unsupported(f"ffmpeg used more than {limit} s of CPU")
     if returncode == _INTERRUPTED:
         raise WorkerError(reasons.INTERRUPTED, "ffmpeg was asked to stop")
     if returncode >= 0:

@@ -87,6 +87,7 @@ class InputState(Generic[InputT]):
     finished_time: float = 0.0  # monotonic: the last track was transcribed
     _taken: set[int] = field(default_factory=set)  # tracks whose audio the engine holds and closes
     _freed: set[int] = field(default_factory=set)  # tracks whose audio is closed
+    _kept: bool = False  # the engine opens it next
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -155,11 +156,20 @@ class InputState(Generic[InputT]):
                 self._taken.add(track)
             return HeldAudio(prepared.tracks[track].audio, lambda: self._free(track))
 
+    def keep_for_engine(self, unprepared: bool = False) -> bool:
+        """Keep the samples until the engine opens them; return False, and do nothing, if there are none yet.
+
+        An engine to which the input is given next waits for nothing else, so that what holds the disk then must not be others.
+        """
+        with self._lock:
+            self._kept = self._kept or unprepared or self.prepared.done()
+            return self._kept
+
     def take_back(self) -> bool:
-        """Close the samples and be unprepared again, unless the engine has opened some; return whether that was done."""
+        """Close the samples and be unprepared again, unless the engine has them or comes for them; return whether that was done."""
         with self._lock:
             prepared = self._known()
-            if prepared is None or not prepared.tracks or self._taken or self._closed:
+            if prepared is None or not prepared.tracks or self._taken or self._kept or self._closed:
                 return False
             self.prepared = Future()
         for track in prepared.tracks:

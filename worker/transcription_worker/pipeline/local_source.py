@@ -63,7 +63,7 @@ class LocalSource:
                     file.read(1)
         except OSError as error:
             raise unreadable(error) from error
-        return InputVersion(_version(found))
+        return InputVersion(_version(found), media_bytes=found.st_size)
 
     @contextlib.contextmanager
     def fetch(self, item: LocalFile, version: InputVersion, folder: Path) -> Iterator[Path]:

@@ -15,12 +15,14 @@ from transcription_api.spec import AudioSelection, Channel
 
 from transcription_worker.engines.protocol import Audio, Checkpoints, Input, Options, Outcome
 from transcription_worker.errors import WorkerError, without_frames
+from transcription_worker.media.small_files import SmallFileDecoder
 from transcription_worker.pipeline import write_backlog
+from transcription_worker.pipeline.ahead_budget import DOWNLOADED_AHEAD, prepared_ahead
 from transcription_worker.pipeline.checkpoint_store import CheckpointStore, NoCheckpoints, OpenedTrack
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.preparation import DOWNLOADED_AHEAD, Preparation, prepared_ahead
+from transcription_worker.pipeline.preparation import Preparation
 from transcription_worker.pipeline.sink import EngineUsed, Sink, Transcription
 from transcription_worker.pipeline.source import InputT, Source
 from transcription_worker.pipeline.tracks import open_tracks, selected_seconds
@@ -28,7 +30,7 @@ from transcription_worker.pipeline.write_backlog import WriteBacklog, transcript
 from transcription_worker.pipeline.write_gate import WriteGate
 from transcription_worker.retry import call_with_retries
 from transcription_worker.shortage import failure_of, passing_shortage, shortage
-from transcription_worker.threads import observed_thread_count
+from transcription_worker.threads import available_cpus, observed_thread_count
 
 # Inputs whose results are written at the same time: S3 takes a round trip for each object.
 WRITERS = 4
@@ -72,10 +74,10 @@ class Pipeline(Generic[InputT]):
         self.write_gate = WriteGate()
         self._source, self._sink, self._loader = source, sink, loader
         self._options, self._listener = options, listener
-        self._ahead = prepared_ahead(loader.device_kind, observed_thread_count())
-        downloaded = DOWNLOADED_AHEAD // options.pipelines
-        self._preparation = Preparation(source.inputs(), self._prepare, self._ahead, downloaded)
-        self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES // options.pipelines)
+        ahead, pipelines = prepared_ahead(loader.device_kind, observed_thread_count()), options.pipelines
+        self._preparation = Preparation(source.inputs(), self._prepare, ahead, downloaded=DOWNLOADED_AHEAD // pipelines)
+        self._small_files = SmallFileDecoder(min(ahead, max(1, available_cpus() // pipelines)))
+        self._backlog = WriteBacklog(write_backlog.BACKLOG_BYTES // pipelines)
         self._under_way: dict[int, InputState[InputT]] = {}
         self._writing: set[int] = set()  # numbers of the inputs whose results are being written
         self._stopped = threading.Event()
@@ -159,10 +161,10 @@ class Pipeline(Generic[InputT]):
             return Prepared(version, report=report)
         self._loader.check()
         self._sink.check_writable(item)
-        self._preparation.reserve(state, version.download_bytes)
+        self._preparation.reserve(state, version)
         with self._source.fetch(item, version, scratch) as path:
             self._enter("decode")
-            tracks, media = open_tracks(path, scratch, selection)
+            tracks, media = open_tracks(path, scratch, selection, self._small_files.decode)
         seconds = tuple(selected_seconds(track.audio, options.clips) for track in tracks)
         self._listener.input_decoded(state.number, seconds)
         return Prepared(version, tracks, seconds, media)
@@ -196,7 +198,8 @@ class Pipeline(Generic[InputT]):
         while not self.stopped and self._look_ahead(waiting):
             if not self._under_way:
                 wait_for_one(waiting)
-            state = next((one for one in waiting if one.prepared.done()), waiting[0])
+            state = next((one for one in waiting if one.keep_for_engine()), waiting[0])
+            state.keep_for_engine(unprepared=True)
             waiting.remove(state)
             yield state
 
@@ -206,7 +209,7 @@ class Pipeline(Generic[InputT]):
         A listing that breaks off is raised once nothing waits: what was listed before is transcribed.
         """
         try:
-            waiting += itertools.islice(self._preparation, self._ahead - len(waiting))
+            waiting += itertools.islice(self._preparation, self._preparation.most - len(waiting))
         except Exception:
             if not waiting:
                 raise

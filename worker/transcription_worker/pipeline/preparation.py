@@ -10,61 +10,12 @@ from typing import Generic
 from transcription_api import reasons
 
 from transcription_worker.errors import WorkerError
+from transcription_worker.media.ffmpeg import SAMPLE_BYTES
+from transcription_worker.pipeline.ahead_budget import DOWNLOADED_AHEAD, MOST_AHEAD, PREPARED_AHEAD, AheadBudget
 from transcription_worker.pipeline.input_state import InputState, Prepared
 from transcription_worker.pipeline.scratch_space import ScratchSpace
-from transcription_worker.pipeline.source import InputT
+from transcription_worker.pipeline.source import InputT, InputVersion
 from transcription_worker.shortage import shortage
-
-# Inputs that are fetched and decoded before the engine opens them, each in a thread.
-PREPARED_AHEAD = 4
-# The most beside a GPU, which takes audio sooner than four cores decode mp3: some 450 times real time each.
-MOST_PREPARED_AHEAD = 16
-# Bytes of media that are downloaded for them; one input that is larger than this is let through on its own.
-DOWNLOADED_AHEAD = 4 << 30
-
-
-def prepared_ahead(device: str, cores: int) -> int:
-    """Return how many inputs are prepared ahead on a device, cuda or cpu. On a CPU the cores are the model's too."""
-    return PREPARED_AHEAD if device == "cpu" else min(MOST_PREPARED_AHEAD, max(PREPARED_AHEAD, cores))
-
-
-class DownloadBudget:
-    """Bounds what is downloaded for inputs that the engine has not opened yet."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._changed = threading.Condition()
-        self._held: dict[int, int] = {}  # bytes by input; 0 until the input has been looked up
-        self._closed = False
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def enter(self, number: int) -> None:
-        with self._changed:
-            self._held[number] = 0
-
-    def reserve(self, number: int, size: int) -> None:
-        """Wait for room. The first input in line never waits, so that there is always one that goes on."""
-
-        def has_room() -> bool:
-            return self._closed or number == min(self._held) or sum(self._held.values()) + size <= self._limit
-
-        with self._changed:
-            self._changed.wait_for(has_room)
-            if self._closed:
-                raise WorkerError(reasons.INTERRUPTED, "the pipeline ended before this input was fetched")
-            self._held[number] = size
-
-    def release(self, number: int) -> None:
-        with self._changed:
-            self._held.pop(number, None)
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
 
 class Preparation(Generic[InputT]):
@@ -78,19 +29,20 @@ class Preparation(Generic[InputT]):
         inputs: Iterable[InputT],
         prepare: Callable[[InputState[InputT]], Prepared],
         ahead: int = PREPARED_AHEAD,
+        most: int = MOST_AHEAD,
         downloaded: int = DOWNLOADED_AHEAD,
     ) -> None:
         self._listing = iter(inputs)
         self._prepare = prepare
-        self._ahead = ahead
-        self._budget = DownloadBudget(downloaded)
+        self.most = most
+        self._budget = AheadBudget(ahead, most, downloaded)
         self.space = ScratchSpace[InputT](self._submit_again)
         self._lock = threading.RLock()
         self._states: dict[int, InputState[InputT]] = {}  # listed and not done with, by number
         self._listed = self._iterated = self._submitted = 0
         self._error: Exception | None = None
         self._has_threads = False
-        self._threads = ThreadPoolExecutor(ahead, thread_name_prefix="prepare")
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="prepare")
 
     def __enter__(self) -> "Preparation[InputT]":
         self._submit()
@@ -130,9 +82,11 @@ class Preparation(Generic[InputT]):
         """Whether the source broke off, so that iteration raises."""
         return self._error is not None
 
-    def reserve(self, state: InputState[InputT], size: int) -> None:
-        """Wait, in the thread that prepares the input, until so many bytes may be downloaded for it."""
-        self._budget.reserve(state.number, size)
+    def reserve(self, state: InputState[InputT], version: InputVersion) -> None:
+        """Wait, in the thread that prepares the input, until it may be downloaded. Let others follow where it is small."""
+        self._budget.reserve(state.number, version.download_bytes)
+        self._budget.expect(state.number, version.media_bytes)
+        self._submit()
 
     def release(self, state: InputState[InputT]) -> None:
         """Make room for the next input: the engine has opened this one, or it needs no engine."""
@@ -162,7 +116,7 @@ class Preparation(Generic[InputT]):
 
     def _submit(self) -> None:
         with self._lock:
-            while len(self._budget) < self._ahead and (state := self._state(self._submitted)) is not None:
+            while self._budget.has_room() and (state := self._state(self._submitted)) is not None:
                 self._submitted += 1
                 self._budget.enter(state.number)
                 self.space.enter(state)
@@ -187,7 +141,10 @@ class Preparation(Generic[InputT]):
             state.prepared.set_exception(error)
             self.release(state)
         else:
+            self._budget.decoded(state.number, sum(track.audio.count for track in prepared.tracks) * SAMPLE_BYTES)
             state.prepared.set_result(prepared)
             if prepared.report is not None:
                 self.release(state)
+            else:
+                self._submit()
         self.space.note_prepared(state)

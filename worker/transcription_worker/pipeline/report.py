@@ -26,6 +26,7 @@ from transcription_worker.pipeline.sink import TrackTranscript, Transcription
 
 # Characters kept for a later preview: the most that spec.preview.characters may ask for.
 PREVIEW_LIMIT = 500
+UID_LIMIT = 64
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class ReportBeingReplaced:
 class CommittedReport:
     """The report in S3. `preview` is there whatever the spec asked for: the transcripts lie beside it.
 
-    `source` and `provenance` are None in a report of a version that did not record them.
+    `source` and `provenance` are None in a report of a version that did not record them. `written_by` is the uid of the
+    TranscriptionJob that wrote the results, and None where none did.
     """
 
     fingerprint: str
@@ -81,6 +83,7 @@ class CommittedReport:
     tracks: tuple[TrackReport, ...] = ()
     source: SourceObject | None = None
     provenance: Provenance | None = None
+    written_by: str | None = field(default=None, metadata=bounded(max_length=UID_LIMIT))
 
 
 def worker_version() -> str:
@@ -167,7 +170,12 @@ def cut_preview(text: str, characters: int) -> str | None:
 
 
 def make_committed(
-    fingerprint: str, source: SourceObject, report: Report, transcription: Transcription, provenance: Provenance
+    fingerprint: str,
+    source: SourceObject,
+    report: Report,
+    transcription: Transcription,
+    provenance: Provenance,
+    written_by: str | None = None,
 ) -> CommittedReport:
     """Make the report for S3: with every channel's own numbers, and the preview apart from the report."""
     return CommittedReport(
@@ -176,6 +184,7 @@ def make_committed(
         preview=transcription.tracks[0].transcript.text.strip()[:PREVIEW_LIMIT],
         source=source,
         provenance=provenance,
+        written_by=written_by,
         tracks=tuple(
             _track_report(track, track.channel) for track in transcription.tracks if track.channel is not None
         ),

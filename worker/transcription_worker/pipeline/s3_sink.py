@@ -42,16 +42,22 @@ KEY_LIMIT = 1024
 
 
 class S3Sink:
-    """Writes the results of objects in S3 below one prefix. `spec` says which formats, for whichever object.
+    """Writes the results of objects in S3. `spec` says which formats, for whichever object; `bucket_of` where results lie.
 
-    `find_provenance` is called once, before the model is loaded.
+    `find_provenance` is called once, before the model is loaded. `uid` is that of the resource, for the report.
     """
 
-    def __init__(self, spec: Spec, bucket: Bucket, find_provenance: Callable[[], Provenance]) -> None:
-        self._spec, self._bucket = spec, bucket
+    def __init__(
+        self,
+        spec: Spec,
+        bucket_of: Callable[[Spec], Bucket],
+        find_provenance: Callable[[], Provenance],
+        uid: str | None = None,
+    ) -> None:
+        self._spec, self._bucket_of, self._uid = spec, bucket_of, uid
         self._find_provenance = find_provenance
         self._lock = threading.Lock()
-        self._tried = False
+        self._tried: set[str] = set()
         self._found_provenance: Provenance | None = None
 
     def find_results(self, item: S3Input, version: InputVersion) -> Report | None:
@@ -66,7 +72,7 @@ class S3Sink:
         found = self._find_own_report(spec, etag)
         if self._spec.rerun is Rerun.FORCE:
             return None
-        committed = whole_result(self._bucket, spec, etag, found, self._provenance())
+        committed = whole_result(self._bucket_of(spec), spec, etag, found, self._provenance())
         if committed is None:
             return None
         log.info("%s: the results are there already, whole: nothing to transcribe", item.name)
@@ -74,15 +80,16 @@ class S3Sink:
         return dataclasses.replace(committed.report, reused=True, preview=preview)
 
     def check_writable(self, item: S3Input) -> None:
-        """Try the destination once, with the first input: all results go below the same prefix.
+        """Try each bucket once, with its first input: all results go below the same prefix, or beside their sources.
 
         Raises:
             WorkerError: DestinationDenied, NoSuchBucket and so on.
         """
         with self._lock:
-            if not self._tried:
-                try_destination(self._bucket, item.own_spec(self._spec))
-                self._tried = True
+            own = item.own_spec(self._spec)
+            if own.destination.s3.bucket not in self._tried:
+                try_destination(self._bucket_of(own), own)
+                self._tried.add(own.destination.s3.bucket)
 
     def write(self, item: S3Input, version: InputVersion, transcription: Transcription) -> Report:
         """See `Sink.write`. Every object of the report was seen in the bucket.
@@ -95,19 +102,21 @@ class S3Sink:
         spec, etag = item.own_spec(self._spec), version.etag or ""
         found = self._find_own_report(spec, etag) if item.may_have_results else None
         found = self._invalidate(spec, etag, found)
-        objects = write_formats(self._bucket, spec, transcription.tracks)
+        objects = write_formats(self._bucket_of(spec), spec, transcription.tracks)
         preview = cut_preview(transcription.tracks[0].transcript.text, spec.preview.characters)
         report = make_report(transcription, version.etag, spec.quality.policy, objects, preview)
         source = source_object(item.location)
-        committed = make_committed(layout.fingerprint(spec), source, report, transcription, self._provenance())
+        committed = make_committed(
+            layout.fingerprint(spec), source, report, transcription, self._provenance(), self._uid
+        )
         self._commit(spec, etag, encode_committed(committed), found)
         return report
 
     def _find_own_report(self, spec: Spec, source_etag: str) -> FoundReport | None:
         """Return the report that the spec's source has already; WorkerError (DestinationTaken) if another source has it."""
-        found = read_report(self._bucket, spec)
+        found = read_report(self._bucket_of(spec), spec)
         require_free(found, spec, source_etag)
-        require_no_report_among_results(self._bucket, spec)
+        require_no_report_among_results(self._bucket_of(spec), spec)
         return found
 
     def _provenance(self) -> Provenance:
@@ -136,12 +145,12 @@ class S3Sink:
         )  # an object without an ETag cannot be named in a condition
         if conditional and not spec.destination.overwrite:
             etag = None if found is None else found.etag
-            written = self._bucket.replace(key, body, REPORT_CONTENT_TYPE, etag)
+            written = self._bucket_of(spec).replace(key, body, REPORT_CONTENT_TYPE, etag)
             if written is not None:
                 return written
             # It may be this very task's: two pods can run one Job, and a write can be done though its answer is lost.
-            require_free(read_report(self._bucket, spec), spec, source_etag)
-        return self._bucket.write(key, body, REPORT_CONTENT_TYPE)
+            require_free(read_report(self._bucket_of(spec), spec), spec, source_etag)
+        return self._bucket_of(spec).write(key, body, REPORT_CONTENT_TYPE)
 
 
 def whole_result(

@@ -66,7 +66,7 @@ class S3Source:
         if info.size == 0:
             message = f"spec.source.s3.key: {item.name!r} is an empty object (0 bytes), expected audio"
             raise WorkerError(reasons.UNSUPPORTED_MEDIA, message)
-        return InputVersion(info.etag, info.size)
+        return InputVersion(info.etag, info.size, info.size)
 
     def fetch(self, item: S3Input, version: InputVersion, folder: Path) -> AbstractContextManager[Path]:
         """See `fetch_object`."""

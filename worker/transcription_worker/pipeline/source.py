@@ -24,11 +24,13 @@ class InputVersion:
     """The input as it is now.
 
     `etag` tells a replaced object from the one before; it is None for a source that has none. `download_bytes` is what
-    fetching takes of the scratch folder: 0 for a file that is read where it lies.
+    fetching takes of the scratch folder: 0 for a file that is read where it lies. `media_bytes` is the file's size, None where
+    the source does not tell.
     """
 
     etag: str | None = None
     download_bytes: int = 0
+    media_bytes: int | None = None
 
 
 class Source(Protocol[InputT]):

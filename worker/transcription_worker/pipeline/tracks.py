@@ -7,7 +7,8 @@ from pathlib import Path
 from transcription_api.spec import AudioSelection, Channel, Clip
 
 from transcription_worker.engines.protocol import SAMPLE_RATE, Audio
-from transcription_worker.media.audio import Media, open_media
+from transcription_worker.media import ffmpeg
+from transcription_worker.media.audio import Decode, Media, open_media
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,16 @@ class Track:
     channel: int | None = None
 
 
-def open_tracks(path: Path, scratch: Path, selection: AudioSelection) -> tuple[tuple[Track, ...], Media]:
+def open_tracks(
+    path: Path, scratch: Path, selection: AudioSelection, decode: Decode = ffmpeg.decode
+) -> tuple[tuple[Track, ...], Media]:
     """Decode a media file into the scratch folder. The clips of the selection are the engine's.
 
     Raises:
         WorkerError: UnsupportedMedia, NoAudioStream, MediaTruncated, AudioTooLong, OutOfMemory, Interrupted.
         OSError: the scratch folder is full.
     """
-    media = open_media(path, scratch, selection)
+    media = open_media(path, scratch, selection, decode)
     apart = selection.channel is Channel.SPLIT
     return tuple(Track(audio, number if apart else None) for number, audio in enumerate(media.channels)), media
 

@@ -5,7 +5,7 @@ Errors of S3 are raised as WorkerError, and errors of the local disk as OSError.
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.retry import Backoff, call_with_retries
 from transcription_worker.storage import s3_errors
+from transcription_worker.storage.bulk_delete import delete_objects, pages
 from transcription_worker.storage.checksums import DownloadDigest, crc32_header
 from transcription_worker.storage.client import Credentials, make_client, read_credentials
 from transcription_worker.storage.roles import Role
@@ -109,9 +110,9 @@ class Bucket:
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
         return ObjectInfo(_bare(etag), size, etag.startswith("W/"))
 
-    def list(self, prefix: str) -> Iterator[ListedObject]:
-        """List the objects whose keys start with `prefix`, in the order of their keys: a request for each 1,000."""
-        options: dict[str, str] = {}
+    def list(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        """List the objects whose keys start with `prefix` and come after another key, in order: a request for each 1,000."""
+        options = {"StartAfter": after} if after else {}
         while True:
             page = self._call(f"list {prefix!r}", prefix, partial(self._list_page, prefix, options))
             for item in page.get("Contents", ()):
@@ -276,6 +277,12 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         self._call(f"delete {key!r}", key, lambda: self._client.delete_object(**self._name(key)))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Delete objects, also those that are gone already: see `bulk_delete.delete_objects`."""
+        for page in pages(keys):
+            what = f"delete {len(page)} objects from {page[0]!r} on"
+            self._call(what, page[0], partial(delete_objects, self._client, self._endpoint.bucket, page))
 
     def _put(self, key: str, body: bytes, content_type: str, **condition: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.put_object(

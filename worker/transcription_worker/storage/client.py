@@ -22,6 +22,9 @@ Credentials = dict[str, str]
 # In seconds.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
+# Connections that are kept open: as many as there are threads that fetch, write and look for results at the same time. Further
+# ones would be closed after each request, and TLS begun anew costs more than a small object.
+CONNECTIONS = 40
 
 
 def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials) -> Any:
@@ -59,6 +62,7 @@ def _config(endpoint: S3Endpoint) -> Config:
     return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
+        max_pool_connections=CONNECTIONS,
         # boto3 tries once. Our own retries are bounded in seconds, log each pause, and also resume a body that broke off.
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path" if endpoint.path_style else "auto"},

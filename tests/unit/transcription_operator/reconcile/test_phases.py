@@ -233,6 +233,10 @@ def test_another_parallelism_changes_the_running_job() -> None:
     world.spec["parallelism"] = 20
     world.settle()
     assert (world.job().parallelism, world.writes.count("scale")) == (10, 1)  # no more than there are shards
+    world.spec["parallelism"] = 1
+    world.settle()
+    assert (world.job().parallelism, world.writes.count("scale")) == (1, 2)
+    assert world.events.count("Scaled") == 2
 
 
 def test_a_parallelism_that_the_apiserver_refuses_is_told_and_the_job_goes_on() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from transcription_api import layout
+from transcription_api.codec import InvalidFieldError
 from transcription_api.spec import Channel, Clip, Format, Spec, TaskKind, parse_spec
 from transcription_worker.batch.entries import Entry, Overrides, decode_lines, encode_lines, entry_spec
 
@@ -34,6 +35,45 @@ def entry(key: str, **fields: Any) -> Entry:
 )
 def test_the_layout_says_where_the_results_lie(source: dict[str, Any], name: str, report: str) -> None:
     assert layout.report_key(entry_spec(spec(source, layout=name), entry("in/a/b.wav"))) == report
+
+
+BESIDE: dict[str, Any] = {"s3": {}, "layout": "Adjacent"}
+
+
+def test_without_a_bucket_results_lie_beside_each_source_and_the_run_in_the_sources_own_bucket() -> None:
+    many = spec({"manifest": "list.jsonl"}, **BESIDE)
+    assert (many.destination.s3.bucket, many.destination.s3.region) == ("audio", "eu-west-1")
+    assert layout.run_prefix(many, "calls", "12345678-9") == "_runs/calls-12345678/"
+    for bucket, wanted in ((None, "audio"), ("other", "other")):
+        own = entry_spec(many, entry("in/a/b.wav", bucket=bucket))
+        assert (own.destination.s3.bucket, layout.report_key(own)) == (wanted, "in/a/b.report.json")
+
+
+def test_with_a_bucket_the_results_of_all_sources_lie_in_that_one() -> None:
+    many = spec({"manifest": "list.jsonl"}, s3={"bucket": "audio"}, layout="Adjacent")
+    own = entry_spec(many, entry("in/a/b.wav", bucket="other"))
+    assert (own.destination.s3.bucket, layout.report_key(own)) == ("audio", "in/a/b.report.json")
+
+
+def test_a_single_file_has_its_results_beside_it_as_it_has_among_others() -> None:
+    alone, many = spec({"key": "in/a/b.wav"}, **BESIDE), spec({"prefix": "in/"}, **BESIDE)
+    assert layout.report_key(alone) == layout.report_key(entry_spec(many, entry("in/a/b.wav"))) == "in/a/b.report.json"
+
+
+def test_without_a_bucket_the_sources_credentials_write_unless_others_are_named() -> None:
+    source = {"prefix": "in/", "endpointURL": "https://s3.example", "credentialsSecretRef": {"name": "reader"}}
+    for named, wanted in (({}, "reader"), ({"credentialsSecretRef": {"name": "writer"}}, "writer")):
+        target = spec(source, s3=named, layout="Adjacent").destination.s3
+        assert target.endpoint_url == "https://s3.example"
+        assert target.credentials_secret_ref is not None
+        assert target.credentials_secret_ref.name == wanted
+
+
+def test_a_destination_without_a_bucket_is_refused_by_name_with_another_layout() -> None:
+    with pytest.raises(
+        InvalidFieldError, match=r"spec\.destination\.s3\.bucket: got None, expected the name of a bucket"
+    ):
+        spec({"prefix": "in/"}, s3={"prefix": "out/"})
 
 
 def test_a_key_with_empty_folders_keeps_them() -> None:

@@ -136,7 +136,9 @@ def test_the_limits_are_ffmpegs_own_from_its_start(scratch: Path, long: Path) ->
     assert limits["Max file size"] == str(24 * 3600 * 32_000)
     assert limits["Max core file size"] == "0"
     names = {entry.split("=")[0] for entry in seen[1].split("\0") if entry}
-    assert names <= {"PATH", "LD_LIBRARY_PATH", "LC_ALL"}, "credentials are none of ffmpeg's business"
+    assert names <= {"PATH", "LD_LIBRARY_PATH", "LC_ALL", "MALLOC_ARENA_MAX"}, (
+        "credentials are none of ffmpeg's business"
+    )
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY, "the limit is not ours"
 
 
@@ -175,7 +177,7 @@ def test_what_ffmpeg_says_is_kept_within_bounds(tmp_path: Path, scratch: Path) -
     for at in range(5000, len(content), 1000):
         content[at : at + 100] = bytes(100)
     path.write_bytes(content)
-    ended = ffmpeg.decode(path, [ffmpeg.Output(os.open("/dev/null", os.O_WRONLY))])
+    ended = ffmpeg.decode(ffmpeg.DecodeRequest(path, (ffmpeg.Output(os.open("/dev/null", os.O_WRONLY)),)))
     assert 1000 < len(ended.stderr) <= 2 << 16
 
 

@@ -10,13 +10,13 @@ from transcription_api.report import DeviceUsed, ModelUsed
 from transcription_api.spec import AudioSelection, Format, QualityPolicy, Subtitles
 from transcription_worker.engines.audio_wait import AudioWait
 from transcription_worker.engines.protocol import Input, Outcome
+from transcription_worker.pipeline.ahead_budget import prepared_ahead
 from transcription_worker.pipeline.audio_wait import audio_wait_warning, share_of
 from transcription_worker.pipeline.engine_loader import LoadedEngine
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
 from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
-from transcription_worker.pipeline.preparation import prepared_ahead
 from transcription_worker.pipeline.sink import EngineUsed
 
 from tests.support.fake_engine import OPTIONS, AtOnce

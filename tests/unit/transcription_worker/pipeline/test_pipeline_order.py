@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from transcription_api import reasons
 from transcription_api.report import Report
 from transcription_api.spec import AudioSelection, Format, QualityPolicy, Subtitles
+from transcription_worker.engines.protocol import Input, Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_sink import LocalSink
@@ -19,8 +21,10 @@ from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
 from transcription_worker.pipeline.sink import Transcription
 from transcription_worker.pipeline.source import InputVersion
 
-from tests.support.fake_engine import OPTIONS, AtOnce
-from tests.support.instant_engine import InstantLoader
+from tests.support.fake_engine import OPTIONS, AtOnce, say_length
+from tests.support.instant_engine import InstantEngine, InstantLoader
+from tests.support.media import make
+from tests.support.small_disk import small_disk
 from tests.support.speech import SAMPLE_RATE, write_wav
 
 SOON = 60.0  # seconds: the first result that is written imports torch
@@ -68,10 +72,14 @@ def files(folder: Path, count: int) -> list[LocalFile]:
     return [LocalFile(path, folder / "out", f"{number}", 0) for number in range(count)]
 
 
-def pipeline(source: LongHead, listener: Any, folder: Path) -> Pipeline[Any]:
+def pipeline(source: LongHead, listener: Any, folder: Path, engine: InstantEngine | None = None) -> Pipeline[Any]:
     sink = LocalSink([Format.TXT], Subtitles(), QualityPolicy.WARN)
     return Pipeline(
-        source, sink, InstantLoader(OPTIONS, AtOnce()), PipelineOptions(OPTIONS, AudioSelection(), folder), listener
+        source,
+        sink,
+        InstantLoader(OPTIONS, engine or AtOnce()),
+        PipelineOptions(OPTIONS, AudioSelection(), folder),
+        listener,
     )
 
 
@@ -83,6 +91,26 @@ def test_the_model_is_loaded_and_others_are_transcribed_while_a_long_file_at_the
     pipeline(source, listener, tmp_path).run()
     assert sorted(listener.names[:2]) == ["1", "2"]
     assert listener.names[2:] == ["0"]
+
+
+def test_the_input_that_the_engine_opens_next_keeps_its_samples_though_one_before_it_lacks_space(
+    tmp_path: Path,
+) -> None:
+    recording = make(tmp_path / "a.flac", seconds=10)  # 320 kB of samples
+    source = LongHead([LocalFile(recording, tmp_path / "out", f"{number}", 0) for number in range(2)])
+
+    def hesitate(item: Input) -> Transcript:
+        source.let_go.set()
+        time.sleep(1.0)  # until the disk has long been full
+        return say_length(item)
+
+    with small_disk(tmp_path / "disk", 350) as disk:
+        listener = Written(source, others=2)
+        run = threading.Thread(target=pipeline(source, listener, disk, AtOnce(hesitate)).run, daemon=True)
+        run.start()
+        run.join(SOON)
+        assert not run.is_alive(), "the engine waits for an input that waits for what the engine opens after it"
+    assert listener.names == ["1", "0"]
 
 
 def test_what_was_listed_before_the_listing_broke_off_is_transcribed(tmp_path: Path) -> None:

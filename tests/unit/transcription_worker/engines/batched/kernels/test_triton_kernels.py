@@ -20,6 +20,10 @@ CAPABILITIES = (80, 86, 89, 90, 100, 120)
 BATCHED = Path(__file__).parents[1]
 
 
+@pytest.mark.skipif(
+    triton.__version__.startswith("3.6."),
+    reason="the interpreter of Triton 3.6 takes a loop's bound from an array of one number, which numpy 2.4 refuses",
+)
 @pytest.mark.parametrize("tests", ["kernels/test_triton_kernels_on_gpu.py", "model/test_cuda_graphs_on_gpu.py"])
 def test_kernels_give_what_torch_gives_in_tritons_interpreter(tests: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

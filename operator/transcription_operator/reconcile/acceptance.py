@@ -1,0 +1,38 @@
+"""What the status says of a valid spec before anything is done for it."""
+
+import functools
+import json
+
+from transcription_api import names, reasons
+from transcription_api.codec import unknown_fields
+from transcription_api.spec import Spec
+from transcription_api.status import ConditionType, Status
+
+from transcription_operator.reconcile import status_transitions as transitions
+from transcription_operator.reconcile.observed_state import ObservedState
+from transcription_operator.reconcile.phases import current_phase
+
+# Fields that the condition Accepted names.
+MAX_NAMED = 10
+
+
+# One reconcile decides two or three times: as many specs as queue workers can have at hand.
+@functools.lru_cache(maxsize=64)
+def _acceptance(spec_json: bytes) -> str:
+    """The message of Accepted=True, which names the fields that a newer custom resource definition let pass."""
+    unknown = [*unknown_fields(Spec, json.loads(spec_json), "spec")]
+    if not unknown:
+        return "the spec is valid"
+    more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+    return f"the spec is valid; this version does not know {', '.join(unknown[:MAX_NAMED])}{more}"
+
+
+def accept_spec(observed: ObservedState, spec: Spec) -> Status:
+    """The status with Accepted=True and, until there is a plan of many files, Planned=False."""
+    status = transitions.with_model(observed.status, spec)
+    message, created = _acceptance(observed.resource.spec_json), observed.resource.created
+    status = transitions.with_condition(status, ConditionType.ACCEPTED, True, reasons.SPEC_VALID, message, created)
+    if current_phase(spec, status) != names.PHASE_PLAN:
+        return status
+    message = "the files are found and divided into shards"
+    return transitions.with_condition(status, ConditionType.PLANNED, False, reasons.PLANNING, message, created)
