@@ -1,9 +1,10 @@
-"""The page's table of GPU memory has the numbers that the worker and the operator count with."""
+"""The tables about GPUs have the numbers that the worker and the operator count with."""
 
 import re
 
 from transcription_api.model_memory import gpu_memory_mib
 from transcription_api.spec import EngineKind, Precision
+from transcription_worker.image_variants import VARIANTS
 
 from tests.support.repository import ROOT
 
@@ -22,3 +23,16 @@ def test_the_table_of_gpu_memory_has_the_numbers_of_the_code() -> None:
             gpu_memory_mib(name, Precision.FLOAT32),
             gpu_memory_mib(name, Precision.FLOAT16, EngineKind.OPENAI_WHISPER),
         ]
+
+
+def test_the_table_of_images_has_the_drivers_and_capabilities_that_a_diagnosis_names() -> None:
+    text = (ROOT / "docs/gpu.md").read_text()
+    rows = re.findall(r"^\| `CUDA=(\d+)`[^|]*\|[^|]*\| (\d+) \| ([\d., ]+) \|", text, re.MULTILINE)
+    assert rows == [
+        (
+            variant.cuda,
+            variant.driver.split(".")[0],
+            ", ".join(f"{name[3:-1]}.{name[-1]}" for name in variant.built_for),
+        )
+        for variant in VARIANTS
+    ]
