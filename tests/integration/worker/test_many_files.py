@@ -79,7 +79,7 @@ def test_a_pod_that_is_told_to_end_leaves_what_is_done_to_the_next_one(
     container: WorkerContainer, server: S3Server, speech: Path, tmp_path: Path
 ) -> None:
     put(server, speech, [f"preempted/{number}.wav" for number in range(3)])
-    put(server, ten_times(speech, tmp_path), ["preempted/long.wav"])
+    put(server, thirty_times(speech, tmp_path), ["preempted/long.wav"])
     spec = many(container, "preempted/", {"prefix": "preempted/"}, formats=["txt"])
     planned = run_phase(container, spec, names.PHASE_PLAN)
     assert planned.report.plan is not None, planned.log
@@ -103,12 +103,12 @@ def test_a_pod_that_is_told_to_end_leaves_what_is_done_to_the_next_one(
     assert 0 < len(rows) <= done < 4
 
 
-def ten_times(path: Path, folder: Path) -> Path:
-    """Return a recording that says the same ten times over."""
+def thirty_times(path: Path, folder: Path) -> Path:
+    """Return a recording that says the same thirty times over."""
     with wave.open(str(path)) as once, wave.open(str(folder / "long.wav"), "wb") as long:
         long.setparams(once.getparams())
         frames = once.readframes(once.getnframes())
-        long.writeframes(frames * 10)
+        long.writeframes(frames * 30)
     return folder / "long.wav"
 
 
