@@ -12,10 +12,11 @@ from tests.support.stack.release import operator_pods
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 REQUESTS = "transcription_api_requests_total"
 READ = """
-import urllib.request
+import os, urllib.request
 print(open("/proc/1/status").read())
 print("METRICS")
-print(urllib.request.urlopen("http://127.0.0.1:8080/metrics").read().decode())
+address = f"http://127.0.0.1:{os.environ['TRANSCRIPTION_HTTP_PORT']}/metrics"
+print(urllib.request.urlopen(address).read().decode())
 """
 
 

@@ -8,12 +8,15 @@ from transcription_api.spec import DevicePolicy
 from transcription_worker.device import kernel_error
 from transcription_worker.doctor import run_doctor
 
+# The oldest driver by the major version of the CUDA that torch is built with.
+DRIVERS = {"12": "525.60.13", "13": "580.65.06"}
+
 
 def test_without_a_gpu_the_doctor_names_the_reason_and_the_advice(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_doctor(DevicePolicy.REQUIRE_GPU, as_json=True) == exit_codes.DEVICE_UNUSABLE
     facts = json.loads(capsys.readouterr().out)
     assert (facts["usable"], facts["reason"], facts["device"]) == (False, "GPUDriverMissing", None)
-    assert facts["driverNeeded"] == "580.65.06"
+    assert facts["driverNeeded"] == DRIVERS[facts["cuda"].partition(".")[0]]
     assert "sm_90" in facts["builtFor"]
     assert facts["advice"]
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from transcription_api import reasons
 from transcription_worker.engines.faster_whisper import cublas
 from transcription_worker.errors import WorkerError
@@ -27,6 +28,7 @@ def package(folder: Path, names: tuple[str, ...]) -> None:
         shutil.copy(libm, target)
 
 
+@pytest.mark.skipif(str(torch.version.cuda).startswith("12."), reason="this torch brings the package itself")
 def test_the_packages_libraries_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package(tmp_path, cublas.IN_PACKAGE)
     monkeypatch.syspath_prepend(str(tmp_path))
