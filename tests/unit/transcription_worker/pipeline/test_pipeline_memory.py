@@ -111,9 +111,10 @@ def fail_with(held: bytearray) -> None:
 
 
 def test_two_thousand_inputs_take_no_more_memory_than_five_hundred(tmp_path: Path) -> None:
-    """What is kept of inputs shows in each part of the run. In one of them the interpreter may enlarge a table of its own.
+    """What is kept of inputs shows at the end and in each part of the run.
 
-    That of interned strings takes 7.7 MB at once in a process that has imported as much as the tests have.
+    Texts that wait to be written show in some parts alone, where the disk is slow. So does a table of the interpreter that is
+    enlarged: that of interned strings takes 7.7 MB at once in a process that has imported as much as the tests have.
     """
     inputs, listener = files(tmp_path, INPUTS), Weighing()
     run = pipeline(inputs, sink(Forgetful), AtOnce(large_or_failed), listener, tmp_path)
@@ -126,7 +127,8 @@ def test_two_thousand_inputs_take_no_more_memory_than_five_hundred(tmp_path: Pat
     assert listener.ended == INPUTS
     more = [after - before for before, after in pairwise(weights)]
     assert len(more) == INPUTS // WEIGHED_EACH - 1
-    assert statistics.median(more) < MOST_BYTES_MORE, f"{[one >> 10 for one in more]} KiB more"
+    kept = min(weights[-1] - weights[0], statistics.median(more))
+    assert kept < MOST_BYTES_MORE, f"{[one >> 10 for one in more]} KiB more"
     assert listener.living < LIVING
 
 
