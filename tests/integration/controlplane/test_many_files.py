@@ -89,24 +89,6 @@ def _has_parallelism(namespace: Namespace, pods: int) -> bool:
     return bool(namespace.job("calls", 2)["spec"]["parallelism"] == pods)
 
 
-def test_an_operator_that_was_down_while_all_files_were_transcribed_makes_each_job_once(
-    plane: ControlPlane, namespace: Namespace, tmp_path: Path
-) -> None:
-    with operator_alone(plane, namespace.api, tmp_path / "operator.log") as operator:
-        create(namespace, "calls")
-        for ordinal, report in enumerate((Report(plan=PLAN), Report(), Report(files=ACCOUNT)), start=1):
-            namespace.job("calls", ordinal)
-            if ordinal == 2:
-                operator.kill()
-            play_phase(namespace, "calls", ordinal, report)
-            if ordinal == 2:
-                operator.start()
-        status = namespace.until_phase("calls", "Complete")
-    labels = [item["metadata"]["labels"] for item in namespace.jobs_of("calls")]
-    assert [item[names.LABEL_PHASE] for item in labels] == [*names.PHASES]
-    assert status["files"]["done"] == 10
-
-
 def test_a_failed_shard_does_not_hold_up_the_deletion_of_its_namespace(
     operator: Operator, namespace: Namespace
 ) -> None:
@@ -141,3 +123,21 @@ def test_a_failed_pod_that_somebody_deleted_ends_no_job(operator: Operator, name
     time.sleep(5)
     assert [item["metadata"]["uid"] for item in namespace.jobs_of("calls")][1:] == [job["metadata"]["uid"]]
     namespace.api.patch(path, {"metadata": {"finalizers": None}})
+
+
+def test_an_operator_that_was_down_while_all_files_were_transcribed_makes_each_job_once(
+    plane: ControlPlane, namespace: Namespace, tmp_path: Path
+) -> None:
+    with operator_alone(plane, namespace.api, tmp_path / "operator.log") as operator:
+        create(namespace, "calls")
+        for ordinal, report in enumerate((Report(plan=PLAN), Report(), Report(files=ACCOUNT)), start=1):
+            namespace.job("calls", ordinal)
+            if ordinal == 2:
+                operator.kill()
+            play_phase(namespace, "calls", ordinal, report)
+            if ordinal == 2:
+                operator.start()
+        status = namespace.until_phase("calls", "Complete")
+    labels = [item["metadata"]["labels"] for item in namespace.jobs_of("calls")]
+    assert [item[names.LABEL_PHASE] for item in labels] == [*names.PHASES]
+    assert status["files"]["done"] == 10
