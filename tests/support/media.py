@@ -4,14 +4,16 @@ import struct
 import subprocess
 import threading
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from transcription_api.spec import AudioSelection, Channel
+from transcription_worker.media import ffmpeg
 from transcription_worker.media.audio import open_media
 from transcription_worker.media.pcm_file import PcmFile
 
@@ -101,3 +103,16 @@ def canary(content: bytes) -> Iterator[tuple[str, list[str]]]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def count_decoded_together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which the number of files is added each time that several are decoded in one ffmpeg."""
+    counts: list[int] = []
+    real = ffmpeg.decode_together
+
+    def counted(requests: Sequence[ffmpeg.DecodeRequest]) -> ffmpeg.ProcessResult:
+        counts.append(len(requests))
+        return real(requests)
+
+    monkeypatch.setattr(ffmpeg, "decode_together", counted)
+    return counts

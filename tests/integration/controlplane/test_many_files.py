@@ -1,6 +1,5 @@
 """A resource over many files goes through its phases on a real apiserver, whatever becomes of the operator in between."""
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from transcription_api.report import FileCounts, PlanSummary, Report
 
 from tests.support.api_client import Json
 from tests.support.controlplane import ControlPlane
+from tests.support.operator_process import ACCOUNT as OPERATOR
 from tests.support.operator_process import Operator, operator_alone
 from tests.support.simulated_cluster import Namespace, condition, now, until
 
@@ -89,10 +89,8 @@ def _has_parallelism(namespace: Namespace, pods: int) -> bool:
     return bool(namespace.job("calls", 2)["spec"]["parallelism"] == pods)
 
 
-def test_a_failed_shard_does_not_hold_up_the_deletion_of_its_namespace(
-    operator: Operator, namespace: Namespace
-) -> None:
-    """The Job controller keeps a failed pod until the next one is created, which an ending namespace refuses."""
+def begin_shards(namespace: Namespace) -> tuple[Json, Json, str]:
+    """Return the Job of the shards with a pod that runs, and the pod's path. Its finalizer is the Job controller's."""
     create(namespace, "calls")
     play_phase(namespace, "calls", 1, Report(plan=PLAN))
     job = namespace.job("calls", 2)
@@ -101,26 +99,39 @@ def test_a_failed_shard_does_not_hold_up_the_deletion_of_its_namespace(
     namespace.api.patch(path, {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
     namespace.run_pod(job, pod)
     namespace.until_running("calls", "True", "WorkerRunning")
-    namespace.api.delete(f"/api/v1/namespaces/{namespace.name}")
+    return job, pod, path
+
+
+def fail_deleted_pod(namespace: Namespace, job: Json, pod: Json, path: str) -> None:
+    """Delete a pod, which its finalizer keeps, and let it fail."""
     namespace.api.delete(path)
     namespace.end_pod(pod, exit_codes.INTERRUPTED)
     namespace.write_job(job, active=0, ready=0)
+
+
+def test_a_failed_shard_does_not_hold_up_the_deletion_of_its_namespace(
+    operator: Operator, namespace: Namespace
+) -> None:
+    """The Job controller keeps a failed pod until the next one is created, which an ending namespace refuses."""
+    job, pod, path = begin_shards(namespace)
+    namespace.api.delete(f"/api/v1/namespaces/{namespace.name}")
+    fail_deleted_pod(namespace, job, pod, path)
     until(lambda: not namespace.jobs_of("calls")[1:], "the Job to be deleted", PATIENCE)
     namespace.until_running("calls", "False", "NamespaceTerminating")
     namespace.api.patch(path, {"metadata": {"finalizers": None}})
 
 
-def test_a_failed_pod_that_somebody_deleted_ends_no_job(operator: Operator, namespace: Namespace) -> None:
-    create(namespace, "calls")
-    play_phase(namespace, "calls", 1, Report(plan=PLAN))
-    job = namespace.job("calls", 2)
-    pod = namespace.add_pod(job)
-    path = f"{namespace.pods}/{pod['metadata']['name']}"
-    namespace.api.patch(path, {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
-    namespace.api.delete(path)
-    namespace.end_pod(pod, exit_codes.INTERRUPTED)
-    namespace.write_job(job, active=0, ready=0)
-    time.sleep(5)
+def test_a_failed_pod_that_somebody_deleted_ends_no_job(
+    plane: ControlPlane, operator: Operator, namespace: Namespace
+) -> None:
+    job, pod, path = begin_shards(namespace)
+
+    def creations() -> int:
+        return plane.writes_of(OPERATOR, namespace.name).count(("create", "jobs"))
+
+    before = creations()
+    fail_deleted_pod(namespace, job, pod, path)
+    until(lambda: creations() >= before + 2, "the operator to ask twice whether the namespace is ending", PATIENCE)
     assert [item["metadata"]["uid"] for item in namespace.jobs_of("calls")][1:] == [job["metadata"]["uid"]]
     namespace.api.patch(path, {"metadata": {"finalizers": None}})
 

@@ -38,10 +38,16 @@ class OperatorSamples:
     _writes: dict[str, int] = field(default_factory=dict)
 
     def take(self) -> None:
-        """Sample the pods that are there. One that is starting or ending is left out."""
+        """Sample the pods that are there. One that is starting or ending is left out.
+
+        Raises:
+            RuntimeError: no pod has ever answered, so that there is nothing to count from.
+        """
         for sample in samples():
             self._writes[sample.pod] = sample.writes
             self.peak_mib = max(self.peak_mib, sample.memory_mib)
+        if not self._writes:
+            raise RuntimeError(f"no pod of the operator tells its metrics: {operator_pods()}")
         if self._first is None:
             self._first = sum(self._writes.values())
 

@@ -24,12 +24,9 @@ LONG_SECONDS = 20 * 3600  # some 10 s of ffmpeg's time
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """Yield a scratch folder, and check that nothing is left in it."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    yield folder
-    assert list(folder.iterdir()) == []
+def scratch(scratch: Path) -> Iterator[Path]:
+    """Yield the scratch folder, and check that no process is left either."""
+    yield scratch
     assert children() == []
 
 

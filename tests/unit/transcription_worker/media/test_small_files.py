@@ -3,7 +3,7 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from transcription_worker.media.ffmpeg import Clock, DecodeRequest, Output, Proc
 from transcription_worker.media.reading import Reading
 from transcription_worker.media.small_files import MOST_TOGETHER, SmallFileDecoder
 
-from tests.support.media import make
+from tests.support.media import count_decoded_together, make
 
 FORMATS = {
     "a.mp3": ["-q:a", "5"],
@@ -60,15 +60,7 @@ def alone(path: Path) -> Decoded:
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list to which the number of files is added each time that several are decoded in one ffmpeg."""
-    counts: list[int] = []
-    real = ffmpeg.decode_together
-
-    def counted(requests: Sequence[DecodeRequest]) -> ProcessResult:
-        counts.append(len(requests))
-        return real(requests)
-
-    monkeypatch.setattr(ffmpeg, "decode_together", counted)
-    return counts
+    return count_decoded_together(monkeypatch)
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """Many small files keep the engine busy: they are prepared further ahead than large ones, and decoded together."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from transcription_api.report import Report
 from transcription_api.spec import AudioSelection, Format, QualityPolicy, Subtitles
 from transcription_worker.errors import WorkerError
-from transcription_worker.media import ffmpeg
-from transcription_worker.media.ffmpeg import DecodeRequest, ProcessResult
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
@@ -17,7 +14,7 @@ from transcription_worker.pipeline.sink import Transcription
 
 from tests.support.fake_engine import OPTIONS
 from tests.support.instant_engine import InstantLoader
-from tests.support.media import make
+from tests.support.media import count_decoded_together, make
 
 FILES = 40
 
@@ -39,14 +36,7 @@ class Outcomes(PipelineListener[LocalFile]):
 def test_small_files_are_decoded_several_at_a_time_and_a_bad_one_among_them_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together: list[int] = []
-    real = ffmpeg.decode_together
-
-    def counted(requests: Sequence[DecodeRequest]) -> ProcessResult:
-        together.append(len(requests))
-        return real(requests)
-
-    monkeypatch.setattr(ffmpeg, "decode_together", counted)
+    together = count_decoded_together(monkeypatch)
     good, bad = make(tmp_path / "a.mp3", seconds=2), tmp_path / "bad.mp3"
     bad.write_bytes(b"ID3\x03" + bytes(5000))
     paths = {f"{number}": bad if number == FILES - 5 else good for number in range(FILES)}
