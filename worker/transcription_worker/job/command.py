@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 
 from transcription_api import exit_codes, names, reasons
 from transcription_api.report import Report, failure
@@ -33,7 +34,7 @@ def run_task() -> int:
     known: dict[str, object] = {}
     message = TerminationMessage(paths.termination_log, lambda: dict(known))
     watch_signals(message.interrupt)
-    report = _report(paths, known)
+    report = _report(paths, known, message.work_done)
     if not message.write(report):
         return exit_codes.INTERRUPTED
     if report.reason == reasons.GPU_FAULT.name:
@@ -42,13 +43,13 @@ def run_task() -> int:
     return _exit_code(report)
 
 
-def _report(paths: Paths, known: dict[str, object]) -> Report:
+def _report(paths: Paths, known: dict[str, object], work_done: Callable[[], None]) -> Report:
     """`known` collects the fields of the report as they become known: a failure tells them too."""
     try:
         task = read_task()
         log_about({"namespace": task.namespace, "name": task.name, "uid": task.uid})
         tell_unknown_fields(task)
-        report = _carry_out(task, parse_spec(task), paths, known)
+        report = _carry_out(task, parse_spec(task), paths, known, work_done)
         _log_report(report)
         return report
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says what became of the task
@@ -80,7 +81,7 @@ def _failure_report(error: Exception, known: dict[str, object]) -> Report:
     return failure(reasons.INTERNAL_ERROR, f"unexpected {type(error).__name__}", **known)
 
 
-def _carry_out(task: Task, spec: Spec, paths: Paths, known: dict[str, object]) -> Report:
+def _carry_out(task: Task, spec: Spec, paths: Paths, known: dict[str, object], work_done: Callable[[], None]) -> Report:
     tracker = ProgressTracker()
     server = serve_progress(tracker, progress_port())
     try:
@@ -88,6 +89,7 @@ def _carry_out(task: Task, spec: Spec, paths: Paths, known: dict[str, object]) -
         point_caches_at(paths.scratch)
         check_ca_bundle()
         report = _of_phase(task, spec, paths, tracker, known)
+        work_done()
         tracker.enter_stage("done")
         return report
     except (OSError, RuntimeError, MemoryError) as error:

@@ -62,7 +62,7 @@ def transcribe_object(
         PipelineOptions(options, spec.audio, paths.scratch, checkpoints=store),
         listener,
     )
-    with store, on_interrupt(store.save, pipeline.finish):
+    with store, on_interrupt(store.save, pipeline.finish, listener.has_result):
         pipeline.run()
     return listener.result()
 
@@ -118,6 +118,10 @@ class JobListener(PipelineListener[S3Input]):
         if isinstance(self._outcome, Report):
             return self._outcome
         raise self._outcome or RuntimeError("the pipeline has ended without an outcome")
+
+    def has_result(self) -> bool:
+        """Whether the input's results are written, or were there already."""
+        return isinstance(self._outcome, Report)
 
     def stage_entered(self, stage: str) -> None:
         self._tracker.enter_stage(stage)

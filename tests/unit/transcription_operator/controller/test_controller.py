@@ -26,7 +26,7 @@ from transcription_operator.work_queue import WorkQueue
 
 from tests.support.kubernetes_objects import SPEC, config, resource
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 class Apiserver(Connection):

@@ -29,7 +29,7 @@ from tests.support.progress_pods import (
     sends,
 )
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds
 SECONDS = 0.02  # between two polls of a pod
 GOOD = {"stage": "transcribe", "secondsDone": 1.5, "secondsTotal": 10.0}
 STAGE = b'{"stage":"x","secondsDone":'
@@ -98,9 +98,9 @@ async def test_a_hostile_answer_ends_neither_the_operator_nor_the_polls_of_other
 
 @pytest.mark.parametrize("answer", [hangs, drips, floods])
 async def test_a_pod_whose_answer_has_no_end_holds_up_no_other(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_poller, "REQUEST_TIMEOUT_SECONDS", 5.0)
+    monkeypatch.setattr(progress_poller, "REQUEST_TIMEOUT_SECONDS", 60.0)
     async with progress_pods(answer, says(**GOOD)) as (endless, honest), polling([endless, honest]) as poller:
-        async with asyncio.timeout(3.0):
+        async with asyncio.timeout(30.0):
             await until(lambda: endless.requests >= 1 and honest.requests >= 5)
         assert poller.latest(Key("team-a", "0"), endless.view) is None
         assert poller.latest(Key("team-a", "1"), honest.view) is not None

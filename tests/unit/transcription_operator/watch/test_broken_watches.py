@@ -52,7 +52,7 @@ class Watching:
             assert self.task is None or not self.task.done(), "the watches have ended"
             return there()
 
-        await until(alive, 8)
+        await until(alive)
 
     async def until_shown(self, name: str) -> None:
         await self.until(lambda: self.cache.resource(Key("team-a", name)))

@@ -38,7 +38,7 @@ MOST_BYTES_MORE = 1 << 20  # for 500 more inputs, of which 200 fail: the words o
 LIVING = 50  # inputs that are under way, at most
 TRANSCRIPT = 10 << 10  # characters
 FRAME = 200 << 10  # bytes that a failing function holds
-SOON = 10.0  # seconds
+SOON = 60.0  # seconds
 
 
 def files(folder: Path, count: int) -> list[LocalFile]:

@@ -18,7 +18,7 @@ from transcription_worker.pipeline.source import InputVersion
 from transcription_worker.pipeline.tracks import Track
 from transcription_worker.pipeline.write_gate import WriteGate
 
-SOON = 5.0  # seconds
+SOON = 60.0  # seconds
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from transcription_worker.engines.speech.loudness import Loudness
 
 from tests.support.engine_cases import GREEDY, options
 
-SOON = 10.0  # seconds
+SOON = 60.0  # seconds
 
 
 class Opening:

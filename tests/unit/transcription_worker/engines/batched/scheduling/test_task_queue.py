@@ -13,7 +13,7 @@ from transcription_worker.engines.batched.scheduling.task_queue import Task, Tas
 from transcription_worker.errors import WorkerError
 
 CPU = torch.device("cpu")
-WAIT = 10.0  # seconds, at most
+WAIT = 60.0  # seconds, at most
 
 
 def generator(result: Any = None) -> Generator[Request, Any, Any]:
