@@ -33,15 +33,16 @@ def make_plan(chosen: argparse.Namespace, figures: Path) -> list[Part]:
 
 def _for_gpu(figures: Path) -> list[Part]:
     def windows(size: str, count: int, limit: float) -> Part:
-        given = ("--size", size, "--windows", str(count))
+        given = ("--size", size, "--windows", str(count), "--rounds", "1")
         return _own("windows", f"{size}'s dimensions, random weights", limit, figures, "cuda", *given)
 
     return [
         Part("doctor", "what transcription-worker doctor says", 45, ("-c", f"{DOCTOR}; sys.exit(run_doctor(P.REQUIRE_GPU, False))")),
         _own("device", "the device's own arithmetic and bandwidth", 45, figures, "cuda"),
         Part("kernels", "kernels and CUDA graphs beside torch's", 110, (*PYTEST, "--require-gpu", "-m", "gpu", KERNELS)),
-        windows("large-v3", 480, 130),
-        windows("turbo", 960, 75),
+        windows("large-v3", 1152, 130),
+        windows("turbo", 1920, 75),
+        _own("profile", "what a window's time is made of", 60, figures, "cuda", "--size", "large-v3"),
         _own("files", "from mp3 files to written transcripts", 110, figures, "cuda", "--size", "turbo", "--files", "400"),
         _own("start", "seconds to the first window", 75, figures, "cuda", "--size", "large-v3"),
         _own("precision", "text of half precision beside float32's", 75, figures, "cuda", "--files", "32"),
@@ -59,6 +60,7 @@ def _for_cpu(figures: Path) -> list[Part]:
         _own("device", "the device's own arithmetic and bandwidth", 60, figures, "cpu"),
         Part("kernels", "a kernel beside torch's, in Triton's interpreter", 90, interpreted, (("TRITON_INTERPRET", "1"),)),
         _own("windows", "tiny's dimensions, random weights", 90, figures, "cpu", *small, "--windows", "2", "--rounds", "1"),
+        _own("profile", "what a window's time is made of", 60, figures, "cpu", *small, "--slots", "2"),
         _own("files", "from mp3 files to written transcripts", 90, figures, "cpu", *small, "--files", "2"),
         _own("start", "seconds to the first window", 90, figures, "cpu", "--size", "tiny", "--context", "8"),
         _own("precision", "text of half precision beside float32's", 90, figures, "cpu", "--files", "2"),

@@ -118,12 +118,13 @@ class Counts(PipelineListener[LocalFile]):
     """Adds up the audio of the files that are written, and keeps the failures."""
 
     def __init__(self) -> None:
-        self.seconds, self.written, self.errors = 0.0, 0, list[str]()
+        self.seconds, self.written, self.windows, self.errors = 0.0, 0, 0, list[str]()
         self.waited: float | None = None
 
     def input_written(self, number: int, item: LocalFile, transcription: Transcription, report: Report) -> None:  # noqa: ARG002
         self.seconds += transcription.audio_seconds
         self.written += 1
+        self.windows += sum(track.transcript.counters.windows for track in transcription.tracks)
 
     def audio_waited(self, waited: float, seconds: float) -> None:
         self.waited = waited / max(seconds, 1e-3)
@@ -150,6 +151,8 @@ def measure(run: Run, engine: BatchedEngine, form: LongForm, name: str, files: l
     if counts.written != len(files):
         raise RuntimeError(f"{counts.written} of {len(files)} files were written: {counts.errors[:3]}")
     run.figures.add(f"{name}: mp3 files to transcripts", counts.seconds / took, "x")
+    # Each window has the same tokens, so that it is windows that both ways have as many of a second.
+    run.figures.add(f"{name}: the same", counts.windows / took, "windows/s")
     if counts.waited is not None:
         run.figures.add(f"{name}: time that the GPU waited for audio", counts.waited, "of 1")
     run.figures.add(f"{name}: cores in use", (cpu_seconds() - used) / took, f"of {os.cpu_count()}")

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from transcription_api.spec import Decoding
 from transcription_worker.engines.batched.engine import BatchedEngine
+from transcription_worker.engines.batched.scheduling.capacity import GpuMemory
 from transcription_worker.engines.vocabulary import TIMESTAMPS
 from whisper.audio import CHUNK_LENGTH
 
 from benchmarks.engines.gpu import EOT, GOALS, engine_seconds, fixed_length_options, noise
-from benchmarks.engines.random_models import SIZES, random_model
+from benchmarks.engines.random_models import SIZES, dimensions, random_model
 from benchmarks.engines.roofline import measure_device, window_cost
 from benchmarks.gpu_check.goals import goal
 from benchmarks.gpu_check.parts.options import Run, begin, part_parser
@@ -22,6 +24,7 @@ from benchmarks.gpu_check.parts.options import Run, begin, part_parser
 MLPERF_TOKENS = 76
 DISTINCT = 64  # windows of noise that are drawn; more are the same again
 BEAMS = 5
+CONTEXT = 448  # of the official models' text
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = random_model(size, shape.tokens, str(run.device))
         measure(run, model, shape)
         del model
+        if run.device.type == "cuda":
+            torch.cuda.empty_cache()  # so that the next shape's windows find the memory free
     return 0
 
 
@@ -79,12 +84,19 @@ def with_beams(vocabulary: int) -> Decoding:
     return Decoding(temperatures=(0.0,), suppress_tokens=(-1, EOT, *later))
 
 
+def batch_of(run: Run, beams: int) -> int | None:
+    """Return how many windows the engine decodes together with the official context, although the model has a shorter one."""
+    if run.device.type != "cuda":
+        return None
+    return GpuMemory.of(dimensions(run.options.size, CONTEXT), run.half, run.device).windows(beams)
+
+
 def measure(run: Run, model: Any, shape: Shape) -> None:
     """Measure one shape, beside the device's own speed in the same process."""
     options, figures = run.options, run.figures
     audio = noise(min(DISTINCT, options.windows))
     audio = (audio * -(-options.windows // len(audio)))[: options.windows]
-    engine = BatchedEngine(model)
+    engine = BatchedEngine(model, batch=batch_of(run, shape.beams))
     took, memory = engine_seconds(
         engine, audio, run.device, options.rounds, shape.tokens, fixed_length_options(shape.decoding)
     )

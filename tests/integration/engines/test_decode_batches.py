@@ -2,7 +2,8 @@
 
 import contextlib
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,6 @@ from transcription_worker.engines.batched.model.model_runner import ModelRunner
 from transcription_worker.engines.batched.requests import DecodeResponse
 from transcription_worker.engines.batched.scheduling import scheduler
 from transcription_worker.engines.batched.scheduling.decode_batch import DecodeBatch
-from transcription_worker.engines.batched.scheduling.scheduler import Scheduler
 
 from tests.support.engine_cases import GREEDY, SHORT, by_id, item, options, spoken
 from tests.support.testmodel import model_path
@@ -36,7 +36,7 @@ def test_a_gpu_has_steps_to_run_while_the_host_resumes_tasks_whose_windows_are_d
     monkeypatch.setattr(scheduler, "ASYNC_DEVICES", async_devices)
     events: list[str] = []
     slots = set[int]()
-    launch, collect, resume = DecodeBatch.launch, DecodeBatch.collect, Scheduler._resume
+    launch, collect = DecodeBatch.launch, DecodeBatch.collect
 
     def launched(self: DecodeBatch[Any], steps: int = 1) -> None:
         events.append("launched")
@@ -47,15 +47,14 @@ def test_a_gpu_has_steps_to_run_while_the_host_resumes_tasks_whose_windows_are_d
         found = collect(self)
         # There is nothing to launch if no other window is being decoded.
         events.extend(["collected"] if found and self.used_slots else [])
-        return found
+        return [(task, partial(resumed, response)) for task, response in found]
 
-    def resumed(self: Scheduler, task: Any, answer: Any) -> None:
-        events.extend(["resumed"] if isinstance(answer, DecodeResponse) else [])
-        resume(self, task, answer)
+    def resumed(response: Callable[[], DecodeResponse]) -> DecodeResponse:
+        events.append("resumed")
+        return response()
 
     monkeypatch.setattr(DecodeBatch, "launch", launched)
     monkeypatch.setattr(DecodeBatch, "collect", collected)
-    monkeypatch.setattr(Scheduler, "_resume", resumed)
     inputs = [item(str(number), spoken("en", 940 + number, SHORT + 3 * number)) for number in range(5)]
     list(BatchedEngine(model, batch=3).transcribe(inputs))
     assert "resumed" in events

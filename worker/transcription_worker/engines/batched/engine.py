@@ -22,7 +22,7 @@ from transcription_worker.engines.batched.algorithm.log_mel import LogMel
 from transcription_worker.engines.batched.algorithm.transcriber import Transcriber
 from transcription_worker.engines.batched.model.model_runner import ModelRunner
 from transcription_worker.engines.batched.requests import GatherRequest, Request
-from transcription_worker.engines.batched.scheduling.capacity import window_count
+from transcription_worker.engines.batched.scheduling.capacity import GpuMemory, window_count
 from transcription_worker.engines.batched.scheduling.prefetch import AudioSource, PrefetchedInput, Prefetcher
 from transcription_worker.engines.batched.scheduling.scheduler import ASYNC_DEVICES
 from transcription_worker.engines.batched.scheduling.scheduler_pool import SchedulerPool
@@ -76,6 +76,11 @@ class BatchedEngine:
         self._precision = precision.value if int8 else str(self._dtype).removeprefix("torch.")
         self._runner = ModelRunner(model, self._dtype, int8)
         self.audio_wait = AudioWait()
+        # Of a batch given, every kind of decoding holds as many.
+        self._memory = None
+        if batch is None and self._device.type == "cuda":
+            self._memory = GpuMemory.of(model.dims, self._dtype, self._device)
+            batch = self._memory.windows(1)
         self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
@@ -84,7 +89,7 @@ class BatchedEngine:
         depth = self._runner.encoder_batch if self._device.type in ASYNC_DEVICES else PREFETCH_DEPTH
         prefetcher = Prefetcher(inputs, self._open, depth, lambda: events.put(None), self._device)
         try:
-            with prefetcher, SchedulerPool(self._runner, self.batch, events.put) as pool:
+            with prefetcher, SchedulerPool(self._runner, self.batch, events.put, self._memory) as pool:
                 while True:
                     yield from self._submit_ready(prefetcher, pool.tasks, running)
                     if prefetcher.exhausted and not running:
@@ -271,7 +276,9 @@ def make_source(options: Options, mel: LogMel) -> AudioSource:
     clips = frame_clips(options, mel.frames)
     chunked = options.decoding.long_form is LongForm.CHUNKED
     parts = [[chunk] for chunk in frame_chunks(mel, clips)] if chunked else [clips]
-    return AudioSource(mel, Loudness(mel.audio), clips, parts)
+    loudness = Loudness(mel.audio)
+    loudness.measure_bounds()  # here, beside the others, and not while a GPU waits for the scheduler
+    return AudioSource(mel, loudness, clips, parts)
 
 
 def frame_chunks(mel: LogMel, clips: list[FrameRange]) -> list[FrameRange]:

@@ -61,6 +61,10 @@ class Loudness:
         above = float(floor) + ABOVE_FLOOR
         return SilenceBounds(max(GATE, min(above, float(loud) - BELOW_LOUD)), max(GATE, above))
 
+    def measure_bounds(self) -> None:
+        """Measure the bounds now, so that whoever needs them later does not wait."""
+        _ = self.bounds
+
     def levels(self, start: float, end: float) -> Iterator[Levels]:
         """Yield the levels of the frames in [start, end) seconds, block by block, as far as there is audio."""
         first, last = max(0, round(start * SAMPLE_RATE)), min(self._audio.count, round(end * SAMPLE_RATE))

@@ -13,6 +13,14 @@ from torch import Tensor
 from transcription_worker.engines.batched.decoding.logit_rules import MINUS_INFINITY, LogitRules, RuleState
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A decoded text: its tokens up to the end of text, and the sum of their log probabilities."""
+
+    tokens: list[int]
+    sum_logprob: float
+
+
 @dataclass
 class DecodeState:
     """The state of every row of a decode batch; all tensors but `tokens` have the shape (rows,).
@@ -49,6 +57,13 @@ class DecodeState:
             self.finished, self.temperature,
         )  # fmt: skip
 
+    def sampled(self, slots: Tensor, group: int) -> list[list[Candidate]]:
+        """What the `group` rows of each of some slots have sampled. slots: numbers, (n,). Waits for the device once a tensor."""
+        rows = (slots[:, None] * group + torch.arange(group, device=slots.device)).flatten()
+        held = (one[rows].tolist() for one in (self.tokens, self.rule_state.num_sampled, self.sum_logprobs))
+        found = [Candidate(row[:count], total) for row, count, total in zip(*held, strict=True)]
+        return [found[start : start + group] for start in range(0, len(found), group)]
+
     def append(self, tokens: Tensor, logprobs: Tensor, active: Tensor, rules: LogitRules) -> None:
         """Append one token to each active row. tokens, logprobs, active: of the first rows, each (rows,)."""
         rows = tokens.shape[0]
@@ -57,14 +72,6 @@ class DecodeState:
         self.sum_logprobs[:rows] += torch.where(active, logprobs, 0.0)
         self.token[:rows] = torch.where(active, tokens, self.token[:rows])
         self.rule_state.update(tokens, active, rules, rows)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A decoded text: its tokens up to the end of text, and the sum of their log probabilities."""
-
-    tokens: list[int]
-    sum_logprob: float
 
 
 class TokenDecoder(Protocol):
@@ -83,8 +90,8 @@ class TokenDecoder(Protocol):
         """
         ...
 
-    def finalize(self, state: DecodeState, slot: int, rules: LogitRules) -> list[Candidate]:
-        """Return the candidates of a finished slot."""
+    def finalize(self, state: DecodeState, slots: Tensor, rules: LogitRules) -> list[list[Candidate]]:
+        """Return the candidates of finished slots. slots: their numbers, (n,), on the model's device."""
         ...
 
     def tensors(self) -> tuple[Tensor, ...]:
@@ -113,14 +120,11 @@ class GreedyDecoder:
         state.finished[:rows] |= ended & active
         return None
 
-    def finalize(self, state: DecodeState, slot: int, rules: LogitRules) -> list[Candidate]:
+    def finalize(self, state: DecodeState, slots: Tensor, rules: LogitRules) -> list[list[Candidate]]:
         """Implement TokenDecoder: one candidate for each row."""
-        rows = slice(slot * self.group, (slot + 1) * self.group)
-        tokens, counts = state.tokens[rows].tolist(), state.rule_state.num_sampled[rows].tolist()
-        sums = state.sum_logprobs[rows].tolist()
         return [
-            Candidate(_until_eot(row[:count], rules.eot), sum_logprob)
-            for row, count, sum_logprob in zip(tokens, counts, sums, strict=True)
+            [Candidate(_until_eot(one.tokens, rules.eot), one.sum_logprob) for one in rows]
+            for rows in state.sampled(slots, self.group)
         ]
 
     def tensors(self) -> tuple[Tensor, ...]:
@@ -217,22 +221,17 @@ class BeamSearchDecoder:
         state.finished[:count] |= full | (state.rule_state.num_sampled[:count] >= state.max_tokens[:count])
         return source
 
-    def finalize(self, state: DecodeState, slot: int, rules: LogitRules) -> list[Candidate]:  # noqa: ARG002
+    def finalize(self, state: DecodeState, slots: Tensor, rules: LogitRules) -> list[list[Candidate]]:  # noqa: ARG002
         """Implement TokenDecoder: the finished candidates, and the best unfinished ones if there are fewer than `group`."""
-        count = int(self._count[slot])
-        tokens, lengths = self._tokens[slot, :count].tolist(), self._lengths[slot, :count].tolist()
-        sums = self._sum_logprobs[slot, :count].tolist()
-        done = [Candidate(t[:n], s) for t, n, s in zip(tokens, lengths, sums, strict=True)]
-        if len(done) >= self.group:
-            return done
-        rows = slice(slot * self.group, (slot + 1) * self.group)
-        sampled = int(state.rule_state.num_sampled[rows][0])
-        unfinished = [
-            Candidate(row[:sampled], sum_logprob)
-            for row, sum_logprob in zip(state.tokens[rows].tolist(), state.sum_logprobs[rows].tolist(), strict=True)
-        ]
-        unfinished.sort(key=lambda one: one.sum_logprob, reverse=True)
-        return done + unfinished[: self.group - len(done)]
+        held = (one[slots].tolist() for one in (self._count, self._tokens, self._lengths, self._sum_logprobs))
+        found = []
+        unfinished = state.sampled(slots, self.group)
+        for rows, count, tokens, lengths, sums in zip(unfinished, *held, strict=True):
+            ended = zip(tokens[:count], lengths[:count], sums[:count], strict=True)
+            done = [Candidate(one[:length], sum_logprob) for one, length, sum_logprob in ended]
+            rows.sort(key=lambda one: one.sum_logprob, reverse=True)
+            found.append(done + rows[: max(0, self.group - len(done))])
+        return found
 
 
 def _until_eot(tokens: list[int], eot: int) -> list[int]:

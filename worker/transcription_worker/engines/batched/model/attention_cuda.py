@@ -11,16 +11,27 @@ from transcription_worker.engines.batched.model.self_attention import SelfAttent
 
 
 class TritonCrossAttention(CrossAttention):
-    """Reads keys and values once for all queries of a slot."""
+    """Reads keys and values once for all queries of a slot, and not at all where the slot's rows are finished."""
 
-    def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int) -> Tensor:
+    def prefill(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: slice) -> Tensor:
+        """See CrossAttention.prefill. Short prompts take the kernel: those of torch compute at least 64 queries."""
+        if hidden.shape[1] > MAX_QUERIES:
+            return super().prefill(layer, hidden, cache, slots)
+        block = self._blocks[layer]
+        keys, values = (one[layer, slots] for one in cache)
+        out: Tensor = block.out(cross_attention(block.query(hidden), keys, values))
+        return out
+
+    def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int, finished: Tensor) -> Tensor:
         """See CrossAttention.step."""
         group = hidden.shape[0] // slots
         if group > MAX_QUERIES:
-            return super().step(layer, hidden, cache, slots)
+            return super().step(layer, hidden, cache, slots, finished)
         block = self._blocks[layer]
         queries = block.query(hidden).view(slots, group, -1)
-        out: Tensor = block.out(cross_attention(queries, *(one[layer, :slots] for one in cache)).flatten(0, 1))
+        keys, values = (one[layer, :slots] for one in cache)
+        attended = cross_attention(queries, keys, values, finished)
+        out: Tensor = block.out(attended.flatten(0, 1))
         return out
 
 
@@ -45,10 +56,19 @@ class TritonSelfAttention(SelfAttention):
         """See SelfAttention.mask; the kernel needs nothing but the positions."""
         return positions
 
-    def step(self, layer: int, qkv: Tensor, positions: Tensor, mask: Tensor, cache: CacheTensors, group: int) -> Tensor:  # noqa: ARG002
+    def step(
+        self,
+        layer: int,
+        qkv: Tensor,
+        positions: Tensor,
+        mask: Tensor,  # noqa: ARG002
+        cache: CacheTensors,
+        group: int,
+        finished: Tensor,
+    ) -> Tensor:
         """See SelfAttention.step."""
         keys, values, sources = cache[0][layer], cache[1][layer], cache[2][0]
-        return self_attention(qkv, keys, values, sources, positions, group)
+        return self_attention(qkv, keys, values, sources, positions, group, finished)
 
     def reorder(self, cache: CacheTensors, source: Tensor, length: int) -> None:  # noqa: ARG002
         """See SelfAttention.reorder."""

@@ -25,6 +25,11 @@ from transcription_worker.engines.batched.model.cross_attention import (
     NumbaCrossAttention,
     split_heads,
 )
+from transcription_worker.engines.batched.model.encoder_attention import (
+    EncoderAttention,
+    FusedAttention,
+    whisper_attention,
+)
 from transcription_worker.engines.batched.model.int8_linear import Int8Linear
 from transcription_worker.engines.batched.model.layer_norm import AddAndNorm, add_and_norm
 from transcription_worker.engines.batched.model.self_attention import SelfAttention
@@ -47,8 +52,9 @@ def _unchanged(layer: Any) -> Any:
 class Backend:
     """Implementations for a model and a type.
 
-    attention_context: entered around all attention. encoder_context: entered inside it around the encoder. linear: makes what
-    computes a torch.nn.Linear of the decoder.
+    attention_context: entered around all attention. encoder_context: entered inside it around the encoder. encoder_attention:
+    makes the self-attention of a layer of the encoder. pads_vocabulary: whether logits are computed with a vocabulary of a
+    rounder size. linear: makes what computes a torch.nn.Linear of the decoder.
     """
 
     cross_attention: Callable[[Any, torch.dtype], CrossAttention] = CrossAttention
@@ -56,6 +62,8 @@ class Backend:
     add_and_norm: AddAndNorm = add_and_norm
     attention_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     encoder_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    encoder_attention: Callable[[Any, torch.dtype], EncoderAttention] = whisper_attention
+    pads_vocabulary: bool = False
     linear: Callable[[Any], Any] = _unchanged
 
 
@@ -98,7 +106,7 @@ def choose_kernels(
         return torch.randn(shape, dtype=dtype, device=device)
 
     cross = passes_trial(
-        "Triton kernel for cross-attention", lambda: cross_attention_trial(dims, randn, kernels), clock
+        "Triton kernel for cross-attention", lambda: cross_attention_trial(dims, device, randn, kernels), clock
     )
     own = passes_trial(
         "Triton kernel for self-attention", lambda: self_attention_trial(dims, dtype, device, randn, attention), clock
@@ -113,6 +121,8 @@ def choose_kernels(
         kernels.add_and_norm if norm else add_and_norm,
         without_cudnn,
         cudnn_first if encoder else contextlib.nullcontext,
+        FusedAttention,
+        pads_vocabulary=True,
     )
 
 
@@ -134,16 +144,16 @@ def cudnn_first() -> AbstractContextManager[None]:
     return context
 
 
-def cross_attention_trial(dims: Any, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
+def cross_attention_trial(dims: Any, device: torch.device, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
     """Make a trial with one query of each of SLOTS windows."""
     heads, width = dims.n_text_head, dims.n_text_state // dims.n_text_head
-    queries = randn(SLOTS, 1, dims.n_text_state)
+    queries, finished = randn(SLOTS, 1, dims.n_text_state), torch.zeros(SLOTS, dtype=torch.bool, device=device)
     keys, values = (randn(SLOTS, heads, dims.n_audio_ctx, width) for _ in range(2))
 
     def torch_kernel() -> Tensor:
         return scaled_dot_product_attention(split_heads(queries, heads), keys, values).transpose(1, 2).flatten(2)
 
-    return KernelTrial(lambda: kernels.cross_attention(queries, keys, values), torch_kernel)
+    return KernelTrial(lambda: kernels.cross_attention(queries, keys, values, finished), torch_kernel)
 
 
 def self_attention_trial(
@@ -151,7 +161,7 @@ def self_attention_trial(
 ) -> KernelTrial:
     """Make a trial with one token of each of SLOTS rows, all at POSITION or at the end of the context."""
     model = types.SimpleNamespace(dims=dataclasses.replace(dims, n_text_layer=1), device=device)
-    qkv = randn(SLOTS, 3 * dims.n_text_state)
+    qkv, finished = randn(SLOTS, 3 * dims.n_text_state), torch.zeros(SLOTS, dtype=torch.bool, device=device)
     length = min(LENGTH, dims.n_text_ctx)
     positions = torch.full((SLOTS,), min(POSITION, length - 1), device=device)
     ours, theirs = attention.TritonSelfAttention(model, dtype), SelfAttention(model, dtype)
@@ -160,7 +170,7 @@ def self_attention_trial(
 
     def step(one: SelfAttention, cache: CacheTensors) -> Callable[[], Tensor]:
         mask = one.mask(positions, length)
-        return lambda: one.step(0, qkv, positions, mask, cache, group=1)
+        return lambda: one.step(0, qkv, positions, mask, cache, 1, finished)
 
     return KernelTrial(step(ours, our_cache), step(theirs, their_cache))
 

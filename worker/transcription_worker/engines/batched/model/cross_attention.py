@@ -64,8 +64,11 @@ class CrossAttention:
         """The layer's cross-attention for whole prompts, (slots, length, width)."""
         return self._attend(layer, hidden, *(one[layer, slots] for one in cache))
 
-    def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int) -> Tensor:
-        """The layer's cross-attention for one token of each row of the first slots, (rows, width)."""
+    def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int, finished: Tensor) -> Tensor:  # noqa: ARG002
+        """The layer's cross-attention for one token of each row of the first slots, (rows, width).
+
+        finished: (rows,), which rows may get anything that is a number.
+        """
         queries = hidden.view(slots, -1, hidden.shape[-1])
         return self._attend(layer, queries, *(one[layer, :slots] for one in cache)).flatten(0, 1)
 
@@ -125,7 +128,7 @@ class NumbaCrossAttention(CrossAttention):
             return super().prefill(layer, hidden, cache, slots)
         return self.forward(layer, hidden, cache[0][0, slots])
 
-    def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int) -> Tensor:
+    def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int, finished: Tensor) -> Tensor:  # noqa: ARG002
         """See CrossAttention.step."""
         if len(cache) > 1:
             return self._step(layer, hidden, *(one[layer, :slots] for one in cache))

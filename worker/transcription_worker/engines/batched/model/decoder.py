@@ -1,12 +1,12 @@
 """openai-whisper's text decoder over a KV cache of fixed size: the same weights and products, with rows at any positions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Linear
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear, pad, scaled_dot_product_attention
 
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.kernels.vocabulary_cpu import (
@@ -18,7 +18,12 @@ from transcription_worker.engines.batched.kernels.vocabulary_cpu import (
 )
 from transcription_worker.engines.batched.model.backend import Backend
 from transcription_worker.engines.batched.model.cross_attention import CacheTensors, project_heads, split_heads
+from transcription_worker.engines.batched.model.fused_projections import fuse
 from transcription_worker.engines.batched.model.layer_norm import layer_norm_float32
+
+# The product with the embedding is padded to a multiple of so many columns on a GPU: tensor cores take aligned rows. On an H200
+# logits of 480 rows took 0.29 ms for 51,866 tokens, 220 TFLOP/s, while products of aligned sides reached 450.
+VOCABULARY_MULTIPLE = 8
 
 
 @dataclass
@@ -45,7 +50,7 @@ class Decoder:
         self._heads = model.dims.n_text_head
         self._blocks = list(model.decoder.blocks)
         self._qkv = [
-            backend.linear(_fused(dtype, block.attn.query, block.attn.key, block.attn.value)) for block in self._blocks
+            backend.linear(fuse(dtype, block.attn.query, block.attn.key, block.attn.value)) for block in self._blocks
         ]
         self._cross_attention = backend.cross_attention(model, dtype)
         self._self_attention = backend.self_attention(model, dtype)
@@ -53,6 +58,7 @@ class Decoder:
         # The norm after each layer is the next layer's first. The decoder's last norm is the sampler's part, see final_norm.
         self._next_norms = [*(block.attn_ln for block in self._blocks[1:]), None]
         self.embedding: Tensor = self._text.token_embedding.weight.detach().to(dtype)
+        self._padded_embedding = _padded(self.embedding) if backend.pads_vocabulary else self.embedding
         self.packed_embedding = pack_embedding(self.embedding) if uses_numba(dtype, self._device) else None
 
     @property
@@ -74,16 +80,18 @@ class Decoder:
         rows = slice(slots.start * group, slots.stop * group)
         length = tokens.shape[1]
         self._cross_attention.write(features, cache.cross_attention, slots)
-        hidden = self._embed(tokens, self._text.positional_embedding[:length])
-        for layer, block in enumerate(self._blocks):
-            queries, keys, values = self._project_qkv(layer, hidden)
+
+        def attend_to_text(layer: int, norm: Tensor) -> Tensor:
+            queries, keys, values = self._split_qkv(layer, norm)
             self._self_attention.write(layer, keys, values, cache.self_attention, rows)
             attended = scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
-            hidden = hidden + project_heads(block.attn, attended)
-            norm = layer_norm_float32(block.cross_attn_ln, hidden)
-            hidden = hidden + self._cross_attention.prefill(layer, norm, cache.cross_attention, slots)
-            hidden = hidden + self._feed_forward(block, hidden)
-        return hidden
+            return project_heads(self._blocks[layer].attn, attended)
+
+        def attend_to_audio(layer: int, norm: Tensor) -> Tensor:
+            return self._cross_attention.prefill(layer, norm, cache.cross_attention, slots)
+
+        hidden = self._embed(tokens, self._text.positional_embedding[:length])
+        return self._run_layers(hidden, attend_to_text, attend_to_audio)
 
     def forward(self, tokens: Tensor, features: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
         """Run whole texts without a cache.
@@ -99,7 +107,7 @@ class Decoder:
         scores: dict[tuple[int, int], Tensor] = {}
         hidden = self._embed(tokens, self._text.positional_embedding[: tokens.shape[1]])
         for layer, block in enumerate(self._blocks):
-            queries, keys, values = self._project_qkv(layer, hidden)
+            queries, keys, values = self._split_qkv(layer, layer_norm_float32(block.attn_ln, hidden))
             attended = scaled_dot_product_attention(queries, keys, values, is_causal=tokens.shape[1] > 1)
             hidden = hidden + project_heads(block.attn, attended)
             norm = layer_norm_float32(block.cross_attn_ln, hidden)
@@ -119,21 +127,41 @@ class Decoder:
         scale = queries.shape[-1] ** -0.5
         return {pair: (queries[:, pair[1]] @ keys[:, pair[1]].transpose(1, 2)).float() * scale for pair in wanted}
 
-    def step(self, tokens: Tensor, positions: Tensor, cache: KVCache, slots: int, length: int) -> Tensor:
+    def step(
+        self, tokens: Tensor, positions: Tensor, finished: Tensor, cache: KVCache, slots: int, length: int
+    ) -> Tensor:
         """A decode step: run one more token of each row of the first slots. Returns hidden states, (rows, width).
 
-        tokens, positions: (rows,). length: an upper bound of every row's position.
+        tokens, positions: (rows,). finished: (rows,), which rows need no hidden state. length: an upper bound of every
+        row's position.
         """
         mask = self._self_attention.mask(positions, length)
         group = tokens.shape[0] // slots
+
+        def attend_to_text(layer: int, norm: Tensor) -> Tensor:
+            qkv, own = self._qkv[layer](norm), cache.self_attention
+            out: Tensor = self._blocks[layer].attn.out(
+                self._self_attention.step(layer, qkv, positions, mask, own, group, finished)
+            )
+            return out
+
+        def attend_to_audio(layer: int, norm: Tensor) -> Tensor:
+            return self._cross_attention.step(layer, norm, cache.cross_attention, slots, finished)
+
         hidden = self._embed(tokens, self._text.positional_embedding[positions])
+        return self._run_layers(hidden, attend_to_text, attend_to_audio)
+
+    def _run_layers(
+        self,
+        hidden: Tensor,
+        attend_to_text: Callable[[int, Tensor], Tensor],
+        attend_to_audio: Callable[[int, Tensor], Tensor],
+    ) -> Tensor:
+        """Run all layers over embedded tokens. Both kinds of attention are given the layer's number and what its norm gives."""
         norm = layer_norm_float32(self._blocks[0].attn_ln, hidden)
         for layer, block in enumerate(self._blocks):
-            qkv = self._qkv[layer](norm)
-            attended = self._self_attention.step(layer, qkv, positions, mask, cache.self_attention, group)
-            hidden, norm = self._add_and_norm(hidden, block.attn.out(attended), block.cross_attn_ln)
-            attended = self._cross_attention.step(layer, norm, cache.cross_attention, slots)
-            hidden, norm = self._add_and_norm(hidden, attended, block.mlp_ln)
+            hidden, norm = self._add_and_norm(hidden, attend_to_text(layer, norm), block.cross_attn_ln)
+            hidden, norm = self._add_and_norm(hidden, attend_to_audio(layer, norm), block.mlp_ln)
             if (next_norm := self._next_norms[layer]) is None:
                 return hidden + block.mlp(norm)
             hidden, norm = self._add_and_norm(hidden, block.mlp(norm), next_norm)
@@ -159,7 +187,7 @@ class Decoder:
         """Logits of the whole vocabulary, (rows, vocabulary), float32. hidden: (rows, width)."""
         norm = self.final_norm(hidden)
         if self.packed_embedding is None or hidden.shape[0] > MAX_NUMBA_ROWS:
-            return linear(norm, self.embedding).float()
+            return linear(norm, self._padded_embedding)[:, : self.embedding.shape[0]].float()
         logits = torch.empty(hidden.shape[0], self.embedding.shape[0])
         compute_logits(pad_rows(norm.numpy(), ROW_TILE), self.packed_embedding, logits.numpy())
         return logits
@@ -167,20 +195,14 @@ class Decoder:
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return (self._text.token_embedding(tokens) + positions).to(self._dtype)
 
-    def _project_qkv(self, layer: int, hidden: Tensor) -> tuple[Tensor, ...]:
+    def _split_qkv(self, layer: int, norm: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of a layer's self-attention, each (batch, heads, length, head width)."""
-        qkv = self._qkv[layer](layer_norm_float32(self._blocks[layer].attn_ln, hidden))
-        return tuple(split_heads(part, self._heads) for part in qkv.chunk(3, dim=-1))
+        return tuple(split_heads(part, self._heads) for part in self._qkv[layer](norm).chunk(3, dim=-1))
 
     def _feed_forward(self, block: Any, hidden: Tensor) -> Tensor:
         return block.mlp(layer_norm_float32(block.mlp_ln, hidden))
 
 
-def _fused(dtype: torch.dtype, *projections: Any) -> Linear:
-    """Several projections as one."""
-    weight = torch.cat([one.weight for one in projections]).to(dtype)
-    biases = [torch.zeros_like(one.weight[:, 0]) if one.bias is None else one.bias for one in projections]
-    fused = Linear(weight.shape[1], weight.shape[0], device="meta")
-    fused.weight = torch.nn.Parameter(weight, requires_grad=False)
-    fused.bias = torch.nn.Parameter(torch.cat([bias.to(dtype) for bias in biases]), requires_grad=False)
-    return fused
+def _padded(embedding: Tensor) -> Tensor:
+    """The embedding with rows of zeros up to a multiple of VOCABULARY_MULTIPLE."""
+    return pad(embedding, (0, 0, 0, -embedding.shape[0] % VOCABULARY_MULTIPLE))

@@ -16,6 +16,7 @@ class Encoder:
     def __init__(self, model: Any, dtype: torch.dtype, backend: Backend) -> None:
         self._audio, self._dtype, self._backend = model.encoder, dtype, backend
         self._blocks = list(model.encoder.blocks)
+        self._attention = [backend.encoder_attention(block.attn, dtype) for block in self._blocks]
         # The norm after each layer: the next layer's first, or the encoder's last.
         self._next_norms = [block.attn_ln for block in self._blocks[1:]] + [model.encoder.ln_post]
 
@@ -27,7 +28,7 @@ class Encoder:
         hidden = (convolved.transpose(1, 2) + audio.positional_embedding).to(self._dtype).contiguous()
         norm = layer_norm_float32(self._blocks[0].attn_ln, hidden)
         with self._backend.encoder_context():
-            for block, next_norm in zip(self._blocks, self._next_norms, strict=True):
-                hidden, norm = self._backend.add_and_norm(hidden, block.attn(norm)[0], block.mlp_ln)
+            for block, attend, next_norm in zip(self._blocks, self._attention, self._next_norms, strict=True):
+                hidden, norm = self._backend.add_and_norm(hidden, attend(norm), block.mlp_ln)
                 hidden, norm = self._backend.add_and_norm(hidden, block.mlp(norm), next_norm)
         return norm

@@ -40,10 +40,19 @@ class SelfAttention:
         """The attention mask that `step` takes, the same for all layers. positions: (rows,)."""
         return (torch.arange(length, device=positions.device) <= positions[:, None])[:, None, None, :]
 
-    def step(self, layer: int, qkv: Tensor, positions: Tensor, mask: Tensor, cache: CacheTensors, group: int) -> Tensor:  # noqa: ARG002
+    def step(
+        self,
+        layer: int,
+        qkv: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        cache: CacheTensors,
+        group: int,  # noqa: ARG002
+        finished: Tensor,  # noqa: ARG002
+    ) -> Tensor:
         """Self-attention of one token of each row, (rows, width). Its key and value are written to the cache.
 
-        qkv: (rows, 3 * width), queries, keys and values.
+        qkv: (rows, 3 * width), queries, keys and values. finished: (rows,), which rows may get anything that is a number.
         """
         rows, length = qkv.shape[0], mask.shape[-1]
         every = torch.arange(rows, device=qkv.device)

@@ -9,14 +9,18 @@ import torch
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.model.cross_attention import caches_features
 
-# More windows were not faster on two cores. 16 for each further core, and a GPU's limit, were not measured.
+# More windows were not faster on two cores. 16 for each further core were not measured.
 MAX_WINDOWS_CPU = 32
 MAX_WINDOWS_PER_CORE = 16
-MAX_WINDOWS_GPU = 96
+# A window of large-v3 with 100 tokens took 8.9 ms of an H200 with 64 windows together, 8.0 with 96, 7.7 with 128, 6.9 with 192 and
+# 6.7 with 256; with five beams 11.7 ms with 64, 10.5 with 96 and 9.9 with 128.
+MAX_WINDOWS_GPU = 192
 # Share of the memory that is free once the model is loaded; the rest is for the encoder, logits and other work.
 HOST_MEMORY_SHARE = 0.25
+# The same of a GPU, for the batch that decodes first and for the one that decodes again at temperatures above 0, with fewer windows.
 GPU_MEMORY_SHARE = 0.6
-# Decode batches that may be full at once: beam search at temperature 0, sampling above it.
+GPU_MEMORY_SHARE_AGAIN = 0.25
+# Decode batches that may be full at once on a CPU: beam search at temperature 0, sampling above it.
 FULL_BATCHES = 2
 
 
@@ -60,13 +64,31 @@ def window_bytes(dims: Any, group: int, dtype: torch.dtype, device: torch.device
 
 
 def window_count(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
-    """How many windows fit into the memory that is free on the device now; at least 1. Arguments as in window_bytes."""
-    if device.type == "cuda":
-        free, most = torch.cuda.mem_get_info(device)[0] * GPU_MEMORY_SHARE, MAX_WINDOWS_GPU
-    else:
-        free = free_host_bytes() * HOST_MEMORY_SHARE
-        most = max(MAX_WINDOWS_CPU, MAX_WINDOWS_PER_CORE * torch.get_num_threads())
-    return max(1, min(most, int(free) // (FULL_BATCHES * window_bytes(dims, group, dtype, device))))
+    """How many windows fit into the host's free memory; at least 1. Arguments as in window_bytes."""
+    free = free_host_bytes() * HOST_MEMORY_SHARE
+    most = max(MAX_WINDOWS_CPU, MAX_WINDOWS_PER_CORE * torch.get_num_threads())
+    return int(max(1, min(most, int(free) // (FULL_BATCHES * window_bytes(dims, group, dtype, device)))))
+
+
+@dataclass(frozen=True)
+class GpuMemory:
+    """How many windows a decode batch on a GPU holds, by its rows. free: bytes, once the model is loaded."""
+
+    dims: Any
+    dtype: torch.dtype
+    device: torch.device
+    free: int
+
+    @staticmethod
+    def of(dims: Any, dtype: torch.dtype, device: torch.device) -> "GpuMemory":
+        """Look at how much of the GPU's memory is free. Arguments as in window_bytes."""
+        return GpuMemory(dims, dtype, device, torch.cuda.mem_get_info(device)[0])
+
+    def windows(self, group: int, sampling: bool = False) -> int:
+        """Windows of `group` rows each, at least 1. sampling: at a temperature above 0."""
+        share = GPU_MEMORY_SHARE_AGAIN if sampling else GPU_MEMORY_SHARE
+        fit = int(self.free * share) // window_bytes(self.dims, group, self.dtype, self.device)
+        return int(max(1, min(MAX_WINDOWS_GPU, fit)))
 
 
 def free_host_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:

@@ -4,7 +4,7 @@ Every window is at its own position. One that is finished frees its slot at once
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from transcription_worker.engines.batched.decoding.sampler import Sampler, Torch
 from transcription_worker.engines.batched.decoding.sampler_cpu import NumbaSampler
 from transcription_worker.engines.batched.decoding.search import (
     BeamSearchDecoder,
+    Candidate,
     DecodeState,
     GreedyDecoder,
     TokenDecoder,
@@ -28,8 +29,9 @@ from transcription_worker.engines.batched.model.device_transfer import Readback,
 from transcription_worker.engines.batched.model.model_runner import ModelRunner
 from transcription_worker.engines.batched.requests import DecodeRequest, DecodeResponse
 
-# On a GPU the slots that a step computes are rounded up to a multiple of this: each multiple has its own CUDA graph.
-SLOT_MULTIPLE_GPU = 8
+# On a GPU the slots that a step computes are rounded up to one of these, since each has a CUDA graph of its own, and recording one
+# takes some 0.1 s with large-v3. Slots that hold no window cost next to nothing: attention passes them over.
+SLOTS_GPU = (8, 16, 32, 64, 128, 192)
 
 
 W = TypeVar("W")
@@ -88,6 +90,13 @@ def prepare_request(model: Any, request: DecodeRequest) -> PreparedRequest:
     return PreparedRequest(request, task, BatchKey(task.n_group, max_candidates, options.temperature > 0, rules))
 
 
+def computed_slots(used: int, slots: int, device: torch.device) -> int:
+    """How many of a batch's slots a step computes: the used ones, and on a GPU as many as a CUDA graph is recorded for."""
+    if device.type != "cuda":
+        return used
+    return next((size for size in SLOTS_GPU if used <= size < slots), slots)
+
+
 def _padded_prompts(requests: list[PreparedRequest]) -> list[list[int]]:
     """The initial tokens of each request, padded to the length of the longest."""
     longest = max(len(one.initial_tokens) for one in requests)
@@ -132,7 +141,6 @@ class DecodeBatch(Generic[W]):
         self._windows: list[_Window[W]] = []
         self._launched_slots = 0  # the first slots, whose windows have steps in flight
         self._graphs, self._readback = CudaGraphRunner(self._device), Readback(self._device)
-        self._slot_multiple = SLOT_MULTIPLE_GPU if self._device.type == "cuda" else 1
         self._length_multiple = self._decoder.length_multiple
 
     def _make_sampler(self) -> Sampler:
@@ -204,7 +212,7 @@ class DecodeBatch(Generic[W]):
 
     def launch(self, steps: int = 1) -> None:
         """Decode `steps` more tokens of every window. A GPU has only been given the work when this returns."""
-        slots = min(self.slots, -(-self.used_slots // self._slot_multiple) * self._slot_multiple)
+        slots = computed_slots(self.used_slots, self.slots, self._device)
         for _ in range(steps):
             self._draw_noise()
             longest = max(window.prompt_length + window.steps for window in self._windows) + 1
@@ -237,12 +245,15 @@ class DecodeBatch(Generic[W]):
         if source is not None:
             self._decoder.reorder_cache(cache, source, length)
         state.position[:count] = (state.position[:count] + 1).clamp(max=self._dims.n_text_ctx - 1)
-        hidden = self._decoder.step(state.token[:count], state.position[:count], cache, slots, length)
+        hidden = self._decoder.step(
+            state.token[:count], state.position[:count], state.finished[:count], cache, slots, length
+        )
         self._hidden[:count] = hidden
 
-    def collect(self) -> list[tuple[W, DecodeResponse]]:
-        """Return the windows that were finished by the last launch, with their owners, and free their slots.
+    def collect(self) -> list[tuple[W, Callable[[], DecodeResponse]]]:
+        """Return the owners of the windows that were finished by the last launch, and free their slots.
 
+        With each comes what ranks and describes its candidates: that needs no GPU, which can be given its next steps first.
         Windows that were admitted since that launch are not checked.
         """
         launched, self._launched_slots = self._launched_slots, 0
@@ -251,10 +262,19 @@ class DecodeBatch(Generic[W]):
         with self._readback.after_event():
             finished = self._state.finished[: launched * self.key.group].view(launched, -1).all(dim=1).tolist()
             done = [slot for slot, ended in enumerate(finished) if ended]
-            results = [(self._windows[slot].owner, self._response(slot)) for slot in done]
+            results = self._results(done) if done else []
         for slot in reversed(done):
             self._free(slot)
         return results
+
+    def _results(self, done: list[int]) -> list[tuple[W, Callable[[], DecodeResponse]]]:
+        windows = [self._windows[slot] for slot in done]
+        candidates = self._token_decoder.finalize(self._state, tensor_on_device(done, self._device), self.key.rules)
+        silences = torch.stack([window.no_speech_prob for window in windows]).tolist()
+        return [
+            (window.owner, functools.partial(window.respond, found, silence))
+            for window, found, silence in zip(windows, candidates, silences, strict=True)
+        ]
 
     def _free(self, slot: int) -> None:
         """Free a slot by moving the window of the last used slot into it."""
@@ -272,27 +292,6 @@ class DecodeBatch(Generic[W]):
         self._windows.pop()
         self.used_slots = last
 
-    def _response(self, slot: int) -> DecodeResponse:
-        """Rank a slot's candidates and describe the best one, as whisper.decoding.DecodingTask.run does."""
-        window = self._windows[slot]
-        options: DecodingOptions = window.prepared.task.options
-        candidates = self._token_decoder.finalize(self._state, slot, self.key.rules)
-        ranker = MaximumLikelihoodRanker(options.length_penalty)
-        (index,) = ranker.rank([[one.tokens for one in candidates]], [[one.sum_logprob for one in candidates]])
-        best = candidates[index]
-        text = window.prepared.task.tokenizer.decode(best.tokens).strip()
-        result = DecodingResult(
-            audio_features=window.prepared.request.features,
-            language=options.language or "en",
-            tokens=best.tokens,
-            text=text,
-            avg_logprob=best.sum_logprob / (len(best.tokens) + 1),
-            no_speech_prob=float(window.no_speech_prob),
-            temperature=options.temperature,
-            compression_ratio=compression_ratio(text),
-        )
-        return DecodeResponse(result, window.steps)
-
 
 @dataclass(eq=False)
 class _Window(Generic[W]):
@@ -304,3 +303,22 @@ class _Window(Generic[W]):
     no_speech_prob: Tensor
     random_generator: torch.Generator | None
     steps: int = 0
+
+    def respond(self, candidates: list[Candidate], no_speech_prob: float) -> DecodeResponse:
+        """Rank the candidates and describe the best one, as whisper.decoding.DecodingTask.run does."""
+        options: DecodingOptions = self.prepared.task.options
+        ranker = MaximumLikelihoodRanker(options.length_penalty)
+        (index,) = ranker.rank([[one.tokens for one in candidates]], [[one.sum_logprob for one in candidates]])
+        best = candidates[index]
+        text = self.prepared.task.tokenizer.decode(best.tokens).strip()
+        result = DecodingResult(
+            audio_features=self.prepared.request.features,
+            language=options.language or "en",
+            tokens=best.tokens,
+            text=text,
+            avg_logprob=best.sum_logprob / (len(best.tokens) + 1),
+            no_speech_prob=no_speech_prob,
+            temperature=options.temperature,
+            compression_ratio=compression_ratio(text),
+        )
+        return DecodeResponse(result, self.steps)

@@ -10,6 +10,7 @@ from transcription_api import reasons
 
 from transcription_worker.engines.batched.model.model_runner import ModelRunner
 from transcription_worker.engines.batched.requests import DecodeResponse
+from transcription_worker.engines.batched.scheduling.capacity import GpuMemory
 from transcription_worker.engines.batched.scheduling.decode_batch import BatchKey, DecodeBatch, PreparedRequest
 from transcription_worker.engines.batched.scheduling.slot_limit import SlotLimit
 from transcription_worker.engines.batched.scheduling.task_queue import Task
@@ -17,6 +18,7 @@ from transcription_worker.engines.memory import host_or_device_memory, input_fai
 from transcription_worker.errors import WorkerError, without_frames
 
 T = TypeVar("T")
+LazyResponse = Callable[[], DecodeResponse]
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +53,12 @@ def is_out_of_memory(error: Exception) -> bool:
 class DecodeBatches:
     """Decodes windows in batches of at most `slots` each.
 
-    on_gpu: whether steps are launched to run while the host goes on.
+    on_gpu: whether steps are launched to run while the host goes on. memory: says how many slots fit by the rows of a slot; None
+    where `slots` fit of every kind.
     """
 
-    def __init__(self, runner: ModelRunner, slots: int, on_gpu: bool) -> None:
-        self._runner, self._slots, self._on_gpu = runner, slots, on_gpu
+    def __init__(self, runner: ModelRunner, slots: int, on_gpu: bool, memory: GpuMemory | None = None) -> None:
+        self._runner, self._slots, self._on_gpu, self._memory = runner, slots, on_gpu, memory
         self._waiting: dict[BatchKey, deque[tuple[PreparedRequest, Task]]] = {}
         self._batches: dict[BatchKey, DecodeBatch[Task]] = {}
         self._limits: dict[BatchKey, SlotLimit] = {}
@@ -76,7 +79,10 @@ class DecodeBatches:
     def enqueue(self, prepared: PreparedRequest, task: Task) -> None:
         """Let the window of a task wait for its batch."""
         self._waiting.setdefault(prepared.key, deque()).append((prepared, task))
-        self._limits.setdefault(prepared.key, SlotLimit(self._slots))
+        self._limits.setdefault(prepared.key, SlotLimit(self._most_slots(prepared.key)))
+
+    def _most_slots(self, key: BatchKey) -> int:
+        return self._slots if self._memory is None else min(self._slots, self._memory.windows(key.group, key.sampling))
 
     # --- memory that others need
 
@@ -115,9 +121,9 @@ class DecodeBatches:
         for key in self._decoding_keys():
             self._attempt(key, self._launch)
 
-    def collect(self) -> list[tuple[Task, DecodeResponse]]:
-        """Return the windows that are finished."""
-        found: list[tuple[Task, DecodeResponse]] = []
+    def collect(self) -> list[tuple[Task, LazyResponse]]:
+        """Return the windows that are finished, see DecodeBatch.collect."""
+        found: list[tuple[Task, LazyResponse]] = []
         for key in self._decoding_keys():
             responses = self._attempt(key, self._collect) or []
             self._limits[key].count(len(responses))
@@ -209,5 +215,5 @@ class DecodeBatches:
     def _launch(self, key: BatchKey) -> None:
         self._batches[key].launch(STEPS_PER_LAUNCH_GPU if self._on_gpu else 1)
 
-    def _collect(self, key: BatchKey) -> list[tuple[Task, DecodeResponse]]:
+    def _collect(self, key: BatchKey) -> list[tuple[Task, LazyResponse]]:
         return self._batches[key].collect()

@@ -120,7 +120,8 @@ class Prefetcher:
             with host_or_device_memory("opening the audio"):
                 source = self._open_source(item)
             if self._device.type == "cuda":
-                torch.cuda.current_stream(self._device).synchronize()
+                # Waits asleep: up to MOST_THREADS that spin would take the cores from ffmpeg.
+                torch.cuda.current_stream(self._device).record_event(torch.cuda.Event(blocking=True)).synchronize()
             return PrefetchedInput(item, source=source)
         except Exception as error:  # noqa: BLE001 - one input's failure is that input's outcome
             return PrefetchedInput(item, error=input_failure(error))

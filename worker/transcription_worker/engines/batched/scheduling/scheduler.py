@@ -6,14 +6,19 @@ from typing import Any, TypeVar
 from transcription_worker.engines.batched.model.model_runner import ModelRunner
 from transcription_worker.engines.batched.requests import (
     AlignRequest,
-    DecodeResponse,
     DetectLanguageRequest,
     EncodeRequest,
     GatherRequest,
     Request,
 )
+from transcription_worker.engines.batched.scheduling.capacity import GpuMemory
 from transcription_worker.engines.batched.scheduling.decode_batch import prepare_request
-from transcription_worker.engines.batched.scheduling.decode_batches import DecodeBatches, attempt, is_out_of_memory
+from transcription_worker.engines.batched.scheduling.decode_batches import (
+    DecodeBatches,
+    LazyResponse,
+    attempt,
+    is_out_of_memory,
+)
 from transcription_worker.engines.batched.scheduling.task_queue import Task, TaskQueue
 from transcription_worker.engines.memory import host_or_device_memory, input_failure
 from transcription_worker.errors import WorkerError
@@ -31,18 +36,20 @@ ASYNC_DEVICES = ("cuda",)
 class Scheduler:
     """Runs tasks in one thread.
 
-    number: this scheduler's number in the task queue. batch: windows that a DecodeBatch holds at most.
+    number: this scheduler's number in the task queue. batch, memory: see DecodeBatches.
     """
 
-    def __init__(self, runner: ModelRunner, tasks: TaskQueue, number: int, batch: int) -> None:
+    def __init__(
+        self, runner: ModelRunner, tasks: TaskQueue, number: int, batch: int, memory: GpuMemory | None = None
+    ) -> None:
         self._runner, self._tasks, self._number = runner, tasks, number
         self._on_gpu = runner.device.type in ASYNC_DEVICES
         self._running: set[Task] = set()
         self._encode_queue: list[tuple[Task, EncodeRequest]] = []
         self._language_queue: list[tuple[Task, DetectLanguageRequest]] = []
         self._align_queue: list[tuple[Task, AlignRequest]] = []
-        self._batches = DecodeBatches(runner, batch, self._on_gpu)
-        self._decoded: list[tuple[Task, DecodeResponse]] = []  # responses that their tasks have not been sent
+        self._batches = DecodeBatches(runner, batch, self._on_gpu, memory)
+        self._decoded: list[tuple[Task, LazyResponse]] = []  # responses that their tasks have not been sent
 
     @property
     def idle(self) -> bool:
@@ -76,16 +83,19 @@ class Scheduler:
         """Resume the tasks whose windows are decoded, and start new ones."""
         decoded, self._decoded = self._decoded, []
         for task, response in decoded:
-            self._resume(task, response)
+            self._resume_with(task, response)
         for task in started:
             self._running.add(task)
             self._resume(task, None)
 
     def _resume(self, task: Task, response: Any) -> None:
-        """Run the task up to its next request."""
+        """Send the task a response, and run it up to its next request."""
+        self._resume_with(task, lambda: response)
+
+    def _resume_with(self, task: Task, response: Callable[[], Any]) -> None:
         try:
             with host_or_device_memory("transcribing"):
-                request = task.generator.send(response)
+                request = task.generator.send(response())
             self._enqueue(task, request)
         except StopIteration as stop:
             self._finish(task, value=stop.value)

@@ -7,6 +7,7 @@ from types import TracebackType
 import torch
 
 from transcription_worker.engines.batched.model.model_runner import ModelRunner
+from transcription_worker.engines.batched.scheduling.capacity import GpuMemory
 from transcription_worker.engines.batched.scheduling.scheduler import ASYNC_DEVICES, Scheduler
 from transcription_worker.engines.batched.scheduling.task_queue import TaskQueue, TaskResult
 
@@ -23,7 +24,8 @@ def scheduler_count(batch: int, threads: int, device: torch.device) -> int:
 class SchedulerPool:
     """Schedulers that decode `batch` windows in all; use it as a context manager.
 
-    notify: called with each TaskResult, and with an exception that stopped a scheduler; it must not block.
+    notify: called with each TaskResult, and with an exception that stopped a scheduler; it must not block. memory: see
+    DecodeBatches.
 
     The first scheduler runs in the thread that calls `run_once`, which owns torch's thread pool. Every further thread that
     uses several cores gets an OpenMP pool of its own; with more pools than cores OpenMP hands over each product by a system
@@ -31,16 +33,20 @@ class SchedulerPool:
     """
 
     def __init__(
-        self, runner: ModelRunner, batch: int, notify: Callable[[TaskResult | Exception | None], None]
+        self,
+        runner: ModelRunner,
+        batch: int,
+        notify: Callable[[TaskResult | Exception | None], None],
+        memory: GpuMemory | None = None,
     ) -> None:
-        self._runner, self._notify = runner, notify
+        self._runner, self._notify, self._memory = runner, notify, memory
         self._cores = torch.get_num_threads()
         self._count = count = scheduler_count(batch, self._cores, runner.device)
         self._windows = -(-batch // count)
         # A GPU encodes several windows at once: so many more tasks run, to be encoded while all slots decode.
         extra = runner.encoder_batch if runner.device.type in ASYNC_DEVICES else 0
         self.tasks = TaskQueue(count, self._windows + extra, notify)
-        self._first = Scheduler(runner, self.tasks, 0, self._windows)
+        self._first = Scheduler(runner, self.tasks, 0, self._windows, memory)
         self._sharing = 1  # schedulers among which this thread last divided the cores
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"scheduler-{number}", daemon=True)
@@ -76,7 +82,7 @@ class SchedulerPool:
         torch.set_num_threads(max(1, self._cores // self._count))
         try:
             with torch.inference_mode():
-                scheduler = Scheduler(self._runner, self.tasks, number, self._windows)
+                scheduler = Scheduler(self._runner, self.tasks, number, self._windows, self._memory)
                 while scheduler.run_once(wait=True):
                     pass
         except Exception as error:  # noqa: BLE001 - raised again in the thread that iterates over outcomes

@@ -62,7 +62,7 @@ def by_batch(
         token_decoder.update(state, *top_tokens(filtered, token_decoder.top_k), RULES)
         if state.finished.all():
             break
-    candidates = [token_decoder.finalize(state, slot, RULES) for slot in range(len(seeds))]
+    candidates = token_decoder.finalize(state, torch.arange(len(seeds)), RULES)
     return [([one.tokens for one in slot], [one.sum_logprob for one in slot]) for slot in candidates]
 
 

@@ -36,12 +36,12 @@ def test_kernels_give_what_torch_gives_in_tritons_interpreter(tests: str) -> Non
 
 
 def compiled(
-    kernel: Any, pointers: dict[str, str], scalar: str, constants: dict[str, Any], target: int, warps: int
+    kernel: Any, pointers: dict[str, str], scalars: dict[str, str], constants: dict[str, Any], target: int, warps: int
 ) -> Any:
     """Compile a kernel for a GPU that need not be here. Pointers are aligned to 16 bytes, like those of tensors."""
     names = kernel.arg_names
     aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in pointers}
-    types = pointers | {scalar: "fp32"}
+    types = pointers | scalars
     source = ASTSource(
         kernel,
         {name: types.get(name, "constexpr") for name in names},
@@ -53,24 +53,27 @@ def compiled(
 
 def large(half: str) -> dict[str, tuple[Any, ...]]:
     """Return the kernels with the arguments that large-v3 with five beams gives them."""
-    shape = {"heads": 20, "group": 5, "width": 64}
+    shape = {"heads": 20, "width": 64}
     audio = {
         "tile": triton_kernels.MAX_QUERIES,
         "block": triton_kernels.AUDIO_BLOCK,
         "stages": triton_kernels.STAGES,
         "length": 1500,
     }
-    text = {"context": 448, "block": triton_kernels.TEXT_BLOCK}
+    text = {"context": 448, "group": 5, "block": triton_kernels.TEXT_BLOCK}
+    flags = {"finished": "*u8"}
     tensors = (
         ("queries", "keys", "values", "out"),
         ("qkv", "keys", "values", "out"),
         ("hidden", "update", "added", "normed"),
     )
     halves = [dict.fromkeys(names, half) for names in tensors]
+    scale, kept = {"scale": "fp32"}, {"sources": "*i8", "positions": "*i64"}
+    norm = halves[2] | {"weight": "*fp32", "bias": "*fp32"}
     return {
-        "audio": (triton_kernels._cross_attention, halves[0], "scale", shape | audio, 4),
-        "text": (triton_kernels._self_attention, halves[1] | {"sources": "*i8", "positions": "*i64"}, "scale", shape | text, 2),
-        "norm": (triton_kernels._add_and_norm, halves[2] | {"weight": "*fp32", "bias": "*fp32"}, "eps", {"width": 1280, "block": 2048}, 4),
+        "audio": (triton_kernels._cross_attention, halves[0] | flags, scale | {"group": "i32"}, shape | audio, 4),
+        "text": (triton_kernels._self_attention, halves[1] | flags | kept, scale, shape | text, triton_kernels.TEXT_WARPS),
+        "norm": (triton_kernels._add_and_norm, norm, {"eps": "fp32"}, {"width": 1280, "block": 2048}, 4),
     }  # fmt: skip
 
 
@@ -81,8 +84,8 @@ def test_kernels_compile_for_a_gpu_and_keep_all_they_hold_in_registers(
     name: str, target: int, half: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
-    kernel, pointers, scalar, constants, warps = large(half)[name]
-    made = compiled(kernel, pointers, scalar, constants, target, warps)
+    kernel, pointers, scalars, constants, warps = large(half)[name]
+    made = compiled(kernel, pointers, scalars, constants, target, warps)
     (tmp_path / "kernel.cubin").write_bytes(made.asm["cubin"])
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     used = subprocess.run(

@@ -37,6 +37,10 @@ def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = HALF) -> torch.Tensor
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), device="cpu").to(DEVICE, dtype)
 
 
+def unfinished(rows: int) -> torch.Tensor:
+    return torch.zeros(rows, dtype=torch.bool)
+
+
 @pytest.mark.parametrize("places", PLACES)
 @pytest.mark.parametrize("group", [1, 5, kernels.MAX_QUERIES])
 @pytest.mark.parametrize(("dtype", "off"), [(HALF, ROUNDING), (torch.float32, 1e-5)])
@@ -57,7 +61,37 @@ def test_high_scores_do_not_overflow() -> None:
     torch.testing.assert_close(kernels.cross_attention(queries, keys, values).double(), wanted, rtol=0, atol=ROUNDING)
 
 
-@pytest.mark.parametrize("position", [0, 1, 31, 32, 33, 99])
+def test_the_audio_of_a_slot_that_is_finished_is_not_read() -> None:
+    slots, group = 4, 2
+    queries = drawn(slots, group, HEADS * WIDTH, seed=1)
+    keys, values = (drawn(slots, HEADS, 203, WIDTH, seed=seed) for seed in (2, 3))
+    wanted = kernels.cross_attention(queries, keys, values)
+    finished = unfinished(slots * group)
+    finished[2:5] = True  # both rows of the second slot, and one of the third
+    keys[1], values[1] = float("nan"), float("nan")
+    found = kernels.cross_attention(queries, keys, values, finished)
+    assert torch.equal(found[[0, 2, 3]], wanted[[0, 2, 3]])
+    assert not found[1].any()
+
+
+def test_a_row_that_is_finished_reads_and_writes_no_text() -> None:
+    rows, context = 3, 40
+    qkv = drawn(rows, 3 * HEADS * WIDTH, seed=1)
+    cache = tuple(drawn(rows, HEADS, context, WIDTH, seed=seed) for seed in (2, 3))
+    sources, positions = torch.zeros(rows, context, dtype=torch.int8), torch.full((rows,), 20)
+    keys, values = (one.clone() for one in cache)
+    wanted = kernels.self_attention(qkv, keys, values, sources.clone(), positions, 1)
+    finished = unfinished(rows)
+    finished[1] = True
+    keys, values = (one.clone() for one in cache)
+    keys[1], values[1] = float("nan"), float("nan")
+    found = kernels.self_attention(qkv, keys, values, sources, positions, 1, finished)
+    assert torch.equal(found[[0, 2]], wanted[[0, 2]])
+    assert not found[1].any()
+    assert keys[1].isnan().all()
+
+
+@pytest.mark.parametrize("position", [0, 1, 15, 16, 17, 31, 32, 33, 99])
 @pytest.mark.parametrize("dtype", [HALF, torch.float32])
 def test_a_token_sees_its_text_and_is_kept(position: int, dtype: torch.dtype) -> None:
     rows, context = 4, 100
@@ -68,7 +102,7 @@ def test_a_token_sees_its_text_and_is_kept(position: int, dtype: torch.dtype) ->
     cache = tuple(drawn(rows, HEADS, context, WIDTH, seed=seed, dtype=dtype) for seed in (2, 3))
     mine = [one.clone() for one in cache]
     wanted = reference.step(
-        0, qkv, positions, reference.mask(positions, context), tuple(one[None] for one in cache), group=1
+        0, qkv, positions, reference.mask(positions, context), tuple(one[None] for one in cache), 1, unfinished(rows)
     )
     sources = torch.zeros(rows, context, dtype=torch.int8)
     found = kernels.self_attention(qkv, mine[0], mine[1], sources, positions, group=1)

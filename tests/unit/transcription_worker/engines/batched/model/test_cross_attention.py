@@ -64,11 +64,12 @@ def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int
     generator = torch.Generator().manual_seed(3)
     features = torch.randn(slots, PLACES, 48, generator=generator)
     hidden = torch.randn(slots * group, 48, generator=generator)
+    unfinished = torch.zeros(slots * group, dtype=torch.bool)
     added = []
     for one in (CrossAttention(model, torch.float32), NumbaCrossAttention(model)):
         cache = one.allocate(slots + 1, group)
         one.write(features, cache, slice(0, slots))
-        added.append([one.step(layer, hidden, cache, slots) for layer in range(2)])
+        added.append([one.step(layer, hidden, cache, slots, unfinished) for layer in range(2)])
     for layer in range(2):
         torch.testing.assert_close(added[1][layer], added[0][layer], rtol=0, atol=1e-5)
 

@@ -1,62 +1,44 @@
-"""The memory that is free on the host is what the pod's limit leaves, and the page cache is free."""
-
-from pathlib import Path
+"""How many windows a decode batch on a GPU holds, and how many of them a step computes."""
 
 import pytest
-from transcription_worker.engines.batched.scheduling.capacity import free_host_bytes
+import torch
+from transcription_worker.engines.batched.scheduling.capacity import MAX_WINDOWS_GPU, GpuMemory, window_bytes
+from transcription_worker.engines.batched.scheduling.decode_batch import SLOTS_GPU, computed_slots
+from whisper.model import ModelDimensions
 
+LARGE = ModelDimensions(128, 1500, 1280, 20, 32, 51866, 448, 1280, 20, 32)
+GPU = torch.device("cuda")
 GIB = 1 << 30
 
-# A pod of 8 GiB that has read and written 6.3 GiB of files.
-V2 = {
-    "memory.max": f"{8 * GIB}\n",
-    "memory.current": f"{int(7.9 * GIB)}\n",
-    "memory.stat": f"anon {GIB}\nfile {int(6.8 * GIB)}\nfile_mapped {GIB // 2}\nshmem 0\n"
-    f"inactive_file {5 * GIB}\nactive_file {int(1.8 * GIB)}\nunevictable 0\n",
-}
-V1 = {
-    "memory/memory.limit_in_bytes": V2["memory.max"],
-    "memory/memory.usage_in_bytes": V2["memory.current"],
-    # The first lines are of this group alone; those of the whole subtree begin with total_.
-    "memory/memory.stat": f"mapped_file 0\ninactive_file 1\nactive_file 1\ntotal_mapped_file {GIB // 2}\n"
-    f"total_inactive_file {5 * GIB}\ntotal_active_file {int(1.8 * GIB)}\n",
-}
+
+@pytest.mark.parametrize(
+    ("gibibytes", "greedy", "beams", "again"),
+    [(137, 192, 144, 60), (76, 153, 79, 33), (20, 40, 21, 8), (1, 2, 1, 1), (0, 1, 1, 1)],
+)
+def test_a_batch_holds_what_its_rows_leave_room_for(gibibytes: int, greedy: int, beams: int, again: int) -> None:
+    memory = GpuMemory(LARGE, torch.float16, GPU, gibibytes * GIB)
+    assert (memory.windows(1), memory.windows(5), memory.windows(5, sampling=True)) == (greedy, beams, again)
 
 
-@pytest.fixture
-def meminfo(tmp_path: Path) -> Path:
-    path = tmp_path / "meminfo"
-    path.write_text(f"MemTotal: {64 << 20} kB\nMemFree: 1 kB\nMemAvailable: {32 << 20} kB\n")
-    return path
+@pytest.mark.parametrize("group", [1, 5])
+def test_two_full_batches_leave_a_seventh_of_the_memory_to_other_work(group: int) -> None:
+    memory = GpuMemory(LARGE, torch.float16, GPU, 80 * GIB)
+    windows = memory.windows(group) + memory.windows(group, sampling=True)
+    assert windows * window_bytes(LARGE, group, torch.float16, GPU) < 80 * GIB * 6 / 7
 
 
-def cgroup(folder: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        path = folder / "cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    return folder / "cgroup"
+def test_a_step_on_a_gpu_computes_few_different_numbers_of_slots() -> None:
+    found = {used: computed_slots(used, MAX_WINDOWS_GPU, GPU) for used in range(1, MAX_WINDOWS_GPU + 1)}
+    assert set(found.values()) == set(SLOTS_GPU)
+    assert all(size >= used for used, size in found.items())
 
 
-@pytest.mark.parametrize("files", [V2, V1], ids=["cgroup v2", "cgroup v1"])
-def test_files_that_the_kernel_keeps_in_memory_take_no_room_from_the_windows(
-    tmp_path: Path, meminfo: Path, files: dict[str, str]
-) -> None:
-    free = free_host_bytes(cgroup(tmp_path, files), meminfo)
-    assert free / GIB == pytest.approx(8 - 7.9 + 5 + 1.8 - 0.5, abs=0.001)
+@pytest.mark.parametrize(
+    ("used", "slots", "expected"), [(1, 4, 4), (8, 40, 8), (33, 40, 40), (40, 40, 40), (129, 300, 192), (193, 300, 300)]
+)
+def test_a_step_on_a_gpu_computes_no_more_slots_than_there_are(used: int, slots: int, expected: int) -> None:
+    assert computed_slots(used, slots, GPU) == expected
 
 
-def test_a_pod_whose_cgroup_tells_no_statistics_counts_all_of_its_use(tmp_path: Path, meminfo: Path) -> None:
-    files = {name: content for name, content in V2.items() if name != "memory.stat"}
-    assert free_host_bytes(cgroup(tmp_path, files), meminfo) / GIB == pytest.approx(0.1, abs=0.001)
-
-
-def test_files_mapped_from_shared_memory_are_not_taken_for_page_cache(tmp_path: Path, meminfo: Path) -> None:
-    stat = f"file_mapped {3 * GIB}\nshmem {3 * GIB}\ninactive_file {GIB}\nactive_file 0\n"
-    free = free_host_bytes(cgroup(tmp_path, V2 | {"memory.stat": stat}), meminfo)
-    assert free / GIB == pytest.approx(0.1, abs=0.001)
-
-
-def test_without_a_limit_the_nodes_memory_counts(tmp_path: Path, meminfo: Path) -> None:
-    files = {**V2, "memory.max": "max\n"}
-    assert free_host_bytes(cgroup(tmp_path, files), meminfo) == 32 * GIB
+def test_a_step_on_a_cpu_computes_the_slots_in_use() -> None:
+    assert computed_slots(5, 32, torch.device("cpu")) == 5
