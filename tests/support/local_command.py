@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.forked_worker import ForkedWorker
 from tests.support.testmodel import model_path
 from tests.support.whisper_command import THREADS
 
@@ -42,17 +43,20 @@ def environment(scratch: Path, **more: str) -> dict[str, str]:
 
 
 def local(scratch: Path, *words: str | Path, cpu: bool = True, **more: str) -> Ended:
-    """Run the command to its end, and check that it leaves nothing in the scratch folder."""
-    ended = subprocess.run(
-        command(*words, cpu=cpu),
-        check=False,
-        env=environment(scratch, **more),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    """Run the command to its end, and check that it leaves nothing in the scratch folder.
+
+    It is forked, unless its environment is another one than that of the tests: see ForkedWorker.
+    """
+    line, env = command(*words, cpu=cpu), environment(scratch, **more)
+    process: ForkedWorker | subprocess.Popen[str]
+    if more:
+        process = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    else:
+        process = ForkedWorker(line[1:], env)
+    out, err = process.communicate(timeout=SECONDS)
     assert list(scratch.iterdir()) == []
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    assert process.returncode is not None
+    return Ended(process.returncode, out, err)
 
 
 def start(scratch: Path, *words: str | Path) -> "subprocess.Popen[str]":

@@ -15,7 +15,9 @@ from typing import Any
 from transcription_api import names
 from transcription_api.report import Report, parse_report
 from transcription_api.task import Task, encode_task
+from transcription_worker.engines.batched.kernels import numba_jit
 
+from tests.support.forked_worker import ForkedWorker
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 from tests.support.testmodel import model_path
 from tests.support.whisper_command import THREADS
@@ -23,9 +25,13 @@ from tests.support.whisper_command import THREADS
 RUN_SECONDS = 120.0
 SOURCE = "audio"
 DESTINATION = "transcripts"
+# Where the tests' own process keeps kernels that numba has compiled. A pod compiles them, which takes 10 s of a core.
+COMPILED_KERNELS = str(Path(numba_jit.__file__).parent / "__pycache__")
 # The recording in SOURCE that most runs transcribe.
 SPEECH_KEY = "interviews/01.wav"
 SPEECH_SECONDS = 12
+# Either has what the tests need of the other.
+Running = subprocess.Popen[str] | ForkedWorker
 
 
 @dataclass
@@ -42,13 +48,15 @@ class Ended:
 class WorkerContainer:
     """The worker's container. `root` is its file system, `server` the S3 server that tasks name.
 
-    `prefix` are words before the command, such as those of a program that runs it as another user.
+    `prefix` are words before the command, such as those of a program that runs it as another user. With `forked` the program is
+    forked and finds compiled kernels, which takes less time: see ForkedWorker.
     """
 
     root: Path
     server: S3Server
     env: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
+    forked: bool = False
 
     def __post_init__(self) -> None:
         (self.root / "dev").mkdir(parents=True)
@@ -81,7 +89,7 @@ class WorkerContainer:
             "device": {"policy": "CPU"},
         } | fields
 
-    def start(self, spec: dict[str, Any], port: int = 0, phase: str | None = None) -> "subprocess.Popen[str]":
+    def start(self, spec: dict[str, Any], port: int = 0, phase: str | None = None) -> Running:
         task = Task("team-a", "interview", "7c1dbb0a", spec, phase)
         own = {
             names.ENV_TASK: encode_task(task),
@@ -90,27 +98,33 @@ class WorkerContainer:
             "TRANSCRIPTION_OUTAGE_SECONDS": "3",
             "OMP_NUM_THREADS": THREADS,
         }
+        if self.forked:
+            own["NUMBA_CACHE_DIR"] = COMPILED_KERNELS
+        environment = os.environ | own | self.env
+        if self.forked and not self.prefix:
+            return ForkedWorker(["run"], environment)
         command = [*self.prefix, str(Path(sys.executable).with_name("transcription-worker")), "run"]
-        return subprocess.Popen(command, env=os.environ | own | self.env, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
-    def finish(self, process: "subprocess.Popen[str]", began: float) -> Ended:
+    def finish(self, process: Running, began: float) -> Ended:
         _, log = process.communicate(timeout=RUN_SECONDS)
         report = parse_report(self.at(names.TERMINATION_MESSAGE_PATH).read_bytes())
         assert report is not None, log
+        assert process.returncode is not None
         return Ended(process.returncode, log, report, time.monotonic() - began)
 
     def run(self, spec: dict[str, Any], phase: str | None = None) -> Ended:
         began = time.monotonic()
         return self.finish(self.start(spec, phase=phase), began)
 
-    def terminate(self, process: "subprocess.Popen[str]") -> Ended:
+    def terminate(self, process: Running) -> Ended:
         """Send SIGTERM as the kubelet does. `seconds` of the result counts from there."""
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         return self.finish(process, began)
 
 
-def progress_until(port: int, stage: str, process: "subprocess.Popen[str]", field: str = "stage") -> dict[str, Any]:
+def progress_until(port: int, stage: str, process: Running, field: str = "stage") -> dict[str, Any]:
     """Wait for that stage, and for a field to be known in it, and return the first such answer to GET /progress."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until and process.poll() is None:

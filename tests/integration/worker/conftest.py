@@ -37,7 +37,7 @@ def speech(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def container(tmp_path: Path, server: S3Server) -> WorkerContainer:
     """Return a fresh container with the test model in its volume."""
-    container = WorkerContainer(tmp_path / "root", server)
+    container = WorkerContainer(tmp_path / "root", server, forked=True)
     container.mount_model(model_path())
     return container
 

@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import subprocess
 import time
 from typing import Any
 
@@ -14,10 +13,10 @@ from transcription_worker.pipeline.s3_checkpoints import ENV_AUDIO_SECONDS, ENV_
 from tests.support.s3 import S3Server
 from tests.support.speech import speak, write_wav
 from tests.support.testmodel import model_path
-from tests.support.worker_container import RUN_SECONDS, SOURCE, WorkerContainer, written_objects
+from tests.support.worker_container import RUN_SECONDS, SOURCE, Running, WorkerContainer, written_objects
 
 # So long that no worker comes to the end between its first checkpoint and the signal.
-SECONDS = 300
+SECONDS = 180
 FORMATS = ["json", "srt", "tsv", "txt", "vtt"]
 KEY = "long/a.wav"
 # Digits of numbers in json. Processes choose the quicker of two kernels, whose sums differ in the last bits of a float32.
@@ -40,11 +39,11 @@ def results(server: S3Server, prefix: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def undisturbed(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return the transcripts of a recording of ten windows, which is at KEY."""
+    """Return the transcripts of a recording of six windows, which is at KEY."""
     folder = tmp_path_factory.mktemp("undisturbed")
     write_wav(folder / "a.wav", speak("en", 980, SECONDS)[0][: SECONDS * 16_000])
     server.client().upload_file(str(folder / "a.wav"), SOURCE, KEY)
-    container = WorkerContainer(folder / "root", server)
+    container = WorkerContainer(folder / "root", server, forked=True)
     container.mount_model(model_path())
     ended = container.run(spec_of(container, "undisturbed/", many=False))
     assert ended.code == 0, ended.log
@@ -52,7 +51,7 @@ def undisturbed(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> d
     return results(server, "undisturbed/")
 
 
-def disturb(process: "subprocess.Popen[str]", number: int, after: float) -> str:
+def disturb(process: Running, number: int, after: float) -> str:
     """Send the signal so many seconds after the worker's first checkpoint, and return its log."""
     assert process.stderr is not None
     lines: list[str] = []
@@ -83,7 +82,7 @@ def test_a_file_goes_on_where_the_worker_before_was_ended(
     many: bool,
     signals: list[int],
 ) -> None:
-    container.env |= {ENV_AUDIO_SECONDS: "60", ENV_INTERVAL_SECONDS: "0", names.ENV_INDEX: "0"}
+    container.env |= {ENV_AUDIO_SECONDS: "30", ENV_INTERVAL_SECONDS: "0", names.ENV_INDEX: "0"}
     container.env |= {names.ENV_TERMINATION_GRACE_SECONDS: "1"}  # too short to finish the file
     spec, phase = spec_of(container, prefix, many), names.PHASE_TRANSCRIBE if many else None
     if many:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import subprocess
 import time
 import wave
 from pathlib import Path
@@ -12,7 +11,15 @@ from typing import Any
 from transcription_api import exit_codes, names
 
 from tests.support.s3 import S3Server, free_port
-from tests.support.worker_container import DESTINATION, SOURCE, Ended, WorkerContainer, progress_until, written_objects
+from tests.support.worker_container import (
+    DESTINATION,
+    SOURCE,
+    Ended,
+    Running,
+    WorkerContainer,
+    progress_until,
+    written_objects,
+)
 
 RUN = "_runs/interview-7c1dbb0a/"
 
@@ -83,17 +90,15 @@ def test_a_pod_that_is_told_to_end_leaves_what_is_done_to_the_next_one(
     spec = many(container, "preempted/", {"prefix": "preempted/"}, formats=["txt"])
     planned = run_phase(container, spec, names.PHASE_PLAN)
     assert planned.report.plan is not None, planned.log
-    container.env |= {
-        names.ENV_INDEX: "0",
-        names.ENV_TERMINATION_GRACE_SECONDS: "2",
-    }  # too short to finish the long one
+    # Too short to finish the long one, and long enough to write what is done on a busy machine.
+    container.env |= {names.ENV_INDEX: "0", names.ENV_TERMINATION_GRACE_SECONDS: "8"}
     port = free_port()
     process = container.start(spec, port, names.PHASE_TRANSCRIBE)
     progress_until(port, "transcribe", process)
     wait_for_results(server, "preempted/", process)
     ended = container.terminate(process)
     assert (ended.code, ended.report.reason) == (exit_codes.INTERRUPTED, "Interrupted"), ended.log
-    assert ended.seconds < 10.0
+    assert ended.seconds < 30.0
 
     written = written_objects(server, "preempted/")
     (note,) = (json.loads(body) for name, body in written.items() if name.endswith(".note.json"))
@@ -112,7 +117,7 @@ def thirty_times(path: Path, folder: Path) -> Path:
     return folder / "long.wav"
 
 
-def wait_for_results(server: S3Server, prefix: str, process: "subprocess.Popen[str]") -> None:
+def wait_for_results(server: S3Server, prefix: str, process: Running) -> None:
     """Wait until a file has its report."""
     until = time.monotonic() + 60.0
     while time.monotonic() < until and process.poll() is None:

@@ -196,6 +196,7 @@ def test_the_level_of_the_environment_hides_what_is_below_it(
 def test_sigterm_ends_a_run_that_is_not_nearly_done_with_143_and_a_report(
     container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
+    container.forked = False
     # The endpoint is gone and retries last long, so the worker is in a retry's pause.
     container.env = {"TRANSCRIPTION_OUTAGE_SECONDS": "600"}
     spec = container.spec(SPEECH_KEY, prefix)
