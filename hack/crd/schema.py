@@ -69,7 +69,8 @@ def _object(cls: Any, path: str, handwritten: Handwritten, part_help: Mapping[st
     schema: Schema = {"type": "object"}
     if required and cls not in UNIONS:
         schema["required"] = required
-    return schema | {"properties": properties} | _rules(path, handwritten)
+    schema |= {"properties": properties}
+    return schema | _rules(path, schema, handwritten)
 
 
 def _field(field: "dataclasses.Field[Any]", option: Option, hint: Any, path: str, handwritten: Handwritten) -> Schema:
@@ -92,7 +93,7 @@ def _value(hint: Any, option: Option, path: str, handwritten: Handwritten) -> Sc
     if origin is dict:
         values = _single(typing.get_args(hint)[1], option.items or Bounds())
         return {"type": "object"} | _keywords(option) | {"additionalProperties": values}
-    return _single(hint, option) | _rules(path, handwritten)
+    return _single(hint, option) | _rules(path, {}, handwritten)
 
 
 def _list(hint: Any, option: Option, path: str, handwritten: Handwritten) -> Schema:
@@ -104,7 +105,7 @@ def _list(hint: Any, option: Option, path: str, handwritten: Handwritten) -> Sch
     else:
         items = _single(hint, option.items or Bounds())
     kind = {"type": "array", "x-kubernetes-list-type": "set" if option.unique_items else "atomic"}
-    return kind | _keywords(option) | {"items": items} | _rules(path, handwritten)
+    return kind | _keywords(option) | {"items": items} | _rules(path, {}, handwritten)
 
 
 def _single(hint: Any, bounds: Bounds) -> Schema:
@@ -123,12 +124,14 @@ def _keywords(bounds: Bounds) -> Schema:
     return {keyword: value for keyword, value in found.items() if value is not None}
 
 
-def _rules(path: str, handwritten: Handwritten) -> Schema:
-    """Return the handwritten rules. Items of lists have no earlier value, so that only rules of fields are limited."""
+def _rules(path: str, schema: Schema, handwritten: Handwritten) -> Schema:
+    """Return the handwritten rules of a schema. Items of lists have no earlier value, so that only rules of fields are limited."""
     if path not in handwritten.rules:
         return {}
     rules = handwritten.rules[path]
-    return {immutability.RULES: [*rules] if "[]" in path else [immutability.at_creation(rule) for rule in rules]}
+    return {
+        immutability.RULES: [*rules] if "[]" in path else [immutability.at_creation(rule, schema) for rule in rules]
+    }
 
 
 def _default(field: "dataclasses.Field[Any]") -> Any:

@@ -52,20 +52,32 @@ def test_the_smallest_manifest_gets_every_default(kubectl: Kubectl) -> None:
 
 # The part of the spec, its new value (None removes it), and what the refusal must contain.
 CHANGES: dict[str, tuple[Any, list[str]]] = {
-    "source": ({"s3": {"bucket": "other", "key": "a.wav"}}, ["spec.source", "expected the value at creation"]),
-    "destination": ({"s3": {"bucket": "other"}}, ["spec.destination", "expected the value at creation"]),
-    "model": ({"name": "tiny"}, ["spec.model", "expected the value at creation"]),
+    "source": (
+        {"s3": {"bucket": "other", "key": "a.wav"}},
+        ["spec.source.s3.bucket", "got other, expected audio as at creation"],
+    ),
+    "destination": (
+        {"s3": {"bucket": "other"}},
+        ["spec.destination.s3.bucket", "got other, expected transcripts as at creation"],
+    ),
+    "model": ({"name": "tiny"}, ["spec.model.name", "got tiny, expected base as at creation"]),
     "task": ("translate", ["spec.task", "got translate, expected transcribe as at creation"]),
     "language": ("pt", ["spec.language", "got pt, expected en as at creation"]),
-    "languageDetection": ({"windows": 1}, ["spec.languageDetection", "expected the value at creation"]),
-    "audio": ({"channel": "left"}, ["spec.audio", "expected the value at creation"]),
+    "languageDetection": ({"windows": 1}, ["spec.languageDetection.windows", "got 1, expected 3 as at creation"]),
+    "audio": ({"channel": "left"}, ["spec.audio.channel", "got left, expected mix as at creation"]),
     "engine": ("openai-whisper", ["spec.engine", "got openai-whisper, expected batched as at creation"]),
-    "decoding": ({"beamSize": 7}, ["spec.decoding", "expected the value at creation"]),
-    "quality": ({"policy": "fail"}, ["spec.quality", "expected the value at creation"]),
-    "subtitles": ({"maxLineWidth": 40}, ["spec.subtitles", "expected the value at creation"]),
+    "decoding": (
+        {"beamSize": 7},
+        ["spec.decoding:", 'got ["beamSize"] added or taken away, expected the fields at creation'],
+    ),
+    "quality": ({"policy": "fail"}, ["spec.quality.policy", "got fail, expected warn as at creation"]),
+    "subtitles": (
+        {"maxLineWidth": 40},
+        ["spec.subtitles:", 'got ["maxLineWidth"] added or taken away, expected the fields at creation'],
+    ),
     "formats": (["srt"], ["spec.formats", "got srt, expected json, txt as at creation"]),
-    "preview": ({"characters": 5}, ["spec.preview", "expected the value at creation"]),
-    "device": ({"policy": "CPU"}, ["spec.device", "expected the value at creation"]),
+    "preview": ({"characters": 5}, ["spec.preview.characters", "got 5, expected 0 as at creation"]),
+    "device": ({"policy": "CPU"}, ["spec.device.policy", "got CPU, expected RequireGPU as at creation"]),
     "rerun": ("Force", ["spec.rerun", "got Force, expected none as at creation"]),
     "dryRun": (True, ["spec.dryRun", "got true, expected none as at creation"]),
     "costPerGPUHour": (2.5, ["spec.costPerGPUHour", "got 2.5, expected none as at creation"]),
@@ -135,8 +147,10 @@ def test_a_change_of_an_option_of_decoding_is_refused(kubectl: Kubectl, decoded:
     changed["spec"]["decoding"][field] = DECODING[field]
     done = kubectl("replace", "-f", "-", given=changed, check=False)
     assert done.returncode != 0, "accepted"
-    assert "spec.decoding" in done.stderr
-    assert "expected the value at creation" in done.stderr
+    assert (
+        f"spec.decoding.{field}" in done.stderr or f'spec.decoding: Invalid value: got ["{field}"] added' in done.stderr
+    )
+    assert "at creation; a spec is immutable" in done.stderr
 
 
 @pytest.mark.parametrize("field", GIVEN)
@@ -145,7 +159,73 @@ def test_an_option_of_decoding_cannot_be_taken_away(kubectl: Kubectl, decoded: d
     del changed["spec"]["decoding"][field]
     done = kubectl("replace", "-f", "-", given=changed, check=False)
     assert done.returncode != 0, "accepted"
-    assert "expected the value at creation" in done.stderr
+    assert "at creation; a spec is immutable" in done.stderr
+
+
+# Changes after which an object has as many fields as before: the parts of the spec, and what the refusal must contain.
+SWAPS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "options of decoding": (
+        {"decoding": {"beamSize": 3}},
+        {"decoding": {"bestOf": 3}},
+        [
+            'spec.decoding: Invalid value: got ["beamSize", "bestOf"] added or taken away, expected the fields at creation'
+        ],
+    ),
+    "what a source has": (
+        {"source": {"s3": {"bucket": "audio", "key": "a.wav"}}},
+        {"source": {"s3": {"bucket": "audio", "prefix": "a"}}},
+        ['spec.source.s3: Invalid value: got ["key", "prefix"] added or taken away, expected the fields at creation'],
+    ),
+    "options of a source": (
+        {"source": {"s3": {"bucket": "audio", "key": "a.wav", "region": "us-east-1"}}},
+        {"source": {"s3": {"bucket": "audio", "key": "a.wav", "endpointURL": "https://s3.example"}}},
+        ['spec.source.s3: Invalid value: got ["endpointURL", "region"] added or taken away'],
+    ),
+    "a model and its digest": (
+        {"model": {"name": "base"}},
+        {"model": {"sha256": "0123456789abcdef" * 4}},
+        ['spec.model: Invalid value: got ["name", "sha256"] added or taken away, expected the fields at creation'],
+    ),
+    "a field that may change and one that may not": (
+        {"queueName": "team"},
+        {"ttlSecondsAfterFinished": 60},
+        ["spec.queueName: Invalid value: ", "got none, expected team as at creation"],
+    ),
+    "a field that may not change and one that may": (
+        {"ttlSecondsAfterFinished": 60},
+        {"dryRun": True},
+        ["spec.dryRun: Invalid value: ", "got true, expected none as at creation"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWAPS)
+def test_one_field_in_the_place_of_another_is_refused_too(kubectl: Kubectl, name: str) -> None:
+    before, after, parts = SWAPS[name]
+    changed = kubectl.create(job(**before))
+    kept = {field: value for field, value in changed["spec"].items() if field not in before}
+    changed["spec"] = kept | after
+    done = kubectl("replace", "-f", "-", given=changed, check=False)
+    assert done.returncode != 0, "accepted"
+    assert [part for part in parts if part not in done.stderr] == [], done.stderr
+
+
+def test_a_change_of_an_endpoint_is_refused_without_its_password(kubectl: Kubectl) -> None:
+    source = {"bucket": "audio", "key": "a.wav", "endpointURL": "https://s3.example"}
+    changed = kubectl.create(job(source={"s3": source}))
+    changed["spec"]["source"]["s3"]["endpointURL"] = "https://me:hunter2@s3.example"
+    done = kubectl("replace", "-f", "-", given=changed, check=False)
+    assert "spec.source.s3.endpointURL: Forbidden: got a change, expected the value at creation" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_fields_that_may_change_do_so_beside_optional_fields_that_may_not(kubectl: Kubectl) -> None:
+    source = {"bucket": "audio", "key": "a.wav", "region": "us-east-1", "credentialsSecretRef": {"name": "reader"}}
+    changed = kubectl.create(
+        job(source={"s3": source}, queueName="team", device={"nodeSelector": {"zone": "a"}}, decoding=GIVEN)
+    )
+    changed["spec"] |= {"suspend": True, "ttlSecondsAfterFinished": 60, "deletionPolicy": "DeleteResults"}
+    kubectl("replace", "-f", "-", given=changed)
 
 
 def test_suspend_and_ttl_can_be_changed(kubectl: Kubectl) -> None:

@@ -86,6 +86,7 @@ ACCEPTED = {
 }
 
 LANGUAGE = ["spec.languageDetection:", "expected language auto or none of them"]
+BATCHED = "expected batched, or none of them"
 ENGLISH = ["spec.languageDetection:", "with model small.en, expected a model without .en or none of them"]
 OVERLAP = ["spec.audio.clips:", "expected clips without overlap"]
 # The manifest, and what the refusal must contain: the field, the value and what was expected.
@@ -145,11 +146,11 @@ REFUSED = {
     ),
     "windows for the library": (
         engine("openai-whisper", languageDetection={"windows": 5}),
-        ["spec.languageDetection.windows", "got 5 with engine openai-whisper", "expected 1 or none, or engine batched"],
+        ["spec.engine", 'got openai-whisper with ["languageDetection.windows 5"]', BATCHED],
     ),
     "candidates for faster-whisper": (
         engine("faster-whisper", languageDetection={"candidates": ["pt"]}),
-        ["spec.languageDetection.candidates", "got pt with engine faster-whisper", "expected none"],
+        ["spec.engine", 'got faster-whisper with ["languageDetection.candidates pt"]', BATCHED],
     ),
     "an unknown channel": (job(audio={"channel": "centre"}), ["spec.audio.channel", '"centre"', '"split"']),
     "a track before the first": (job(audio={"track": -1}), ["spec.audio.track", "-1", "greater than or equal to 0"]),
@@ -187,7 +188,7 @@ REFUSED = {
     ),
     "a prompt before every window of faster-whisper": (
         engine("faster-whisper", decoding={"initialPrompt": "Sørensen", "carryInitialPrompt": True}),
-        ["spec.decoding.carryInitialPrompt", "got true with engine faster-whisper", "expected none"],
+        ["spec.engine", 'got faster-whisper with ["decoding.carryInitialPrompt true"]', BATCHED],
     ),
     "silence without words": (
         decoding(hallucinationSilenceThreshold=2.5),
@@ -220,7 +221,7 @@ REFUSED = {
             model={"name": "small"},
             languageDetection={"minProbability": 0.5, "below": "default", "default": "yue"},
         ),
-        ["spec.languageDetection.default", "got yue with model small", "expected a model that knows it"],
+        ["spec.languageDetection:", "got default yue with model small", "expected a model that knows it"],
     ),
     "a temperature at which numbers overflow": (
         decoding(temperatures=[0, 1e-40]),
@@ -248,20 +249,24 @@ REFUSED = {
     "an unknown way through a long file": (decoding(longForm="vad"), ["spec.decoding.longForm", '"vad"', '"chunked"']),
     "pieces for the library": (
         engine("openai-whisper", decoding={"longForm": "chunked"}),
-        ["spec.decoding.longForm", "got chunked with engine openai-whisper", "expected sequential, or engine batched"],
+        ["spec.engine", 'got openai-whisper with ["decoding.longForm chunked"]', BATCHED],
     ),
     "pieces for faster-whisper": (
         engine("faster-whisper", decoding={"longForm": "chunked"}),
-        ["spec.decoding.longForm", "got chunked with engine faster-whisper", "expected sequential, or engine batched"],
+        ["spec.engine", 'got faster-whisper with ["decoding.longForm chunked"]', BATCHED],
+    ),
+    "several options for the library": (
+        engine("openai-whisper", decoding={"longForm": "chunked"}, quality={"policy": "retry"}),
+        ["spec.engine", 'got openai-whisper with ["decoding.longForm chunked", "quality.policy retry"]', BATCHED],
     ),
     "an unknown policy of quality": (job(quality={"policy": "ignore"}), ["spec.quality.policy", '"ignore"', '"retry"']),
     "another try of the library": (
         engine("openai-whisper", quality={"policy": "retry"}),
-        ["spec.quality.policy", "got retry with engine openai-whisper", "expected warn or fail, or engine batched"],
+        ["spec.engine", 'got openai-whisper with ["quality.policy retry"]', BATCHED],
     ),
     "another try of faster-whisper": (
         engine("faster-whisper", quality={"policy": "retry"}),
-        ["spec.quality.policy", "got retry with engine faster-whisper", "expected warn or fail"],
+        ["spec.engine", 'got faster-whisper with ["quality.policy retry"]', BATCHED],
     ),
     "lines without words": (
         job(subtitles={"maxLineWidth": 42, "maxLineCount": 2}, formats=["srt"]),
@@ -273,7 +278,7 @@ REFUSED = {
     ),
     "lines of no subtitles": (
         job(subtitles={"maxWordsPerLine": 3}, formats=["json", "tsv"], decoding=WORDS),
-        ["spec.formats:", "got json, tsv with subtitles", "expected srt or vtt among them"],
+        ["spec.subtitles:", 'got ["maxWordsPerLine 3"] with formats json, tsv', "expected srt or vtt among formats"],
     ),
     "lines without a width": (
         subtitles(maxLineCount=2),

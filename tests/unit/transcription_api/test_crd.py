@@ -4,7 +4,6 @@ import ast
 import dataclasses
 import enum
 import importlib.util
-import re
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -224,10 +223,17 @@ def is_frozen(field: dict[str, Any]) -> bool:
 
 
 def mutable_parts(field: dict[str, Any]) -> list[str]:
-    """Return the names of the field's properties that may change."""
-    rules = [rule["rule"] for rule in field.get("x-kubernetes-validations", ())]
-    named = set(re.findall(r"oldSelf\.\??(\w+)", " ".join(rules)))
-    return sorted(name for name, part in field["properties"].items() if name not in named and not is_frozen(part))
+    """Return the names of the field's properties that may change, be added or be taken away."""
+    return sorted(name for name, part in field["properties"].items() if not is_frozen_part(field, name, part))
+
+
+def is_frozen_part(field: dict[str, Any], name: str, part: dict[str, Any]) -> bool:
+    """Return whether a change of a property is refused: by one rule, or by one for its value and one for its presence."""
+    rules = " ".join(rule["rule"] for rule in field.get("x-kubernetes-validations", ()))
+    if f"self.?{name} == oldSelf.?{name}" in rules or f"self.{name} == oldSelf.{name} : !has(oldSelf.{name})" in rules:
+        return True
+    always = name in field.get("required", ()) or "default" in part
+    return is_frozen(part) and (always or f"!has(self.{name}) || has(oldSelf.{name})" in rules)
 
 
 def test_every_part_of_the_spec_but_those_that_say_so_is_immutable() -> None:
