@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# The types whose values are JSON already, which most values have.
+SCALARS = (str, int, float, bool, type(None))
 # Words that are written in capitals inside a camelCase key.
 CAPITALS = {"url": "URL", "gpu": "GPU"}
 
@@ -36,8 +38,10 @@ def camel(name: str) -> str:
 
 def to_json(value: Any) -> Any:
     """Return a value in JSON's own types. A field that is None is left out, so that no null is ever sent to the API server."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((key, getattr(value, name)) for name, key in _fields(type(value)))
+    if type(value) in SCALARS:
+        return value
+    if (fields := _fields(type(value))) is not None:  # type: ignore[arg-type]  # a class is hashable
+        pairs = ((key, getattr(value, name)) for name, key in fields)
         return {key: to_json(item) for key, item in pairs if item is not None}
     if isinstance(value, enum.Enum):
         return value.value
@@ -60,10 +64,11 @@ def from_json(cls: type[T], value: object, path: str = "") -> T:
     if not isinstance(value, Mapping):
         raise InvalidFieldError(path or cls.__name__, value, "an object")
     keys = _keys(cls)  # type: ignore[arg-type]  # a class is hashable
+    fields = ((*keys[key], key, item) for key, item in value.items() if item is not None and key in keys)
     given = {
-        keys[key][0]: _convert(keys[key][1], item, _join(path, key))
-        for key, item in value.items()
-        if item is not None and key in keys
+        # The path is for messages: most values need none.
+        name: item if type(item) is hint else _convert(hint, item, _join(path, key))
+        for name, hint, key, item in fields
     }
     for name in _required(cls):  # type: ignore[arg-type]
         if name not in given:
@@ -120,11 +125,10 @@ def unknown_fields(cls: Any, value: object, path: str) -> dict[str, Any]:
         return {}
     keys, found = _keys(cls), {}
     for key, item in value.items():
-        where = _join(path, key)
-        if key in keys:
-            found.update(_unknown_within(keys[key][1], item, where))
-        else:
-            found[where] = item
+        if key not in keys:
+            found[_join(path, key)] = item
+        elif isinstance(item, dict | list):
+            found.update(_unknown_within(keys[key][1], item, _join(path, key)))
     return found
 
 
@@ -134,7 +138,8 @@ def _unknown_within(hint: Any, value: Any, path: str) -> dict[str, Any]:
         return unknown_fields(inner, value, path)
     if kind is not _Kind.LIST or not isinstance(value, list):
         return {}
-    items = (_unknown_within(inner, item, f"{path}[{index}]") for index, item in enumerate(value))
+    parts = ((index, item) for index, item in enumerate(value) if isinstance(item, dict | list))
+    items = (_unknown_within(inner, item, f"{path}[{index}]") for index, item in parts)
     return {name: item for found in items for name, item in found.items()}
 
 
@@ -160,8 +165,10 @@ def _required(cls: Any) -> tuple[str, ...]:
 
 
 @functools.cache
-def _fields(cls: Any) -> tuple[tuple[str, str], ...]:
-    """Return the name and the JSON key of each field."""
+def _fields(cls: Any) -> tuple[tuple[str, str], ...] | None:
+    """Return the name and the JSON key of each field of a dataclass, and None for another type."""
+    if not dataclasses.is_dataclass(cls):
+        return None
     return tuple((field.name, camel(field.name)) for field in dataclasses.fields(cls))
 
 

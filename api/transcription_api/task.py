@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transcription_api import names
-from transcription_api.codec import from_json, to_json, unknown_fields
+from transcription_api.codec import from_json, unknown_fields
 from transcription_api.spec import Spec, parse_spec
 
 # Characters, all of them ASCII, of one variable: Linux has room for 128 KiB with its name (MAX_ARG_STRLEN).
@@ -48,7 +48,8 @@ def encode_task(task: Task) -> str:
     It holds no dollar sign, since the kubelet replaces $$ and $(NAME) in the values of environment variables: JSON's escape
     stands for it, which every version of the worker reads.
     """
-    text = json.dumps(to_json(task), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    given = {name: value for name, value in vars(task).items() if value is not None}  # the spec is JSON already
+    text = json.dumps(given, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.replace("$", "\\u0024")
 
 

@@ -4,6 +4,7 @@ Deadlines and times to live are counted from what the apiserver has stamped. A n
 end early or late, so that the operator's own clock is used until the first response only.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ class ServerClock:
     def observe(self, date: str | None, sent: float) -> None:
         """Take the Date header of a response that has just arrived; `sent` is the monotonic time of its request."""
         try:
-            seconds = parsedate_to_datetime(date or "").timestamp()
+            seconds = _parse_date(date or "")
         except (ValueError, OverflowError):
             return
         low, high = seconds - self.monotonic(), seconds + 1.0 - sent
@@ -45,3 +46,10 @@ class ServerClock:
             if max(low, known_low) <= min(high, known_high):
                 low, high = max(low, known_low), min(high, known_high)
         self._bounds = low, high
+
+
+# All responses of a second have the same header.
+@functools.lru_cache(maxsize=2)
+def _parse_date(text: str) -> float:
+    """The Unix time of a Date header. Raises ValueError or OverflowError if it is none."""
+    return parsedate_to_datetime(text).timestamp()

@@ -1,7 +1,8 @@
 """Requests to the apiserver, with plain JSON as bodies.
 
-The Kubernetes client's typed models are not used: they take a third off the rate at which a burst of resources is handled,
-and most of their fields are never read.
+Of the Kubernetes client the configuration and the credentials are used. Its typed models are not: they take a third off the
+rate at which a burst of resources is handled, and most of their fields are never read. Nor are its requests, which walk
+through each body and header several times.
 """
 
 import os
@@ -14,6 +15,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from transcription_operator.cluster.clock import ServerClock
+from transcription_operator.models.json_text import encode_json
 
 Json = dict[str, Any]
 
@@ -118,6 +120,7 @@ class Connection:
 
     def __init__(self, api: ApiClient, may_write: Callable[[], bool]) -> None:
         self._api = api
+        self._session: aiohttp.ClientSession | None = None
         self._may_write = may_write
         self.clock = ServerClock()
         self.on_request: Callable[[str, int], None] = _tell_nobody
@@ -166,19 +169,42 @@ class Connection:
         content_type: str,
         accept: str,
     ) -> Response:
-        method, url, headers, *_ = await self._api.param_serialize(
+        settings = self._api.configuration
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._api.user_agent}
+        if (token := await settings.get_api_key_with_prefix("BearerToken", "authorization")) is not None:
+            headers["authorization"] = token
+        async with self._open_session().request(
             method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": accept, "Content-Type": content_type},
-            auth_settings=["BearerToken"],
-        )
-        response = await self._api.call_api(method, url, headers, body, _request_timeout=REQUEST_TIMEOUT_SECONDS)
-        headers = response.headers
-        return Response(response.status, await response.read(), headers.get("Date"), headers.get("Retry-After"))
+            settings.host + path,
+            params=query,
+            data=None if body is None else encode_json(body),
+            headers=headers,
+            proxy=settings.proxy,
+            proxy_headers=settings.proxy_headers,
+            server_hostname=settings.tls_server_name,
+        ) as response:
+            told = response.headers
+            return Response(response.status, await response.read(), told.get("Date"), told.get("Retry-After"))
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        """The pool of connections, which is made at the first request since it belongs to the event loop of that.
+
+        It reads neither ~/.netrc, which aiohttp would do in a thread before each request, nor the proxies of the environment.
+        Kopf's own client does the same.
+        """
+        if self._session is None:
+            limit, tls = self._api.configuration.connection_pool_maxsize, self._api.rest_client.ssl_context
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=limit, ssl=tls),
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+                trust_env=False,
+            )
+        return self._session
 
     async def close(self) -> None:
         """Close the pool of connections."""
+        if self._session is not None:
+            await self._session.close()
         await self._api.close()
 
 
@@ -193,9 +219,6 @@ async def connect(connections: int, may_write: Callable[[], bool]) -> Connection
     else:
         await config.load_kube_config(client_configuration=settings)
     settings.connection_pool_maxsize = connections
-    # Read neither ~/.netrc, which aiohttp would do in a thread before each request, nor the proxies of the environment.
-    # Kopf's own client does the same.
-    settings.client_session_kwargs = {"trust_env": False}
     return Connection(ApiClient(settings), may_write)
 
 

@@ -1,6 +1,5 @@
 """Kubernetes objects, reduced to the fields that decisions need: this is what the informer's cache keeps in memory."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from transcription_operator.models.containers import (
     unfinished_init_container,
 )
 from transcription_operator.models.devices import sick_devices
+from transcription_operator.models.json_text import decode_json, encode_json
 from transcription_operator.models.ownership import Key, Owner, job_ordinal, job_owner
 from transcription_operator.models.times import server_time
 
@@ -55,7 +55,7 @@ class Resource:
     @property
     def spec(self) -> dict[str, Any]:
         """The spec as the apiserver stores it, parsed on each call."""
-        return json.loads(self.spec_json)  # type: ignore[no-any-return]
+        return decode_json(self.spec_json)  # type: ignore[no-any-return]
 
     @property
     def owner(self) -> Owner:
@@ -190,8 +190,8 @@ def view_resource(body: Body) -> Resource:
         deleting="deletionTimestamp" in meta,
         phase=_text(status.get("phase")),
         reason=_reason(status),
-        spec_json=_compact(body.get("spec") or {}),
-        status_json=_compact(status),
+        spec_json=encode_json(body.get("spec") or {}),
+        status_json=encode_json(status),
     )
 
 
@@ -350,7 +350,3 @@ def _count_indexes(text: str) -> int:
         first, _, last = part.partition("-")
         count += int(last or first) - int(first) + 1
     return count
-
-
-def _compact(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -96,10 +96,11 @@ class Metrics:
         """Count what a status that was just written shows for the first time."""
         if status.queue_seconds is not None and previous.queue_seconds is None:
             self._queued.observe(status.queue_seconds)
-        before = to_json(previous.phase_seconds or PhaseSeconds())
-        for phase, seconds in to_json(status.phase_seconds or PhaseSeconds()).items():
-            if phase not in before:
-                self._phases.labels(phase).observe(seconds)
+        if status.phase_seconds is not None:
+            before = to_json(previous.phase_seconds or PhaseSeconds())
+            for phase, seconds in to_json(status.phase_seconds).items():
+                if phase not in before:
+                    self._phases.labels(phase).observe(seconds)
         if is_finished(previous) or not is_finished(status):
             return
         self._count_files(status)

@@ -1,13 +1,13 @@
 """What the status says of a valid spec before anything is done for it."""
 
 import functools
-import json
 
 from transcription_api import names, reasons
 from transcription_api.codec import unknown_fields
 from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Status
 
+from transcription_operator.models.json_text import decode_json
 from transcription_operator.reconcile import status_transitions as transitions
 from transcription_operator.reconcile.observed_state import ObservedState
 from transcription_operator.reconcile.phases import current_phase
@@ -20,7 +20,7 @@ MAX_NAMED = 10
 @functools.lru_cache(maxsize=64)
 def _acceptance(spec_json: bytes) -> str:
     """The message of Accepted=True, which names the fields that a newer custom resource definition let pass."""
-    unknown = [*unknown_fields(Spec, json.loads(spec_json), "spec")]
+    unknown = [*unknown_fields(Spec, decode_json(spec_json), "spec")]
     if not unknown:
         return "the spec is valid"
     more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""

@@ -61,7 +61,7 @@ def tell_preparation(observed: ObservedState, status: Status, spec: Spec, config
     if observed.rejection is not None and is_unprepared(observed, spec, config):
         return _not_deleted(status, observed.rejection.message, format_time(now))
     kept = tuple(item for item in status.conditions if item.type != ConditionType.RESULTS_DELETED.value)
-    return dataclasses.replace(status, conditions=kept)
+    return status if len(kept) == len(status.conditions) else dataclasses.replace(status, conditions=kept)
 
 
 def delete_results(observed: ObservedState, status: Status, now: datetime) -> tuple[Status, Plan]:

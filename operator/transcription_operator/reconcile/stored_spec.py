@@ -1,9 +1,10 @@
 """Read the spec that is stored in a resource."""
 
 import functools
-import json
 
 from transcription_api.spec import Spec, parse_spec
+
+from transcription_operator.models.json_text import decode_json
 
 
 # One reconcile asks several times: as many specs as queue workers can have at hand.
@@ -14,4 +15,4 @@ def parse_stored_spec(spec_json: bytes) -> Spec:
     Raises:
         codec.InvalidFieldError: A field is missing or of another type.
     """
-    return parse_spec(json.loads(spec_json))
+    return parse_spec(decode_json(spec_json))

@@ -1,12 +1,12 @@
 """Read the status that is stored in a resource, and render the one that takes its place."""
 
-import json
 from typing import Any
 
 from transcription_api.bounds import read_leniently
 from transcription_api.codec import to_json, unread_fields
 from transcription_api.status import Status
 
+from transcription_operator.models.json_text import decode_json
 from transcription_operator.reconcile.observed_state import ObservedState
 
 
@@ -15,11 +15,11 @@ def parse_status(status_json: bytes) -> Status:
 
     Times that cannot be compared are left out as well: the schema's format lets some of them pass.
     """
-    return read_leniently(Status, json.loads(status_json)) or Status()
+    return read_leniently(Status, decode_json(status_json)) or Status()
 
 
 def render_status(status: Status, observed: ObservedState) -> dict[str, Any]:
     """Return a status as JSON, with the fields of the stored one that this version cannot read: a write replaces them all."""
-    stored = json.loads(observed.resource.status_json)
+    stored = decode_json(observed.resource.status_json)
     written: dict[str, Any] = unread_fields(stored, observed.status) | to_json(status)
     return written

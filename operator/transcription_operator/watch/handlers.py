@@ -1,4 +1,7 @@
-"""Set up Kopf's watches. The handlers only pass objects on: no finalizers, no annotations, no patches."""
+"""Set up Kopf's watches. The handlers only pass objects on: no finalizers, no annotations, no patches.
+
+They get the objects of the lists with which watches begin; `kopf_session` takes the events that follow.
+"""
 
 from typing import Any
 
@@ -61,6 +64,6 @@ def _log_in(informer: Informer, **kwargs: Any) -> kopf.AiohttpSession:
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         proxy=info.proxy_url,
-        middlewares=(KopfSession(lambda: read_credentials().as_http_headers(), informer.is_known),),
+        middlewares=(KopfSession(lambda: read_credentials().as_http_headers(), informer.take),),
     )
     return kopf.AiohttpSession(server=info.server, aiohttp_session=session, default_namespace=info.default_namespace)

@@ -1,5 +1,7 @@
 """Put what watches and lists show into the cache, and the resource's key into the work queue if it is news."""
 
+import logging
+
 from transcription_api import names
 
 from transcription_operator.config import Config
@@ -8,6 +10,8 @@ from transcription_operator.models.ownership import job_owner
 from transcription_operator.watch.informer_cache import InformerCache
 from transcription_operator.watch.liveness import Watch, WatchLiveness
 from transcription_operator.work_queue import WorkQueue
+
+logger = logging.getLogger(__name__)
 
 # The types of watch events for an object that was deleted, and for one that is there.
 DELETED = "DELETED"
@@ -27,6 +31,22 @@ class Informer:
         cache.on_removal(liveness.forget)
         self._namespaced = bool(config.namespaces)
 
+    def take(self, event: Body) -> bool:
+        """Take an event of a watch. Returns False if it is not about a TranscriptionJob or a Job, as a bookmark is not.
+
+        One that no apiserver sends is logged and has no effect: an error here would end the watch.
+        """
+        kind, of = event["object"].get("kind"), event.get("type")
+        if kind not in (names.KIND, "Job") or of not in (DELETED, *CHANGES):
+            return False
+        handle = self.on_resource_event if kind == names.KIND else self.on_job_event
+        try:
+            if not self.is_known(event):
+                handle(of, event["object"])
+        except Exception:
+            logger.exception("an event of a watch was not taken")
+        return True
+
     def is_known(self, event: Body) -> bool:
         """Whether a watch event shows a version that the cache holds, as it does after each write of the operator's own.
 
@@ -36,7 +56,7 @@ class Informer:
             kind, meta = event["object"]["kind"], event["object"]["metadata"]
             known = event["type"] in CHANGES and int(meta["resourceVersion"]) == self._known_version(kind, meta)
         except (AttributeError, KeyError, TypeError, ValueError):
-            return False  # a bookmark, or what no apiserver sends: an error of its handler ends nothing, and one here would
+            return False  # a bookmark, or what no apiserver sends
         if known:
             watch = self._watch(RESOURCES if kind == names.KIND else JOBS, meta["namespace"])
             self._liveness.event_received(watch, meta["uid"])

@@ -1,4 +1,4 @@
-"""A watch event that shows what the operator has just written is not handled again; any other is."""
+"""A watch event that shows what the operator has just written is not handled again; any other is, before Kopf gets it."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -28,9 +28,11 @@ class Watched:
         self.now = 100.0
         self.cache, self.liveness = InformerCache(), WatchLiveness(lambda: self.now)
         settings = config(namespaces=",".join(namespaces))
-        self.informer = Informer(settings, self.cache, WorkQueue[Key](accepting=False), self.liveness)
+        self.queue = WorkQueue[Key](accepting=False)
+        self.informer = Informer(settings, self.cache, self.queue, self.liveness)
         self.informer.on_listed_resource(resource(SPEC), None)
         self.informer.on_listed_job(job(), None)
+        self.queue.accept(())
 
 
 def event(kind: str, meta: dict[str, Any], of: str = "MODIFIED", **changed: Any) -> dict[str, Any]:
@@ -91,18 +93,65 @@ class Chunks:
             yield chunk
 
 
-async def lines_of(is_known: Callable[[dict[str, Any]], bool], *chunks: bytes) -> list[dict[str, Any]]:
-    stream = WatchStream(Chunks(*chunks), RestartDelay(), lambda _problem: None, is_known)  # type: ignore[arg-type]
+async def lines_of(take: Callable[[dict[str, Any]], bool], *chunks: bytes) -> list[dict[str, Any]]:
+    """Return what Kopf gets of a watch that sends these chunks."""
+    stream = WatchStream(Chunks(*chunks), RestartDelay(), lambda _problem: None, take)  # type: ignore[arg-type]
     text = b"".join([part async for part in stream.iter_chunked(500)])
     return [json.loads(line) for line in text.splitlines()]
 
 
-async def test_kopf_gets_the_events_with_news_alone_and_in_their_order() -> None:
-    shown = [
-        event(names.KIND, RESOURCE),
-        event(names.KIND, RESOURCE, resourceVersion="9"),
-        event("Job", JOB, "ADDED"),
-        event("Job", JOB, "DELETED"),
-    ]
-    text = b"".join(json.dumps(item).encode() + b"\n" for item in shown)
-    assert await lines_of(Watched().informer.is_known, text[:50], text[50:]) == [shown[1], shown[3]]
+def text_of(*events: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(item).encode() + b"\n" for item in events)
+
+
+def bookmark(version: str, **meta: Any) -> dict[str, Any]:
+    return {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version, **meta}}}
+
+
+async def test_an_event_that_shows_nothing_new_queues_nothing() -> None:
+    watched = Watched()
+    assert watched.informer.take(event(names.KIND, RESOURCE))
+    assert watched.informer.take(event("Job", JOB))
+    assert len(watched.queue) == 0
+
+
+@pytest.mark.parametrize("name", ["a newer resource", "a deleted resource", "a newer job", "a deleted job"])
+async def test_an_event_with_news_queues_the_resource(name: str) -> None:
+    watched = Watched()
+    assert watched.informer.take(NEWS[name])
+    assert await watched.queue.get() == Key("team-a", "interview")
+
+
+async def test_the_informer_takes_the_events_and_kopf_gets_the_last_version_of_each_chunk() -> None:
+    """Kopf watches on from the last version that it has seen, and dispatches no bookmark."""
+    watched = Watched()
+    first = text_of(event(names.KIND, RESOURCE, resourceVersion="9"), event("Job", JOB, resourceVersion="10"))
+    second = text_of(event(names.KIND, RESOURCE, resourceVersion="11"))
+    assert await lines_of(watched.informer.take, first, second[:50], second[50:]) == [bookmark("10"), bookmark("11")]
+    known = watched.cache.resource(Key("team-a", "interview"))
+    assert known is not None
+    assert known.version == 11
+
+
+async def test_kopf_gets_the_apiservers_own_bookmarks_in_their_order() -> None:
+    own = bookmark("12", creationTimestamp=None)
+    news = event(names.KIND, RESOURCE, resourceVersion="9")
+    assert await lines_of(Watched().informer.take, text_of(news, own)) == [own]
+    assert await lines_of(Watched().informer.take, text_of(own, news)) == [own, bookmark("9")]
+
+
+@pytest.mark.parametrize("name", ["no metadata", "metadata that is nothing", "labels that are a list"])
+async def test_an_event_that_no_apiserver_sends_is_logged_and_the_next_one_is_taken(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched()
+    text = text_of(NEWS[name], event(names.KIND, RESOURCE, resourceVersion="9"))
+    assert await lines_of(watched.informer.take, text) == [bookmark("9")]
+    assert [record.message for record in caplog.records] == ["an event of a watch was not taken"]
+    assert await watched.queue.get() == Key("team-a", "interview")
+
+
+@pytest.mark.parametrize("kind", ["Pod", None, 5, []])
+async def test_an_event_of_another_kind_is_left_to_kopf(kind: Any) -> None:
+    other = event(kind, JOB, resourceVersion="9")
+    assert await lines_of(Watched().informer.take, text_of(other)) == [other]
