@@ -14,7 +14,7 @@ from tests.support.simulated_cluster import condition
 # What the condition Running says while the Job controller or the kubelet has yet to act.
 _PASSING = (reasons.WAITING_FOR_POD.name, reasons.RETRYING.name)
 # Fields that the worker has no use for.
-_OF_THE_OPERATOR = ("suspend", "ttlSecondsAfterFinished", "parallelism")
+_OF_THE_OPERATOR = ("suspend", "ttlSecondsAfterFinished", "parallelism", "deletionPolicy")
 _PHASES = ("Complete", "Failed")
 
 

@@ -136,7 +136,8 @@ def operator_defects(operator: Operator, pid: int) -> list[str]:
 
 
 def _suspended(job: Json) -> bool:
-    return bool(job["spec"].get("suspend"))
+    """Whether no pod of the Job is to run now: the one that deletes results has a parallelism of 0 until it may begin."""
+    return bool(job["spec"].get("suspend")) or job["spec"].get("parallelism") == 0
 
 
 def _delete_all(area: Namespace) -> None:

@@ -28,7 +28,7 @@ def test_a_namespace_without_rights_and_one_that_is_missing_do_not_stop_the_othe
         grant_rights(plane, NAMESPACED, namespaces=["served", "forbidden", "missing"])
         for late in (forbidden, missing):
             late.until_running("interview", "False", "WaitingForPod")
-        until(lambda: operator.metric("transcription_namespaces_unavailable") == 0, "all namespaces", 20)
+        until(lambda: operator.metric("transcription_namespaces_unavailable") == 0, "all namespaces", 60)
         assert operator.get("/readyz") == (200, "ok")
-    assert "Traceback" not in log.read_text()
+        assert "Traceback" not in log.read_text()
     api.close()
