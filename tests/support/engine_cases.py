@@ -77,9 +77,9 @@ def clipped(samples: Samples) -> Samples:
 def long_cases() -> list[Case]:
     """Return files of many windows, to test what one window passes on to the next."""
     return [
-        Case("5 min of English", speech("en", 911, 300), options(GREEDY)),
-        Case("5 min of Portuguese without conditioning", speech("pt", 912, 300), options(GREEDY | {"condition_on_previous_text": False})),
-        Case("20 min of English with words", speech("en", 913, 1200), options(WORDS)),
+        Case("2.5 min of English", speech("en", 911, 150), options(GREEDY)),
+        Case("2 min of Portuguese without conditioning", speech("pt", 912, 120), options(GREEDY | {"condition_on_previous_text": False})),
+        Case("4 min of English with words", speech("en", 913, 240), options(WORDS)),
         Case("3 windows, beams", speech("pt", 914, 65), options(BEAM)),
     ]  # fmt: skip
 

@@ -194,7 +194,7 @@ def languages(**detection: Any) -> Options:
 
 
 def test_several_windows_outvote_a_first_one_in_another_language(model: Any) -> None:
-    samples = np.concatenate([spoken("en", 982, 30), spoken("pt", 983, 120)])
+    samples = np.concatenate([spoken("en", 982, 30), spoken("pt", 983, 60)])
     first = next(BatchedEngine(model).transcribe([item("a", samples, languages(windows=1))])).value()
     spread = next(BatchedEngine(model).transcribe([item("a", samples, languages(windows=3))])).value()
     assert (first.language, spread.language) == ("en", "pt")

@@ -18,13 +18,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarnin
 RANDOM_TOKENS = 20
 
 
-@pytest.mark.parametrize("size", ["tiny", "base"])
-def test_models_of_random_weights_agree_too(size: str) -> None:
-    model, cases = random_model(size, RANDOM_TOKENS), without_long()
+def test_a_model_of_random_weights_agrees_too() -> None:
+    model, cases = random_model("tiny", RANDOM_TOKENS), without_long()
     reference = transcripts(OpenAIWhisper(model), cases)
     assert all(one.segments for one in reference.values())
-    for batch in (1, 3):
-        assert not all_differences(reference, transcripts(BatchedEngine(model, batch=batch), cases))
+    assert not all_differences(reference, transcripts(BatchedEngine(model, batch=3), cases))
 
 
 def test_samples_of_a_fallback_are_the_same_in_every_run_batch_and_order() -> None:

@@ -21,9 +21,9 @@ from tests.support.operator_process import ACCOUNT, grant_rights
 from tests.support.seeds import seed_of_run
 from tests.support.simulated_cluster import PATIENCE, Namespace, until
 
-# Chosen for some 30 seconds on two cores. No time limit depends on the machine: a life may take minutes.
-LIVES_OF_A_SAMPLE = 3
-PLANS_OF_A_SAMPLE = 12
+# Chosen for some 20 seconds on two cores. No time limit depends on the machine: a life may take minutes.
+LIVES_OF_A_SAMPLE = 2
+PLANS_OF_A_SAMPLE = 8
 OPERATORS = 6
 
 

@@ -20,7 +20,7 @@ def model() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("language", "seed", "seconds"), [("en", 11, 180), ("en", 13, 300), ("pt", 11, 180), ("pt", 13, 300)]
+    ("language", "seed", "seconds"), [("en", 11, 120), ("en", 13, 180), ("pt", 11, 120), ("pt", 13, 180)]
 )
 def test_chunks_alone_have_the_words_of_the_recording(model: Any, language: str, seed: int, seconds: int) -> None:
     samples, utterances = speak(language, seed, seconds)
@@ -36,7 +36,7 @@ def test_chunks_alone_have_the_words_of_the_recording(model: Any, language: str,
 
 @pytest.mark.parametrize("language", ["en", "pt"])
 def test_chunks_as_clips_of_the_recording_have_its_words(model: Any, language: str) -> None:
-    samples, utterances = speak(language, 12, 240)
+    samples, utterances = speak(language, 12, 120)
     clips = [point for chunk in find_chunks(InMemory(samples)) for point in (chunk.start, chunk.end)]
     settings = {"language": language, "temperature": 0.0, "condition_on_previous_text": False}
     result = model.transcribe(samples, fp16=False, clip_timestamps=clips, **settings)
