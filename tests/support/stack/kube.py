@@ -1,11 +1,13 @@
 """Run kubectl, helm and docker for the demo and the e2e tests."""
 
+import contextlib
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 # The number of lines that are shown of a failed command's output.
 TAIL = 30
@@ -80,6 +82,14 @@ def port_forward(target: str, namespace: str, port: int) -> Iterator[int]:
             line = forwarding.stdout.readline()
             if "->" not in line:
                 raise CommandError(f"{' '.join(command)} did not start: {line!r}")
+            threading.Thread(target=_drain, args=(forwarding.stdout,), daemon=True).start()
             yield int(line.split("->")[0].rsplit(":", 1)[1])
         finally:
             forwarding.terminate()
+
+
+def _drain(stream: IO[str]) -> None:
+    """Read what a program prints until it ends. kubectl prints a line a connection, and stops at the pipe's 64 KiB."""
+    with contextlib.suppress(ValueError):  # closed meanwhile
+        for _ in stream:
+            pass
