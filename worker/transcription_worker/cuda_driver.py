@@ -24,10 +24,22 @@ def libcuda_error() -> str | None:
     The NVIDIA runtime class mounts the library into the container. Without it, it is missing even on a healthy node.
     """
     try:
-        ctypes.CDLL(LIBRARY)
+        _load()
     except OSError as error:
         return str(error)
     return None
+
+
+def _load() -> ctypes.CDLL:
+    """Load the driver's library.
+
+    Raises:
+        OSError: there is none, or a file of its name that only serves to link programs.
+    """
+    library = ctypes.CDLL(LIBRARY)
+    if not hasattr(library, "cuInit"):
+        raise OSError(f"{LIBRARY}: a file of this name is there, but it has no cuInit: it is not the driver's")
+    return library
 
 
 def start() -> None:
@@ -36,7 +48,7 @@ def start() -> None:
     Source: NVIDIA, "CUDA Driver API", Initialization and Primary Context Management.
     """
     try:
-        library = ctypes.CDLL(LIBRARY)
+        library = _load()
     except OSError:
         return
     # Drivers before CUDA 12.2 load every kernel of every library at once unless they are told not to before cuInit.

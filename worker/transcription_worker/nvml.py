@@ -55,10 +55,13 @@ def read_driver() -> Driver:
     """Ask NVML, and for the version else the kernel module. Without either everything is None."""
     try:
         library = ctypes.CDLL(LIBRARY)
-    except OSError:
-        return Driver(version=parse_proc_version(_read(PROC_VERSION)))
-    if library.nvmlInit_v2() != 0:
-        return Driver(version=parse_proc_version(_read(PROC_VERSION)))
+        found = _read_all(library) if library.nvmlInit_v2() == 0 else None
+    except (OSError, AttributeError):  # there is none, or a file of its name that lacks a function
+        found = None
+    return found or Driver(version=parse_proc_version(_read(PROC_VERSION)))
+
+
+def _read_all(library: Any) -> Driver:
     try:
         return Driver(_version(library), _cuda(library), *_devices(library))
     finally:

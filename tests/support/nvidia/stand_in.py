@@ -21,10 +21,11 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self._libraries, self._dev, self._proc = folder / "lib", folder / "dev", folder / "version"
-        self._built = folder / "built.so"
+        self._built, self._empty = folder / "built.so", folder / "empty.so"
         self._libraries.mkdir()
         self._dev.mkdir()
         subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", self._built, SOURCE], check=True)
+        subprocess.run(["cc", "-shared", "-o", self._empty, "-x", "c", os.devnull], check=True)
         environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.support.nvidia.doctor_server"],
@@ -47,16 +48,18 @@ class Machine:
         kernel_module: str = "",
         torch: Mapping[str, Any] | None = None,
         limit: float = 60.0,
+        empty: tuple[str, ...] = (),
     ) -> dict[str, Any]:
         """Return the doctor's report, with its exit code as exitCode.
 
-        environment: that of the doctor and of the stand-in. kernel_module: the text of /proc/driver/nvidia/version. torch: what
-        torch said on a real GPU, see doctor_server.replay. limit: seconds that the driver has.
+        environment: that of the doctor and of the stand-in. empty: libraries without a function, as programs are linked with.
+        kernel_module: the text of /proc/driver/nvidia/version. torch: what torch said on a real GPU, see
+        doctor_server.replay. limit: seconds that the driver has.
         """
         for name in (LIBCUDA, NVML):
             (self._libraries / name).unlink(missing_ok=True)
-        for name in libraries:
-            (self._libraries / name).symlink_to(self._built)
+        for name in (*libraries, *empty):
+            (self._libraries / name).symlink_to(self._empty if name in empty else self._built)
         for path in self._dev.iterdir():
             path.unlink()
         for name in nodes:

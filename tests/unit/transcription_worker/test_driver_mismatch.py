@@ -54,6 +54,12 @@ def test_a_node_without_a_driver_lacks_libcuda_kernel_module_and_device_nodes(ma
     assert "no kernel module answers; device nodes: none" in message
 
 
+def test_a_file_that_programs_are_linked_with_is_not_taken_for_the_driver(machine: Machine) -> None:
+    reason, message = verdict(machine.doctor({}, libraries=(), nodes=(), empty=(LIBCUDA, NVML)))
+    assert reason == "GPUDriverMissing"
+    assert "libcuda.so.1: a file of this name is there, but it has no cuInit" in message
+
+
 def test_a_pod_without_the_nvidia_runtime_is_told_of_the_kernel_module_that_is_there(machine: Machine) -> None:
     reason, message = verdict(machine.doctor({}, libraries=(), nodes=(), kernel_module=MODULE))
     assert reason == "GPUDriverMissing"
