@@ -71,7 +71,7 @@ test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and netw
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/chaos
 
-test-scale: install ## On the kind cluster: one resource over 10,000 files, its pods and the operator killed (40 minutes)
+test-scale: install ## On the kind cluster: one resource over 10,000 files, its pods and the operator killed (30 minutes)
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/scale
 

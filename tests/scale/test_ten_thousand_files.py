@@ -28,7 +28,9 @@ from tests.support.stack.release import operator_pods
 FILES = int(os.environ.get("SCALE_FILES") or 10_000)
 RECORDINGS = 7  # different ones, which the files are copies of
 SECONDS = 2.0
-SHARDS = 20
+# So many that a shard is rarely killed twice: Kubernetes waits 10 s before it starts an index again, doubled with each failure up to
+# 10 minutes, and starts no other one in its place meanwhile. With 20 shards both places waited for most of the time.
+SHARDS = 60
 # Seconds between two pods that are killed, between two looks, and until the test gives up.
 KILL_SECONDS, TICK_SECONDS, PATIENCE = 30.0, 5.0, 3600.0
 # Shares of the files that are done when the operator is killed.
