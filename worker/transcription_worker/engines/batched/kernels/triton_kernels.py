@@ -16,7 +16,7 @@ from torch import Tensor
 
 # Rows of a GPU's smallest matrix product: up to this many queries of a slot share one read of keys and values for free.
 MAX_QUERIES = 16
-# Audio positions that are read at a time, and stages of the software pipeline: with a head width of 64 a program uses 64 KiB of
+# Audio positions that are read at a time, and stages of the software pipeline: with a head width of 64 a program uses 38 KiB of
 # shared memory. On an H200 96 windows of large-v3 took 166 µs a layer, as fast as it copies memory; blocks of 64 in 3 stages 176.
 AUDIO_BLOCK, STAGES = 128, 2
 # Text positions that are read at a time, and warps of a program. On an H200 480 rows at position 100 took 68 µs a layer; blocks of

@@ -66,8 +66,8 @@ def window_bytes(dims: Any, group: int, dtype: torch.dtype, device: torch.device
 def window_count(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
     """How many windows fit into the host's free memory; at least 1. Arguments as in window_bytes."""
     free = free_host_bytes() * HOST_MEMORY_SHARE
-    most = max(MAX_WINDOWS_CPU, MAX_WINDOWS_PER_CORE * torch.get_num_threads())
-    return int(max(1, min(most, int(free) // (FULL_BATCHES * window_bytes(dims, group, dtype, device)))))
+    most: int = max(MAX_WINDOWS_CPU, MAX_WINDOWS_PER_CORE * torch.get_num_threads())
+    return max(1, min(most, int(free) // (FULL_BATCHES * window_bytes(dims, group, dtype, device))))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class GpuMemory:
         """Windows of `group` rows each, at least 1. sampling: at a temperature above 0."""
         share = GPU_MEMORY_SHARE_AGAIN if sampling else GPU_MEMORY_SHARE
         fit = int(self.free * share) // window_bytes(self.dims, group, self.dtype, self.device)
-        return int(max(1, min(MAX_WINDOWS_GPU, fit)))
+        return max(1, min(MAX_WINDOWS_GPU, fit))
 
 
 def free_host_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:
