@@ -1,6 +1,8 @@
 """Both images have the size, user and file system that they should, and the doctor runs on a node without a GPU."""
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from tests.support.stack.release import operator_pods
 OPERATOR_BYTES = 250e6
 # The bytes of our own code in the worker's image, which change with each commit, unlike torch and CUDA.
 OWN_CODE_BYTES = 3e6
+
+DOCTOR_NODES = ROOT / "examples/doctor-nodes.yaml"
 
 local = pytest.mark.skipif(existing_cluster(), reason="images of a registry, not of this machine's engine")
 
@@ -79,6 +83,29 @@ def test_the_doctor_names_what_a_node_without_a_gpu_lacks(namespace: JobNamespac
     assert state["exitCode"] == exit_codes.DEVICE_UNUSABLE, said
     assert "GPUDriverMissing" in said
     assert "Install the NVIDIA driver" in said
+
+
+def doctors(values: dict[str, Any]) -> str:
+    """Return the DaemonSet of examples/doctor-nodes.yaml with our image."""
+    manifest: dict[str, Any] = yaml.safe_load(DOCTOR_NODES.read_text())
+    pod = manifest["spec"]["template"]["spec"]
+    for container in pod["initContainers"] + pod["containers"]:
+        container["image"] = reference(values["worker"]["image"])
+    return yaml.safe_dump(manifest)
+
+
+def test_the_commands_of_the_example_print_a_table_of_the_gpu_nodes(
+    namespace: JobNamespace, values: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples/doctor-nodes.yaml").write_text(doctors(values))
+    commands = [line.removeprefix("#   ") for line in DOCTOR_NODES.read_text().splitlines() if line.startswith("#   ")]
+    program = "\n".join(commands).replace("kubectl ", f"kubectl -n {namespace.name} ")
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    table = [line.split() for line in done.stdout.splitlines() if line.endswith(("VERDICT", "GPUDriverMissing"))]
+    assert table[0] == ["NODE", "GPU", "DRIVER", "CUDA", "IMAGES", "VERDICT"], done.stdout + done.stderr
+    assert [row[1:] for row in table[1:]] == [["-", "-", "-", "-", "GPUDriverMissing"]], done.stdout
+    assert "Install the NVIDIA driver" in done.stdout
 
 
 def test_the_operator_runs_as_nobody_in_particular_on_a_root_that_it_cannot_write_to() -> None:
