@@ -93,12 +93,12 @@ def tell(result: Result) -> None:
 def print_table(results: list[Result]) -> None:
     """Print how often each action was injected, how often something was lost, and how long recovery took."""
     rows = Counter((result.plan.kind, result.plan.action) for result in results if result.hit)
-    print(f"\n{'action':24} {'injected':>8} {'lost':>5} {'longest s':>10}")
+    print(f"\n{'action':24} {'injected':>8} {'lost':>5} {'longest s':>10}  its plan")
     for (kind, action), count in sorted(rows.items()):
         same = [item for item in results if (item.plan.kind, item.plan.action) == (kind, action)]
         lost = sum(bool(item.defects) for item in same)
-        longest = max(item.recovery for item in same)
-        print(f"{kind + ' ' + action:24} {count:8} {lost:5} {longest:10.0f}")
+        longest = max(same, key=lambda item: item.recovery)
+        print(f"{kind + ' ' + action:24} {count:8} {lost:5} {longest.recovery:10.0f}  {longest.plan}")
     missed = [str(result.plan) for result in results if not result.hit]
     lost = sum(bool(item.defects) for item in results)
     print(f"{'all':24} {sum(rows.values()):8} {lost:5}")
