@@ -12,10 +12,13 @@ from transcription_api.bounds import COUNT, FRACTION, KEY, NAME, SECONDS, SMALL_
 from transcription_api.codec import to_json
 from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.spec import Format
-from transcription_api.untrusted_json import parse_untrusted_json
+from transcription_api.untrusted_json import DEFAULT_LIMIT, close_cut_json, parse_untrusted_json
 
 # In bytes. Kubernetes keeps 4,096 of a termination message; the difference is left for the container runtime's own text.
 TERMINATION_MESSAGE_LIMIT = 3584
+# Of a pod with more than three containers it keeps less: 12,288 divided by their number, those that a service mesh adds and
+# those that have ended included (kubelet, normalizeStatus). What the outcome rests on comes first, and long texts last.
+FIRST, LAST = ("reason", "channels", "objects"), ("plan", "files", "message", "warnings", "device", "preview")
 MESSAGE_LIMIT = 1024  # characters of Report.message
 MAX_WARNINGS, WARNING_LIMIT = 4, 256  # of Report.warnings, and characters of each
 # The most results of one file: every channel in every format. A test checks that a termination message has room for them.
@@ -231,7 +234,9 @@ def encode_report(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> byt
     return encoded
 
 
-def _encode(value: object) -> bytes:
+def _encode(value: dict[str, object]) -> bytes:
+    middle = (name for name in value if name not in (*FIRST, *LAST))
+    value = {name: value[name] for name in (*FIRST, *middle, *LAST) if name in value}
     # A name from the file system may hold a byte that is no character, which UTF-8 cannot take.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(errors="replace")
 
@@ -259,12 +264,12 @@ def cut(text: str, characters: int) -> str:
 def parse_report(text: str | bytes) -> Report | None:
     """Read a report from a termination message, which anybody may have written.
 
-    A field that does not fit counts as absent, and an object of the result that does not fit as not written. Returns None
-    if the message holds no report (it is the kubelet's or the runtime's own, or was cut off), or one with a reason that
-    cannot be read: without it the report would be one of success.
+    A field that does not fit counts as absent, and an object of the result that does not fit as not written. Of one that the
+    kubelet has cut off, the fields count that are whole. Returns None if the message holds no report (it is the kubelet's or
+    the runtime's own), or one with a reason that cannot be read: without it the report would be one of success.
     """
     try:
-        value = parse_untrusted_json(text)
+        value = _parse_message(text if isinstance(text, str) else text.decode(errors="replace"))
     except ValueError:
         return None
     if not isinstance(value, dict):
@@ -272,6 +277,15 @@ def parse_report(text: str | bytes) -> Report | None:
     if isinstance(rows := value.get("objects"), list):
         value["objects"] = [_from_row(row) if isinstance(row, list) else row for row in rows]
     return read_report(value)
+
+
+def _parse_message(text: str) -> object:
+    try:
+        return parse_untrusted_json(text)
+    except ValueError:
+        if len(text) > DEFAULT_LIMIT:
+            raise
+        return parse_untrusted_json(close_cut_json(text))
 
 
 def read_report(value: object) -> Report | None:

@@ -15,6 +15,7 @@ MAX_DEPTH = 32
 # A text, in which brackets mean nothing, or one bracket. A text that is not closed reaches to the end. The possessive
 # quantifiers (++ and *+) never go back, so that no text takes longer than its length.
 _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[][{}]', re.DOTALL)
+_TEXT_BRACKET_OR_COMMA = re.compile(rf"{_TEXT_OR_BRACKET.pattern}|,", re.DOTALL)
 # Control characters but tab and line feed, and surrogates without their other half, which have no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -38,6 +39,29 @@ def parse_untrusted_json(text: str | bytes, limit: int = DEFAULT_LIMIT, printabl
     _check_depth(decoded)
     value = json.loads(decoded, parse_constant=lambda _: None, parse_int=_integer, parse_float=_number)
     return _printable(value) if printable else value
+
+
+def close_cut_json(text: str) -> str:
+    """Return JSON that was cut off anywhere without its last, unfinished member or item, and with its brackets closed.
+
+    A text that was not cut off stays as it is, and so does one of which nothing whole is left. It takes a time in proportion to
+    the length, whoever wrote the text; `parse_untrusted_json` checks what it holds.
+    """
+    commas = [token.start() for token in _TEXT_BRACKET_OR_COMMA.finditer(text) if token[0] == ","]
+    if not commas or not _open_brackets(text):
+        return text
+    kept = text[: commas[-1]]
+    return kept + "".join("]" if bracket == "[" else "}" for bracket in reversed(_open_brackets(kept)))
+
+
+def _open_brackets(text: str) -> list[str]:
+    opened: list[str] = []
+    for token in _TEXT_OR_BRACKET.finditer(text):
+        if token[0] in "[{":
+            opened.append(token[0])
+        elif token[0] in "]}":
+            opened[-1:] = []
+    return opened
 
 
 def _check_depth(text: str) -> None:
