@@ -1,5 +1,6 @@
 """Specs are rendered to Jobs as in tests/data/render. UPDATE=1 writes the outputs anew, to be reviewed in the diff."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from transcription_operator.manifests.job import render_job
 from transcription_operator.models.ownership import JOB_NAME_LIMIT, job_name
 
 from tests.support.kubernetes_objects import config, resource
+from tests.support.many_files import MANY
 
 FOLDER = Path(__file__).parents[4] / "tests/data/render"
 CASES = sorted(path.name.removesuffix(".in.yaml") for path in FOLDER.glob("*.in.yaml"))
@@ -63,8 +65,34 @@ def test_a_phase_without_a_model_takes_no_gpu_from_anybody_and_waits_in_no_queue
     job = rendered(f"many-files-{phase}")
     pod = job["spec"]["template"]["spec"]
     assert "nvidia.com/gpu" not in str(pod)
-    assert not {"nodeSelector", "tolerations", "runtimeClassName"} & set(pod)
+    assert not {"nodeSelector", "runtimeClassName"} & set(pod)
     assert (job["spec"]["completions"], job["spec"].get("suspend")) == (1, None)
+
+
+@pytest.mark.parametrize("phase", ["plan", "collect"])
+def test_a_phase_without_a_model_may_go_where_the_settings_and_the_spec_let_any_pod_go(phase: str) -> None:
+    """Where all nodes are tainted, or some run another system, its pod would find no node or the wrong one."""
+    gpus = {"key": "nvidia.com/gpu", "operator": "Exists"}
+    team, spot = ({"key": key, "operator": "Exists"} for key in ("team", "spot"))
+    worker = {"nodeSelector": {"kubernetes.io/os": "linux", "pool": "gpus"}, "tolerations": [spot, gpus]}
+    selector = {"kubernetes.io/arch": "amd64", "nvidia.com/gpu.product": "NVIDIA-L4"}
+    spec = MANY | {"device": {"nodeSelector": selector, "tolerations": [team, gpus]}}
+    pod = render_job(resource(spec), parse_spec(spec), 1, config(worker=json.dumps(worker)), phase=phase)
+    found = pod["spec"]["template"]["spec"]
+    assert found["nodeSelector"] == {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    assert found["tolerations"] == [spot, team]
+
+
+@pytest.mark.parametrize("phase", ["plan", "collect"])
+def test_a_phase_without_a_model_has_the_limits_that_a_quota_may_ask_of_every_pod(phase: str) -> None:
+    own = {"limits": {"cpu": "2", "memory": "64Gi"}, "requests": {"cpu": "2"}}
+    spec = MANY | {"device": {"resources": own}}
+    settings = config(worker_resources=json.dumps({"limits": {"cpu": "8", "ephemeral-storage": "30Gi"}}))
+    pod = render_job(resource(spec), parse_spec(spec), 1, settings, phase=phase)["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"] == {
+        "requests": {"cpu": "250m", "memory": "512Mi"},
+        "limits": {"cpu": "2", "ephemeral-storage": "30Gi", "memory": "4Gi"},
+    }
 
 
 def test_one_shard_that_fails_again_and_again_stops_no_other() -> None:
