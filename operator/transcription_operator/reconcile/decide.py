@@ -32,19 +32,20 @@ from transcription_operator.reconcile.deletion import (
 from transcription_operator.reconcile.disruptions import conclude_evicted_job, count_disruptions, with_evictions
 from transcription_operator.reconcile.events import events_between
 from transcription_operator.reconcile.job_status import update_from_job
+from transcription_operator.reconcile.next_look import seconds_until_next_look
 from transcription_operator.reconcile.node_matching import choose_image, explain_no_node
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
 from transcription_operator.reconcile.observed_times import to_server_time
-from transcription_operator.reconcile.pending import awaited_since, pending_deadline_failure
+from transcription_operator.reconcile.pending import pending_deadline_failure
 from transcription_operator.reconcile.phase_ends import end_transcription
 from transcription_operator.reconcile.phases import current_phase, expects_job, left_behind
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number, last_termination
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
-from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, growing_delay
+from transcription_operator.reconcile.requeue import STORED_REQUEUE_SECONDS
 from transcription_operator.reconcile.scaling import is_refused_scale, pods_to_scale, tell_scale
-from transcription_operator.reconcile.shards import seconds_until_shown, update_from_shards
+from transcription_operator.reconcile.shards import update_from_shards
 from transcription_operator.reconcile.status_size import within_size
 from transcription_operator.reconcile.stored_spec import parse_stored_spec
 from transcription_operator.reconcile.succession import (
@@ -62,10 +63,8 @@ from transcription_operator.reconcile.suspension import (
     waits_for_others,
 )
 from transcription_operator.reconcile.termination import make_failure
-from transcription_operator.reconcile.worker_end import conclude_job, grace_left, outlived_pods
+from transcription_operator.reconcile.worker_end import conclude_job, outlived_pods
 
-# Seconds until a plan is made that rests on the status that was just stored: no watch event is news after our own write.
-STORED_REQUEUE_SECONDS = 0.1
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
 # Seconds until the words of a queue are read again.
@@ -85,7 +84,7 @@ def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
     try:
         spec = parse_stored_spec(observed.resource.spec_json)
     except InvalidFieldError as error:
-        return _reject_spec(observed, make_failure(reasons.INVALID_SPEC, str(error)), now)
+        return _reject_unreadable_spec(observed, make_failure(reasons.INVALID_SPEC, str(error)), now)
     if (step := prepare_deletion(observed, spec, config)) is not None:
         return step
     if transitions.is_finished(observed.status):
@@ -115,12 +114,31 @@ def _decide_unfinished(observed: ObservedState, spec: Spec, config: Config, now:
 
 
 def _reject_spec(observed: ObservedState, failure: Failure, now: datetime) -> Plan:
-    """Set Accepted=False and Failed=True. A resource that had finished before stays as it is."""
+    """Set Accepted=False and Failed=True. The next plan deletes the Jobs."""
+    at = format_time(now)
+    return _with_status(observed, transitions.mark_failed(_not_accepted(observed, failure, at), failure, at), Plan())
+
+
+def _reject_unreadable_spec(observed: ObservedState, failure: Failure, now: datetime) -> Plan:
+    """Reject a spec that this version cannot read.
+
+    One for which there is a Job has been accepted by a newer version, which may be back soon: its Job goes on, and the
+    resource does not fail. One that had finished before stays as it is, without Jobs.
+    """
     if transitions.is_finished(observed.status):
-        return _with_status(observed, observed.status, Plan())
-    reason, at = reasons.BY_NAME[failure.reason], format_time(now)
-    status = transitions.with_condition(observed.status, ConditionType.ACCEPTED, False, reason, failure.message, at)
-    return _with_status(observed, transitions.mark_failed(status, failure, at), Plan())
+        return _with_status(observed, observed.status, Plan(delete_jobs=_unfinished_jobs(observed)))
+    if observed.status.job_ref is not None or observed.jobs:
+        return _with_status(observed, _not_accepted(observed, failure, format_time(now)), Plan())
+    return _reject_spec(observed, failure, now)
+
+
+def _not_accepted(observed: ObservedState, failure: Failure, at: str) -> Status:
+    reason = reasons.BY_NAME[failure.reason]
+    return transitions.with_condition(observed.status, ConditionType.ACCEPTED, False, reason, failure.message, at)
+
+
+def _unfinished_jobs(observed: ObservedState) -> tuple[JobView, ...]:
+    return tuple(job for job in observed.jobs if job.outcome is None and not job.deleting)
 
 
 def _clean_up(observed: ObservedState, spec: Spec, config: Config, now: datetime) -> Plan:
@@ -128,7 +146,7 @@ def _clean_up(observed: ObservedState, spec: Spec, config: Config, now: datetime
 
     That time is counted from when the resource was seen to be finished: completionTime is by another clock.
     """
-    unfinished = tuple(job for job in observed.jobs if job.outcome is None and not job.deleting)
+    unfinished = _unfinished_jobs(observed)
     plan, status, left = Plan(delete_jobs=unfinished), observed.status, None
     if spec.ttl_seconds_after_finished is not None:
         finished = transitions.finished_time(status)
@@ -266,7 +284,8 @@ def _follow_job(
     status = with_refused_suspension(status, observed.rejection, now)
     status = transitions.with_finished_time(status, format_time(now))
     plan = Plan(
-        poll_pods=poll_pods, requeue_after_seconds=_requeue_after(observed, status, spec, concluded, grace, now)
+        poll_pods=poll_pods,
+        requeue_after_seconds=seconds_until_next_look(observed, status, spec, concluded, grace, now),
     )
     if concluded.outcome is not None and job.outcome is None:
         plan = dataclasses.replace(plan, delete_jobs=(job,))
@@ -301,25 +320,6 @@ def _refer_to(status: Status, job: JobView) -> Status:
 
 def _job_ref(job: JobView) -> JobRef:
     return JobRef(job.name, job.uid, job.ordinal, job.lost, job.phase)
-
-
-def _requeue_after(
-    observed: ObservedState, status: Status, spec: Spec, job: JobView, grace: float, now: datetime
-) -> float | None:
-    """Seconds until the pods are looked at again although no watch has shown a change."""
-    if job.outcome is not None:
-        return None if transitions.is_finished(status) else STORED_REQUEUE_SECONDS
-    due = [grace_left(pod, grace, now) for pod in observed.pods if pod.outlived]
-    since = awaited_since(observed, job, now)
-    waited = seconds_between(since, now) if since is not None else 0.0
-    if since is not None and spec.pending_deadline_seconds is not None:
-        due.append(max(spec.pending_deadline_seconds - waited, 0.1))
-    if (left := seconds_left(status, spec, now)) is not None:
-        due.append(left)
-    if job.has_shards:
-        due.append(seconds_until_shown(status, job, now))
-    regular = MAX_REQUEUE_SECONDS if since is None else growing_delay(waited)
-    return min([regular, *(seconds for seconds in due if seconds > 0)])
 
 
 def _with_status(observed: ObservedState, status: Status, plan: Plan) -> Plan:

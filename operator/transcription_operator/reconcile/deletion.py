@@ -23,7 +23,7 @@ from transcription_operator.reconcile.events import Event
 from transcription_operator.reconcile.observed_state import ObservedState
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import last_termination
-from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS
+from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS, STORED_REQUEUE_SECONDS
 
 # Seconds until it is looked again whether pods that may write results have ended.
 WRITERS_REQUEUE_SECONDS = 5.0
@@ -31,8 +31,6 @@ WRITERS_REQUEUE_SECONDS = 5.0
 JOB_REQUEUE_SECONDS = 10.0
 # The parallelism of a Job that deletes, which has 0 before.
 RELEASED = 1
-# Seconds until the resource is decided on again once the Job is deleted, whose end no watch may have shown.
-STORED_REQUEUE_SECONDS = 0.1
 DELETED = "the results of the TranscriptionJob, which does not exist any more, are deleted"
 
 

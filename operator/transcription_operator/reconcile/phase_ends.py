@@ -87,15 +87,20 @@ def _with_account(status: Status, report: Report, key: str) -> Status:
 
 
 def _end_collection(status: Status, spec: Spec, files: FileCounts, at: str) -> Status:
-    """Finish the resource with the failure of the transcription, or as the number of failed files leads to."""
+    """Finish the resource with the failure of the transcription, or as the number of failed files leads to.
+
+    A transcription whose Job failed although every file has its results, such as by a deadline that passed while the last pod
+    ended, has failed nothing.
+    """
     message = tell_files(files)
     status = with_files(status, files)
     status = transitions.with_condition(status, ConditionType.COLLECTED, True, reasons.FILES_COUNTED, message, at)
     if status.plan is not None and status.plan.files != files.total:
         why = f"the account has {files.total} files, and the plan {status.plan.files}"
         return transitions.mark_failed(status, make_failure(reasons.RESULT_INCOMPLETE, why), at)
-    if status.failure is not None:
+    if status.failure is not None and files.failed:
         return transitions.mark_failed(status, status.failure, at)
+    status = dataclasses.replace(status, failure=None)
     allowed = spec.failure_policy.allowed_failures(files.total)
     if files.failed > allowed:
         return transitions.mark_failed(

@@ -3,6 +3,8 @@
 # Seconds.
 MIN_REQUEUE_SECONDS = 3.0
 MAX_REQUEUE_SECONDS = 60.0
+# Until a plan is made that rests on the status that was just stored: no watch event is news after our own write.
+STORED_REQUEUE_SECONDS = 0.1
 
 
 def growing_delay(waited: float) -> float:

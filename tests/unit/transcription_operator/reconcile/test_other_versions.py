@@ -64,6 +64,26 @@ def test_a_field_of_another_type_is_still_an_invalid_spec() -> None:
     assert status.failure.reason == "InvalidSpec"
 
 
+def test_a_value_that_only_a_newer_version_knows_fails_no_resource_that_has_a_job() -> None:
+    """After a downgrade, which may itself be taken back."""
+    status, _ = settled(observe(job=job(active=1)))
+    older, plan = settled(observe({"engine": "newer"}, status, job=job(active=1)))
+    accepted = condition(older, "Accepted")
+    assert (accepted.status, accepted.reason) == ("False", "InvalidSpec")
+    assert "spec.engine: got 'newer'" in accepted.message
+    assert (older.phase, older.failure, older.job_ref) == (status.phase, None, status.job_ref)
+    assert plan.delete_jobs == ()
+    newer, _ = settled(observe(None, older, job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
+    assert (newer.phase, condition(newer, "Accepted").status) == (Phase.COMPLETE, "True")
+
+
+def test_a_resource_that_has_finished_keeps_no_job_although_its_spec_cannot_be_read() -> None:
+    status, _ = settled(observe({"engine": "newer"}))
+    assert status.phase is Phase.FAILED
+    plan = decide(observe({"engine": "newer"}, status, job=job(active=1)), config(), NOW)
+    assert (plan.status, [item.ordinal for item in plan.delete_jobs]) == (None, [1])
+
+
 def test_a_newer_field_in_a_condition_drops_no_condition() -> None:
     stored = complete()
     stored["conditions"][0]["severity"] = "Info"

@@ -163,6 +163,16 @@ def test_after_the_deadline_there_is_time_for_the_account() -> None:
     assert condition(world.parsed(), "Failed").reason == "DeadlineExceeded"
 
 
+def test_a_failure_of_the_job_is_none_of_the_resource_where_every_file_has_its_results() -> None:
+    world = begun("transcribe", activeDeadlineSeconds=90)
+    world.end_job("Failed", reason="DeadlineExceeded", succeeded=9)
+    world.settle()
+    assert world.parsed().failure is not None
+    world.play("collect", account=dataclasses.replace(ACCOUNT, done=102, failed=0, by_reason=()))
+    status = world.parsed()
+    assert (status.phase, status.failure, status.files_done) == (Phase.COMPLETE, None, "105/105")
+
+
 def test_pods_that_no_node_takes_in_time_end_the_transcription_and_not_the_account() -> None:
     world = begun("transcribe", pendingDeadlineSeconds=30)
     world.write_job(active=1)
