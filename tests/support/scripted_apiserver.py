@@ -116,7 +116,7 @@ class ScriptedApiserver:
         if method == "DELETE":
             return 200, self.remove(path)
         if method == "PATCH":
-            return 200, self.put(path, found | {"spec": found.get("spec", {}) | change.get("spec", {})})
+            return 200, self.put(path, _merged(found, {name: change.get(name, {}) for name in ("metadata", "spec")}))
         return 200, self.put(path, found | {"status": change["status"]}) if method == "PUT" else found
 
     def restore(self, objects: dict[str, Json], version: int) -> None:
@@ -228,6 +228,15 @@ def encode_event(event: Json) -> bytes:
 
 def _version(event: Json) -> int:
     return int(event["object"]["metadata"]["resourceVersion"])
+
+
+def _merged(found: Json, change: Json) -> Json:
+    """Apply a JSON merge patch."""
+    merged = {name: value for name, value in found.items() if change.get(name, value) is not None}
+    for name, value in change.items():
+        if value is not None:
+            merged[name] = _merged(found.get(name) or {}, value) if isinstance(value, dict) else value
+    return merged
 
 
 def _is_in(path: str, collection: str) -> bool:

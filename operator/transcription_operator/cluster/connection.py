@@ -157,6 +157,8 @@ class Connection:
             raise UnreachableError(
                 f"{method} {path}: status {response.status} and no object: {_excerpt(response.data)}"
             )
+        if found["kind"] == "Status" and found.get("status") == "Failure":  # a gateway's, which knows no other status
+            raise UnreachableError(f"{method} {path}: status {response.status} and an error: {found.get('message')}")
         self.clock.observe(response.date, sent)  # no proxy's error page has set this date
         return found
 

@@ -79,6 +79,8 @@ class Controller:
             await self._refresh(key)
         except (ApiError, UnreachableError) as failure:
             logger.warning("the objects were not read again: %s", failure)
+        except Exception:
+            logger.exception("the objects were not read again")  # an error here would end the operator
         return ReconcileError.CONFLICT
 
     async def _refresh(self, key: Key) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,29 +18,40 @@ from transcription_operator.reconcile.events import Event
 logger = logging.getLogger(__name__)
 
 COMPONENT = "transcription-operator"
-# Events that may wait. When one more is recorded, the oldest is dropped and a log line says so.
+# Events that may wait. When one more is recorded, the oldest is dropped; a log line tells of the first one and of each
+# further MAX_WAITING.
 MAX_WAITING = 10_000
 # Bytes. The limit of an event's note, which is the message's name in events.k8s.io; core/v1 itself has none.
 MESSAGE_BYTES = 1024
-# Seconds between two checks of whether the work queue is empty, and the longest time that an event waits for that.
+# Seconds between two checks of whether the work queue is empty, and the longest time that an event waits for that: thousands
+# of running resources may keep it from ever being empty.
 YIELD_SECONDS = 0.05
-LONGEST_YIELD_SECONDS = 2.0
+LONGEST_YIELD_SECONDS = 30.0
 
 
 class EventRecorder:
     """Creates the recorded events one by one. While `busy` returns True, reconciles have priority."""
 
-    def __init__(self, client: KubernetesClient, busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        client: KubernetesClient,
+        busy: Callable[[], bool],
+        longest_yield_seconds: float = LONGEST_YIELD_SECONDS,
+    ) -> None:
         self._client = client
         self._busy = busy
-        self._waiting: deque[dict[str, Any]] = deque(maxlen=MAX_WAITING)
+        self._longest_yield_seconds = longest_yield_seconds
+        self._waiting: deque[tuple[float, dict[str, Any]]] = deque(maxlen=MAX_WAITING)  # with when it was recorded
+        self._dropped = 0
         self._changed = asyncio.Event()
 
     def record(self, subject: Resource | JobView, event: Event) -> None:
         """Create the event soon. Returns at once."""
         if len(self._waiting) == MAX_WAITING:
-            logger.warning("%d events are waiting; dropped the oldest", MAX_WAITING)
-        self._waiting.append(render_event(subject, event, format_time(self._client.now())))
+            if self._dropped % MAX_WAITING == 0:
+                logger.warning("%d events are waiting; the oldest are dropped", MAX_WAITING)
+            self._dropped += 1
+        self._waiting.append((time.monotonic(), render_event(subject, event, format_time(self._client.now()))))
         self._changed.set()
 
     async def run(self) -> None:
@@ -49,13 +61,15 @@ class EventRecorder:
                 self._changed.clear()
                 await self._changed.wait()
             await self._yield_to_reconciles()
-            await self._create(self._waiting.popleft())
+            _, event = self._waiting.popleft()
+            await self._create(event)
 
     async def _yield_to_reconciles(self) -> None:
-        waited = 0.0
-        while self._busy() and waited < LONGEST_YIELD_SECONDS:
+        recorded, _ = self._waiting[0]
+        while self._busy():
+            if time.monotonic() - recorded >= self._longest_yield_seconds:
+                return
             await asyncio.sleep(YIELD_SECONDS)
-            waited += YIELD_SECONDS
 
     async def _create(self, event: dict[str, Any]) -> None:
         try:

@@ -3,10 +3,15 @@
 import logging
 from dataclasses import dataclass
 
-from transcription_operator.cluster import KubernetesClient
+from transcription_api import reasons
+
+from transcription_operator.cluster import ApiError, KubernetesClient
 from transcription_operator.controller.apply import Applier
+from transcription_operator.controller.refusals import explain_refusal
 from transcription_operator.models.objects import JobView, Key, Owner
+from transcription_operator.reconcile.conditions import truncate_message
 from transcription_operator.reconcile.deletion import after_the_resource, not_deleted
+from transcription_operator.reconcile.events import Event
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.requeue import MAX_REQUEUE_SECONDS
 from transcription_operator.watch.informer_cache import InformerCache
@@ -57,7 +62,7 @@ class OrphanedDeletions:
         return after_the_resource(job, others, writers, pods)
 
     async def _carry_out(self, job: JobView, plan: Plan) -> bool:
-        """Return False if the apiserver refuses to let the Job run, which is told."""
+        """Return False if the apiserver refuses to let the Job run, or to delete it, which is told."""
         refusal = None
         if plan.scale_job is not None:
             logger.info("the TranscriptionJob is gone: Job %s deletes its results", job.name)
@@ -67,7 +72,19 @@ class OrphanedDeletions:
             log = logger.warning if event.type == "Warning" else logger.info
             log("%s: %s", event.reason, event.message)
             self.applier.recorder.record(job, event)
-        for done in plan.delete_jobs:
-            await self.client.delete_job(done)
-            self.cache.remove_job(done)
-        return refusal is None
+        deleted = [await self._delete(done) for done in plan.delete_jobs]
+        return refusal is None and all(deleted)
+
+    async def _delete(self, job: JobView) -> bool:
+        """Return False if the apiserver refuses it: a resource that has the name of the one before must not wait for that."""
+        try:
+            await self.client.delete_job(job)
+        except ApiError as error:
+            refusal = explain_refusal(error, reasons.DELETION_REFUSED)
+            if refusal is None:
+                raise
+            logger.warning("Job %s is not deleted: %s", job.name, refusal.message)
+            self.applier.recorder.record(job, Event("Warning", refusal.reason.name, truncate_message(refusal.message)))
+            return False
+        self.cache.remove_job(job)
+        return True

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from transcription_operator.cluster import ApiError, Connection, KubernetesClient, UnreachableError
+from transcription_operator.cluster import ApiError, Connection, KubernetesClient, LeaseLock, UnreachableError
 from transcription_operator.models.objects import Key
 
 from tests.support.scripted_apiserver import ScriptedApiserver, connected, error_response, scripted_apiserver
@@ -31,6 +31,16 @@ async def test_a_proxy_that_answers_for_the_apiserver_is_an_apiserver_out_of_rea
     apiserver.faults.append(lambda _: web.Response(text=text, content_type="text/html"))
     with pytest.raises(UnreachableError, match="status 200"):
         await connection.request("GET", PATH)
+
+
+async def test_an_error_with_a_status_of_success_is_an_apiserver_out_of_reach(
+    apiserver: ScriptedApiserver, connection: Connection
+) -> None:
+    """Nothing that reads an object of the response, as leader election does, would find it there."""
+    failed = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "no", "code": 503}
+    apiserver.faults.append(lambda _: web.json_response(failed))
+    with pytest.raises(UnreachableError, match="status 200 and an error: no"):
+        await LeaseLock(connection, "team-a", "lease").read()
 
 
 @pytest.mark.parametrize("body", [{"kind": "List"}, {"kind": "List", "metadata": {}, "items": None}])

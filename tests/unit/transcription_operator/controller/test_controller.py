@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from transcription_api.bounds import read_leniently
-from transcription_operator.cluster import Connection, KubernetesClient
+from transcription_operator.cluster import ApiError, Connection, KubernetesClient
 from transcription_operator.cluster.connection import Response
 from transcription_operator.controller.apply import Applier
 from transcription_operator.controller.controller import Controller
@@ -106,6 +106,14 @@ async def test_what_fails_is_done_again(apiserver: Apiserver, error: Exception, 
     apiserver.failures.append(error)
     async with asyncio.timeout(PATIENCE), working(apiserver) as metrics:
         await until_failed(metrics, kind)
+        await until_written(apiserver)
+    assert apiserver.writes == ["POST jobs", "PUT status"]
+
+
+async def test_what_goes_wrong_while_the_cache_is_refreshed_ends_no_worker(apiserver: Apiserver) -> None:
+    apiserver.failures += [ZeroDivisionError("a defect"), ApiError(409, "Conflict", "the object has been modified")]
+    async with asyncio.timeout(PATIENCE), working(apiserver) as metrics:
+        await until_failed(metrics, "Conflict")
         await until_written(apiserver)
     assert apiserver.writes == ["POST jobs", "PUT status"]
 

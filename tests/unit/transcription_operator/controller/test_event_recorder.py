@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from transcription_operator.cluster import KubernetesClient
-from transcription_operator.controller.event_recorder import EventRecorder, render_event
+from transcription_operator.controller.event_recorder import MAX_WAITING, EventRecorder, render_event
 from transcription_operator.reconcile.events import Event
 
 from tests.support.kubernetes_objects import CREATED, SPEC, resource
@@ -69,6 +69,32 @@ async def test_an_event_that_fails_ends_no_other(monkeypatch: pytest.MonkeyPatch
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+
+
+async def test_a_queue_that_is_never_empty_holds_up_each_event_and_not_one_after_the_other() -> None:
+    """With the 30 s of an operator, 200 events would wait for a hundred minutes, and thousands for ever."""
+    async with scripted_apiserver() as server, connected(server) as connection:
+        recorder = EventRecorder(KubernetesClient(connection), lambda: True, longest_yield_seconds=0.3)
+        for number in range(200):
+            recorder.record(resource(SPEC), Event("Normal", "JobCreated", f"created Job {number}"))
+        running = asyncio.create_task(recorder.run())
+        await asyncio.sleep(0.1)
+        assert not server.objects
+        await until(lambda: len(server.objects) == 200, seconds=30)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def test_many_dropped_events_are_told_in_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    async with scripted_apiserver() as server, connected(server) as connection:
+        recorder = EventRecorder(KubernetesClient(connection), lambda: True)
+        known = resource(SPEC)
+        for number in range(MAX_WAITING + 500):
+            recorder.record(known, Event("Normal", "JobCreated", str(number)))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{MAX_WAITING} events are waiting; the oldest are dropped"
+    ]
 
 
 def created(server: ScriptedApiserver, reason: str) -> bool:

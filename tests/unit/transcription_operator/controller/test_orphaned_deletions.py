@@ -214,3 +214,27 @@ async def test_a_job_that_could_not_stays_and_an_event_of_it_says_why() -> None:
             parts = Parts(connection)
             await parts.resync.list_all()
             assert parts.cache.failed_deletions() == 1
+
+
+async def test_a_policy_that_forbids_the_deletion_of_an_old_job_stops_no_new_resource_of_the_same_name() -> None:
+    def refuse(request: web.Request) -> web.StreamResponse | None:
+        denied = request.method == "DELETE" and request.path.endswith("-0")
+        return error_response(403, "Forbidden") if denied else None
+
+    async with scripted_apiserver() as server:
+        await prepared(server)
+        old = deletion_path(server)
+        assert old is not None
+        done = {"type": "Complete", "status": "True", "lastTransitionTime": FINISHED}
+        server.put(old, server.objects[old] | {"status": {"conditions": [done], "succeeded": 1}})
+        gone = server.remove(PATH)
+        collect_garbage(server)
+        server.put(PATH, gone | {"metadata": gone["metadata"] | {"uid": "another"}, "status": {}})
+        server.faults.append(refuse)
+        async with operator(server) as parts:
+            await until(lambda: stored_status(server).get("phase") == "Pending")
+            recorder = asyncio.create_task(parts.controller.reconciler.applier.recorder.run())
+            await until(lambda: [path for path in server.objects if "/events/" in path])
+            recorder.cancel()
+            assert [parts.errors(kind) for kind in ("Api", "Defect")] == [0, 0]
+        assert old in server.objects

@@ -83,7 +83,7 @@ class Operator(Parts):
         return parse_status(written.status_json)
 
     def events(self) -> list[tuple[str, str]]:
-        return [(event["reason"], event["message"]) for event in self.recorder._waiting]
+        return [(event["reason"], event["message"]) for _, event in self.recorder._waiting]
 
     def delay(self) -> float:
         """Return the seconds until the resource is reconciled again."""
