@@ -78,9 +78,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toJson $images }}
 {{- end }}
 
-{{/* The value of an environment variable, in which the kubelet would replace $$ and $(NAME). */}}
+{{/* The value of an environment variable, in which the kubelet would replace $$ and $(NAME). Of null it is the operator's default. */}}
 {{- define "transcription-operator.literal" -}}
-{{- . | toString | replace "$" "$$" | quote }}
+{{- . | default "" | toString | replace "$" "$$" | quote }}
 {{- end }}
 
 {{/* What the operator may do with resources, Jobs and pods, in all namespaces or in the watched ones. */}}

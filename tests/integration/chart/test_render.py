@@ -1,5 +1,6 @@
 """The chart renders the right manifests, without a cluster."""
 
+import dataclasses
 import json
 import os
 import tarfile
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from transcription_operator.config import parse_config
+from transcription_operator.config import Config, parse_config
 from transcription_operator.worker_images import WorkerImage
 from transcription_operator.worker_settings import WorkerSettings, parse_worker_settings
 
@@ -144,6 +145,40 @@ def test_values_of_an_earlier_release_say_nothing_of_nodes(helm: Helm) -> None:
     config = parse_config(settings(manifests(helm.template(*(word for key in keys for word in ("--set", key))))))
     assert config.images == (WorkerImage(config.worker_image),)
     assert not config.read_nodes
+
+
+def test_a_value_that_is_null_is_the_operators_own_default(helm: Helm, tmp_path: Path) -> None:
+    """Helm takes a key away whose value is null. What remains must not keep the operator from starting."""
+    needed = {"image.repository", "worker.image.repository", "worker.podSecurityContext", "httpPort"}
+    values = _with_null(yaml.safe_load((CHART / "values.yaml").read_text()), needed)
+    (tmp_path / "null.yaml").write_text(json.dumps(values))
+    given = settings(manifests(helm.template("--values", str(tmp_path / "null.yaml"))))
+    config = parse_config({name: value or "" for name, value in given.items()})
+    default = Config(worker_image=config.worker_image)
+    assert config == dataclasses.replace(
+        default,
+        worker_images=(WorkerImage(config.worker_image),),
+        planner_image=config.planner_image,
+        lease_name=config.lease_name,
+        lease_namespace=config.lease_namespace,
+        pod_name=config.pod_name,
+    )
+
+
+def _with_null(values: dict[str, Any], kept: set[str], path: str = "") -> dict[str, Any]:
+    """Return the values that are no objects as null, but for those that are kept."""
+    return {
+        name: value
+        if f"{path}{name}" in kept
+        else (_with_null(value, kept, f"{path}{name}.") if isinstance(value, dict) and value else None)
+        for name, value in values.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["worker", "tuning", "rbac", "crds", "httpPort"])
+def test_a_null_in_the_place_of_what_the_chart_needs_is_refused_by_name(helm: Helm, name: str) -> None:
+    with pytest.raises(AssertionError, match=f"missing property '{name}'"):
+        helm.template("--set", f"{name}=null")
 
 
 @pytest.mark.parametrize("namespaces", [[], ["team-a"]], ids=["all", "one"])
