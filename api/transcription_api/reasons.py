@@ -273,7 +273,8 @@ RESULT_CONFLICT = _permanent(
 RESULT_KEY_TOO_LONG = _permanent(
     "ResultKeyTooLong",
     exit_codes.TASK_INVALID,
-    "Shorten destination.s3.prefix or the source's key: keys in S3 have at most 1,024 bytes.",
+    "Shorten destination.s3.prefix or the source's key: keys in S3 have at most 1,024 bytes, and the names between slashes 255 "
+    "on servers that keep objects as files.",
 )
 WORKER_CRASHED = _permanent(
     "WorkerCrashed",

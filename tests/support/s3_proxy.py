@@ -55,7 +55,7 @@ class Proxy:
             socket.create_connection(("127.0.0.1", self._target)) as upstream,
         ):
             if request := _read_request(client):
-                upstream.sendall(request)
+                upstream.sendall(_closing(request))
                 chosen = self._left > 0 and self._marker in request
                 if chosen and self._change is not None:
                     self._answer_otherwise(client, upstream, self._change)
@@ -70,7 +70,7 @@ class Proxy:
         client.sendall(change(b"".join(iter(lambda: upstream.recv(1 << 14), b""))))
 
     def _answer(self, client: socket.socket, upstream: socket.socket, cut: bool) -> None:
-        """Pass on one answer, or its first bytes. It ends with the stream, since versitygw closes its connections."""
+        """Pass on one answer, or its first bytes. It ends with the stream."""
         passed = 0
         while chunk := upstream.recv(1 << 14):
             if cut and passed + len(chunk) > self._after:
@@ -81,6 +81,12 @@ class Proxy:
                 return
             client.sendall(chunk)
             passed += len(chunk)
+
+
+def _closing(request: bytes) -> bytes:
+    """Return a request after whose answer the server closes the connection. The header is no part of a signature."""
+    line, _, rest = request.partition(b"\r\n")
+    return line + b"\r\nConnection: close\r\n" + rest
 
 
 def _read_request(client: socket.socket) -> bytes:

@@ -166,9 +166,15 @@ def answered(status: str, body: str) -> Callable[[bytes], bytes]:
 
 NOT_NOW = "<DeleteResult><Error><Key>a</Key><Code>InternalError</Code></Error></DeleteResult>"
 NOT_AT_ALL = "<Error><Code>NotImplemented</Code></Error>"
+# Google's answer, and that of servers from before 2025 to a request of a newer boto3.
+INVALID = "<Error><Code>InvalidArgument</Code></Error>"
+NO_MD5 = "<Error><Code>MissingContentMD5</Code></Error>"
 
 
-@pytest.mark.parametrize(("status", "body", "at_once"), [("200 OK", NOT_NOW, 1), ("501 No", NOT_AT_ALL, 0)])
+@pytest.mark.parametrize(
+    ("status", "body", "at_once"),
+    [("200 OK", NOT_NOW, 1), ("501 No", NOT_AT_ALL, 0), ("400 No", INVALID, 0), ("400 No", NO_MD5, 0)],
+)
 def test_a_server_that_is_busy_or_deletes_objects_one_by_one_alone_is_served(
     run: Bucketful, status: str, body: str, at_once: int
 ) -> None:

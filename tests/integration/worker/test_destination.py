@@ -83,3 +83,10 @@ def test_the_trial_has_a_key_that_s3_accepts_where_the_reports_own_is_the_longes
     value = container.spec("a" * 800 + ".wav", "out/" + "b" * 200 + "/")
     assert len(trial_key(parse_spec(value)).encode()) <= 1024
     assert trial_key(parse_spec(value)).startswith("out/")
+
+
+def test_the_trial_has_a_name_that_a_file_system_accepts_where_the_reports_own_is_the_longest(
+    container: WorkerContainer, server: S3Server, prefix: str
+) -> None:
+    spec = parse_spec(container.spec("a" * 240 + ".wav", prefix))
+    try_destination(Bucket(spec.destination.s3, Role.DESTINATION, Paths(container.root)), spec)

@@ -3,7 +3,7 @@
 import pytest
 from transcription_worker.batch import existing_objects
 from transcription_worker.batch.existing_objects import WORTH, existing_keys
-from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.bucket import Bucket, ListedObject
 from transcription_worker.storage.roles import Role
 
 from tests.support.bucketful import Bucketful
@@ -16,6 +16,11 @@ class Counted:
     def __init__(self, run: Bucketful) -> None:
         self._run, self._prefix = run, run.prefix
         self.bucket = Bucket(run.spec.destination.s3, Role.DESTINATION, run.paths)
+        self._sent: list[str] = []
+        self.bucket._client.meta.events.register("before-send.s3", self._count)
+
+    def _count(self, event_name: str, **_: object) -> None:
+        self._sent.append(event_name.rpartition(".")[2])
 
     def key(self, number: int) -> str:
         return f"{self._prefix}{number:04}.report.json"
@@ -26,11 +31,10 @@ class Counted:
 
     def find(self, *numbers: int) -> tuple[list[int], int, int]:
         """Return the numbers that were found, and how many LISTs and HEADs that took."""
-        before = len(self._run.container.server.requests())
+        self._sent.clear()
         found = existing_keys(self.bucket, [self.key(number) for number in numbers])
-        sent = self._run.container.server.requests()[before:]
-        counts = [sum(f"s3_{name}" in line for line in sent) for name in ("ListObjectsV2", "HeadObject")]
-        return [number for number in numbers if self.key(number) in found], counts[0], counts[1]
+        lists, heads = self._sent.count("ListObjectsV2"), self._sent.count("HeadObject")
+        return [number for number in numbers if self.key(number) in found], lists, heads
 
 
 @pytest.fixture
@@ -79,3 +83,25 @@ def test_a_server_that_ignores_where_a_listing_is_to_begin_is_asked_for_each_key
     listed = Bucket.list
     monkeypatch.setattr(Bucket, "list", lambda bucket, prefix, _after: listed(bucket, prefix[:-5]))
     assert counted.find(*range(5, 5 + WORTH)) == ([*range(5, 5 + WORTH)], 1, WORTH)
+
+
+def folders_first(key: str) -> str:
+    """Order keys by one name after another, as a server does that keeps objects in folders."""
+    return key.replace("/", "\0")
+
+
+def test_what_a_server_lists_by_folders_is_found_although_its_folder_comes_first(
+    run: Bucketful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, listed = run.container.server.client(), Bucket.list
+    keys = [run.prefix + "a.report.json", *(f"{run.prefix}a/{number:02}.report.json" for number in range(WORTH))]
+    for key in keys:
+        client.put_object(Bucket=DESTINATION, Key=key, Body=b"x")
+
+    def by_folders(bucket: Bucket, prefix: str, after: str) -> list[ListedObject]:
+        items = sorted(listed(bucket, prefix), key=lambda item: folders_first(item.key))
+        return [item for item in items if folders_first(item.key) > folders_first(after)]
+
+    monkeypatch.setattr(Bucket, "list", by_folders)
+    bucket = Bucket(run.spec.destination.s3, Role.DESTINATION, run.paths)
+    assert existing_keys(bucket, [*keys, run.prefix + "a/no.report.json"]) == set(keys)

@@ -2,7 +2,7 @@
 
 import bisect
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from transcription_api import reasons
@@ -19,18 +19,27 @@ PAGE = 1000
 # listing ends once its pages have settled fewer keys than this each, but for the first pages.
 WORTH, FIRST_PAGES = 12, 2
 
+# By what servers order a listing: S3 by the bytes of UTF-8, as Python orders texts; those that keep objects in folders by one
+# name after another (SeaweedFS, where a/b comes before "a b"); those written in Java by the units of UTF-16 (s3proxy).
+ORDERS: tuple[Callable[[str], bytes], ...] = (
+    lambda key: key.encode(errors="surrogatepass"),
+    lambda key: key.replace("/", "\0").encode(errors="surrogatepass"),
+    lambda key: key.encode("utf-16-be", errors="surrogatepass"),
+)
+
 
 def existing_keys(bucket: Bucket, keys: Iterable[str]) -> set[str]:
     """Return those of the keys that hold an object.
 
     Pages of a listing are asked for from one wanted key to the next, so that what lies in between costs nothing. Where
-    few of the keys are on a page, as beside sources in a large bucket, each of the others is asked for. So n keys cost at most n
-    HEADs and n / WORTH + FIRST_PAGES + 1 LISTs, whatever else is in the bucket.
+    few of the keys are on a page, as beside sources in a large bucket, each of the others is asked for, and so is a key that
+    the listing may hold elsewhere by one of ORDERS. So n keys cost at most n HEADs and n / WORTH + FIRST_PAGES + 1 LISTs,
+    whatever else is in the bucket.
 
     Raises:
         WorkerError: DestinationDenied, if the bucket may not be listed; EndpointUnreachable and so on.
     """
-    wanted, found = sorted(set(keys)), set[str]()
+    wanted, found, unsettled = sorted(set(keys)), set[str](), list[str]()
     position = pages = 0
     while len(wanted) - position >= WORTH and position >= (pages - FIRST_PAGES) * WORTH:
         page = _page(bucket, wanted[position:])
@@ -38,9 +47,21 @@ def existing_keys(bucket: Bucket, keys: Iterable[str]) -> set[str]:
             break
         pages += 1
         end = len(wanted) if len(page) < PAGE else bisect.bisect_right(wanted, page[-1])
-        found |= set(wanted[position:end]).intersection(page)
+        there = set(wanted[position:end]).intersection(page)
+        found |= there
+        unsettled += _missed(wanted[position:end], page, there)
         position = end
-    return found | _heads(bucket, wanted[position:])
+    return found | _heads(bucket, [*unsettled, *wanted[position:]])
+
+
+def _missed(asked: Sequence[str], page: Sequence[str], there: set[str]) -> list[str]:
+    """Return the keys that are not on the page from the first one on, and that may be on another one by one of ORDERS."""
+    missed = set[str]()
+    for order in ORDERS:
+        first, last = order(asked[0]), order(page[-1]) if len(page) >= PAGE else None
+        passed = (key for key in asked if order(key) < first or (last is not None and order(key) > last))
+        missed.update(key for key in passed if key not in there)
+    return sorted(missed)
 
 
 def _page(bucket: Bucket, wanted: Sequence[str]) -> list[str] | None:

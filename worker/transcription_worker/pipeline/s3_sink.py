@@ -39,6 +39,8 @@ REPORT_CONTENT_TYPE = "application/json"
 TRIAL_SUFFIX = ".trial"
 # Bytes of a key in UTF-8: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 KEY_LIMIT = 1024
+# Bytes of a name between two slashes on servers that keep objects as files: NAME_MAX of Linux' limits.h.
+NAME_LIMIT = 255
 
 
 class S3Sink:
@@ -219,9 +221,10 @@ def try_key(bucket: Bucket, key: str) -> None:
 
 
 def trial_key(spec: Spec) -> str:
-    """Return the key of the empty object. It is shorter where S3 has no room for the report's key with a suffix."""
+    """Return the key of the empty object. It is shorter where the server has no room for the report's key with a suffix."""
     key = layout.report_key(spec) + TRIAL_SUFFIX
-    return key if len(key.encode()) <= KEY_LIMIT else spec.destination.s3.prefix + TRIAL_SUFFIX
+    fits = len(key.encode()) <= KEY_LIMIT and len(key.rpartition("/")[2].encode()) <= NAME_LIMIT
+    return key if fits else spec.destination.s3.prefix + TRIAL_SUFFIX
 
 
 def write_formats(bucket: Bucket, spec: Spec, tracks: Sequence[TrackTranscript]) -> tuple[WrittenObject, ...]:

@@ -9,8 +9,10 @@ from transcription_worker.storage import s3_errors
 
 # Keys of one request: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 PAGE = 1000
-# Of a server that deletes objects one by one alone.
-NO_BULK = {"NotImplemented", "501", "MethodNotAllowed", "405"}
+# Of a server that deletes objects one by one alone, such as Google's (InvalidArgument), of one that wants the header
+# Content-MD5, which boto3 no longer sends, and of one that cannot read a key in XML, which has no control characters.
+NO_BULK = {"NotImplemented", "501", "MethodNotAllowed", "405", "InvalidArgument", "MalformedXML"}
+NO_BULK |= {"MissingContentMD5", "InvalidRequest"}
 # The answer has a code for each object that was not deleted, and no status; these are statuses that the codes stand for.
 STATUSES = {"AccessDenied": 403, "InternalError": 500, "SlowDown": 503, "ServiceUnavailable": 503}
 

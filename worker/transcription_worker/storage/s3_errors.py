@@ -17,10 +17,12 @@ from transcription_worker.retry import PASSING_STATUSES
 from transcription_worker.storage.roles import Role
 
 # S3's error codes, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-NO_KEY = {"NoSuchKey", "NoSuchVersion", "KeyTooLongError", "404"}
+# Of a key that is too long for the server; MinIO has a code of its own where a name between slashes has more than 255 bytes.
+KEY_TOO_LONG = {"KeyTooLongError", "XMinioInvalidObjectName"}
+NO_KEY = {"NoSuchKey", "NoSuchVersion", "404", *KEY_TOO_LONG}
 CHANGED = {"PreconditionFailed", "412"}
 # Of a conditional write: another object is there, has just gone, or is being written now.
-CONDITION_FAILED = {*CHANGED, "ConditionalRequestConflict", *NO_KEY}
+CONDITION_FAILED = {*CHANGED, "ConditionalRequestConflict", *(NO_KEY - KEY_TOO_LONG)}
 # Of a server that knows no conditional writes.
 NO_CONDITIONS = {"NotImplemented", "501"}
 # Of a range that lies outside the object, which is empty or has become shorter.
@@ -176,6 +178,8 @@ def _reason(error: boto.ClientError, role: Role) -> Reason:
     code, status = code_of(error)
     if not is_from_s3(error):
         return reasons.ENDPOINT_UNREACHABLE
+    if code in KEY_TOO_LONG and error.operation_name == "PutObject":
+        return reasons.RESULT_KEY_TOO_LONG
     if code in NO_KEY:
         return role.no_such_key
     if code == "AccessDenied" and "kms:" in str(error.response.get("Error", {}).get("Message")):

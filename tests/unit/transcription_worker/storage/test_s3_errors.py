@@ -94,6 +94,13 @@ def test_a_denial_of_the_encryption_key_is_told_from_one_of_the_object() -> None
     assert "not authorized" not in error.message
 
 
+@pytest.mark.parametrize("code", ["KeyTooLongError", "XMinioInvalidObjectName"])
+def test_a_key_that_is_too_long_for_a_server_is_that_of_a_result_or_holds_no_source(code: str) -> None:
+    written = worker_error(answer(400, code, "PutObject"), Role.DESTINATION, ENDPOINT, "k")
+    assert written.reason is reasons.RESULT_KEY_TOO_LONG
+    assert worker_error(answer(400, code), Role.SOURCE, ENDPOINT, "k").reason is reasons.NO_SUCH_KEY
+
+
 @pytest.mark.parametrize("status", [404, 405, 400, 302])
 def test_a_page_of_something_that_is_not_s3_is_no_missing_object(status: int) -> None:
     page = answer(status, str(status))
