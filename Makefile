@@ -66,6 +66,13 @@ coverage: install ## Unit and integration tests with branch coverage of the api,
 test-e2e: ## kind, both images, Helm; CUDA=12 for the worker's other image
 	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) WORKER_CUDA=$(CUDA) $(RUN) pytest tests/e2e; } $(SAID)
 
+# MinIO is built for 4 minutes the first time; s3proxy needs Java 17 and Maven.
+test-s3-servers: SERVERS := minio seaweedfs s3proxy moto
+test-s3-servers: install ## The worker on S3 servers of other kinds, which it installs; SERVERS=minio runs it on one (10 minutes)
+	failed=; for server in $(SERVERS); do \
+	  echo "$$server:"; S3_SERVER=$$server OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/integration/worker || failed+=" $$server"; \
+	done; test -z "$$failed" || { echo "failed on$$failed"; exit 1; }
+
 # Not part of make test. CHAOS_SEED repeats a run, CHAOS_SECONDS makes it shorter or longer.
 test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and network disturbed at random; an upgrade (20 minutes)
 	hack/cluster/up > /dev/null
@@ -117,4 +124,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-torch images test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz cluster cluster-down testmodel bench bench-gpu gpu-check gpu-check-bundle bench-operator bench-load bench-batch crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-torch images test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz test-s3-servers cluster cluster-down testmodel bench bench-gpu gpu-check gpu-check-bundle bench-operator bench-load bench-batch crds docs

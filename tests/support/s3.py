@@ -1,7 +1,8 @@
-"""Run a real S3 server for tests: versitygw over a folder, on a free port of the loopback interface."""
+"""Run a real S3 server for tests on a free port of the loopback interface: versitygw over a folder, or a subclass's."""
 
 import functools
 import json
+import os
 import socket
 import subprocess
 import time
@@ -37,9 +38,13 @@ class S3Server:
     With `tls` it speaks https, with a certificate of an authority of its own, whose certificate is the file `certificate`.
     """
 
+    name = "versitygw"
+    # Of the administrator.
+    access_key, secret_key = ACCESS_KEY, SECRET_KEY
+
     def __init__(self, folder: Path, tls: bool = False) -> None:
-        self.folder = folder / "buckets"
-        self.folder.mkdir(parents=True)
+        self._data = folder / "buckets"
+        self._data.mkdir(parents=True)
         self._users = folder / "users"
         self._users.mkdir()
         self._versions = folder / "versions"
@@ -55,6 +60,10 @@ class S3Server:
             self._sign()
 
     @property
+    def folder(self) -> Path:
+        return self._data
+
+    @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
@@ -66,22 +75,20 @@ class S3Server:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        command: list[str | Path] = [
-            versitygw(),
-            "--port",
-            f"127.0.0.1:{self.port}",
-            "--access",
-            ACCESS_KEY,
-            "--secret",
-            SECRET_KEY,
-        ]
-        command += ["--region", REGION, "--iam-dir", self._users, "--iam-cache-disable", "--access-log", self._log]
-        command += ["--cert", self._key, "--key", self._key] if self.tls else []
         with self._output.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*command, "posix", "--versioning-dir", self._versions, self.folder], stdout=output, stderr=output
-            )
+            environment = os.environ | self._environment()
+            self._process = subprocess.Popen(self._command(), stdout=output, stderr=output, env=environment)
         self._wait()
+
+    def _command(self) -> list[str | Path]:
+        command: list[str | Path] = [versitygw(), "--port", f"127.0.0.1:{self.port}", "--region", REGION]
+        command += ["--access", ACCESS_KEY, "--secret", SECRET_KEY]
+        command += ["--iam-dir", self._users, "--iam-cache-disable", "--access-log", self._log]
+        command += ["--cert", self._key, "--key", self._key] if self.tls else []
+        return [*command, "posix", "--versioning-dir", self._versions, self._data]
+
+    def _environment(self) -> dict[str, str]:
+        return {}
 
     def stop(self) -> None:
         if self._process is not None:
@@ -92,12 +99,17 @@ class S3Server:
     def _wait(self) -> None:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            if self._answers():
                 return
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError(f"versitygw does not answer on {self.url}: {self._output.read_text()[-2000:]}")
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name} does not answer on {self.url}: {self._output.read_text()[-2000:]}")
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def client(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> Any:
         """Return a boto3 client, by default of the administrator."""
@@ -113,27 +125,37 @@ class S3Server:
             verify=str(self.certificate) if self.tls else None,
         )
 
-    def restricted_user(self, bucket: str, actions: list[str]) -> tuple[str, str]:
-        """Add a user who may do these things alone in the bucket, and return the access key and the secret key."""
+    def stranger(self) -> tuple[str, str]:
+        """Add a user who may do nothing, and return the access key and the secret key."""
         user, secret = f"user-{uuid.uuid4().hex[:8]}", "user-key"
         admin: list[str | Path] = [versitygw(), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY]
         admin += ["--endpoint-url", self.url, "--region", REGION]
         create = ["create-user", "--access", user, "--secret", secret, "--role", "user"]
         subprocess.run([*admin, *create], check=True, stdout=subprocess.DEVNULL)
-        of_the_bucket = [action for action in actions if action.startswith("s3:List")]
-        of_objects = [action for action in actions if action not in of_the_bucket]
-        statements = [
-            {"Effect": "Allow", "Principal": user, "Action": allowed, "Resource": f"arn:aws:s3:::{bucket}{below}"}
-            for allowed, below in ((of_objects, "/*"), (of_the_bucket, ""))
-            if allowed
-        ]
-        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        return user, secret
+
+    def restricted_user(self, bucket: str, actions: list[str]) -> tuple[str, str]:
+        """Add a user who may do these things alone in the bucket, and return the access key and the secret key."""
+        user, secret = self.stranger()
+        policy = json.dumps(policy_of(bucket, actions, {"Principal": user}))
         self.client().put_bucket_policy(Bucket=bucket, Policy=policy)
         return user, secret
 
     def requests(self) -> list[str]:
         """Return the lines of the access log so far."""
         return self._log.read_text().splitlines() if self._log.exists() else []
+
+
+def policy_of(bucket: str, actions: list[str], principal: dict[str, str]) -> dict[str, Any]:
+    """Return a policy that allows these actions in the bucket and on its objects, to whom `principal` says or to its owner."""
+    of_the_bucket = [action for action in actions if action.startswith("s3:List")]
+    of_objects = [action for action in actions if action not in of_the_bucket]
+    statements = [
+        {"Effect": "Allow", "Action": allowed, "Resource": f"arn:aws:s3:::{bucket}{below}"} | principal
+        for allowed, below in ((of_objects, "/*"), (of_the_bucket, ""))
+        if allowed
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 @functools.cache

@@ -108,7 +108,7 @@ def test_a_write_is_confirmed_by_what_the_bucket_then_holds(container: WorkerCon
     found = writing.write("written.txt", b"text\n", "text/plain; charset=utf-8")
     held = server.client().head_object(Bucket=SOURCE, Key="written.txt", ChecksumMode="ENABLED")
     assert (found.size, f'"{found.etag}"') == (held["ContentLength"], held["ETag"])
-    assert held["ContentType"] == "text/plain; charset=utf-8"
+    assert held["ContentType"].replace(" ", "") == "text/plain;charset=utf-8"  # s3proxy writes no space
     assert held["ChecksumCRC32"]
 
 

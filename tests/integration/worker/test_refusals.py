@@ -97,28 +97,16 @@ def test_an_unknown_access_key_is_bad_credentials(container: WorkerContainer, pr
 def test_a_destination_that_forbids_writing_is_denied_before_the_audio_is_read(
     container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
-    reader = ("reader", "reader-key")
-    add_user(server, *reader)
-    container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, *reader)
+    container.mount_secret(names.DESTINATION_CREDENTIALS_DIR, *server.stranger())
     ended = container.run(container.spec(SPEECH_KEY, prefix))
     assert_refused(ended, "DestinationDenied", "spec.destination.s3")
     assert "stage decode" not in ended.log
 
 
-def add_user(server: S3Server, access_key: str, secret_key: str) -> None:
-    """Add a user that owns no bucket, so that every access is denied."""
-    from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, versitygw
-
-    admin = [str(versitygw()), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", server.url]
-    user = ["create-user", "--access", access_key, "--secret", secret_key, "--role", "user"]
-    subprocess.run([*admin, "--region", REGION, *user], check=True, stdout=subprocess.DEVNULL)
-
-
 def test_a_source_that_forbids_reading_is_access_denied(
     container: WorkerContainer, server: S3Server, speech: Path, prefix: str
 ) -> None:
-    add_user(server, "stranger", "stranger-key")
-    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, "stranger", "stranger-key")
+    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, *server.stranger())
     assert_refused(container.run(container.spec(SPEECH_KEY, prefix)), "AccessDenied", "spec.source.s3")
 
 
