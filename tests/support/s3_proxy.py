@@ -1,4 +1,4 @@
-"""Run a TCP proxy that can cut a server's connections in the middle of an answer, or change what it answers."""
+"""Run a TCP proxy that can cut a server's connections in the middle of an answer, change what it answers, or refuse requests."""
 
 import contextlib
 import re
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 class Proxy:
     """Cut each of the first `cuts` answers to requests that contain `marker` after `after` bytes, and pass the rest on.
 
-    With `change` these answers are not cut: what it returns for the whole of an answer is passed on instead.
+    With `change` these answers are not cut: what it returns for the whole of an answer is passed on instead. With `refusal`
+    such requests get that answer and never reach the server.
     """
 
     def __init__(
@@ -22,8 +23,10 @@ class Proxy:
         cuts: int,
         on_cut: Callable[[], None],
         change: Callable[[bytes], bytes] | None = None,
+        refusal: bytes | None = None,
     ) -> None:
         self._change = change
+        self._refusal = refusal
         self._target = target
         self._marker = marker
         self._after = after
@@ -55,8 +58,12 @@ class Proxy:
             socket.create_connection(("127.0.0.1", self._target)) as upstream,
         ):
             if request := _read_request(client):
-                upstream.sendall(_closing(request))
                 chosen = self._left > 0 and self._marker in request
+                if chosen and self._refusal is not None:
+                    self.made += 1
+                    client.sendall(self._refusal)
+                    return
+                upstream.sendall(_closing(request))
                 if chosen and self._change is not None:
                     self._answer_otherwise(client, upstream, self._change)
                 else:
@@ -90,14 +97,27 @@ def _closing(request: bytes) -> bytes:
 
 
 def _read_request(client: socket.socket) -> bytes:
-    """Read a request with its body, which may come after its head. One that waits for a 100 Continue has none yet."""
+    """Read a request with its body, which may come after its head: also one that waits to be told to go on with it."""
     request = client.recv(1 << 16)
     head, _, body = request.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-    missing = int(length[1]) - len(body) if length and b"100-continue" not in head else 0
+    if b"100-continue" in head:
+        client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request = re.sub(rb"(?i)\r\nexpect: 100-continue", b"", request, count=1)
+    missing = int(length[1]) - len(body) if length else 0
     while missing > 0 and (chunk := client.recv(1 << 16)):
         request, missing = request + chunk, missing - len(chunk)
     return request
+
+
+@contextmanager
+def refusing(target: int, marker: bytes, answer: bytes) -> Iterator[Proxy]:
+    """Run a proxy for the block that answers requests that contain `marker` itself."""
+    proxy = Proxy(target, marker, 0, 1, lambda: None, refusal=answer)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
 
 
 @contextmanager

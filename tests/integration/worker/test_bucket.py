@@ -14,7 +14,7 @@ from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
-from tests.support.s3_proxy import changing, cutting
+from tests.support.s3_proxy import changing, cutting, refusing
 from tests.support.worker_container import SOURCE, WorkerContainer
 
 CONTENT = random.Random(7).randbytes(3 << 20)
@@ -241,3 +241,43 @@ def test_an_object_that_another_deletes_right_after_the_write_is_no_missing_sour
         writing.write("lost.txt", b"text", "text/plain")
     assert caught.value.reason is reasons.ENDPOINT_UNREACHABLE
     assert "'lost.txt' was written and is gone" in caught.value.message
+
+
+def refused(status: str, code: str, message: str) -> bytes:
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refused("400 Bad Request", "InvalidArgument", "Unsupported header 'x-amz-checksum-crc32' received."),
+        refused("501 Not Implemented", "NotImplemented", "Header 'x-amz-checksum-crc32' not implemented"),
+    ],
+    ids=["Backblaze", "Cloudflare"],
+)
+def test_a_server_that_knows_no_checksums_in_headers_is_used_without(
+    container: WorkerContainer, server: S3Server, tmp_path: Path, answer: bytes
+) -> None:
+    key = f"unsummed-{len(answer)}.bin"
+    with refusing(server.port, b"x-amz-checksum-", answer) as proxy:
+        writing = bucket(container, proxy.port, role=Role.DESTINATION)
+        written = writing.write(key, CONTENT, "application/octet-stream")
+        assert writing.replace(key, b"another", "text/plain", None) is None
+        reading = bucket(container, proxy.port)
+        reading.download(key, reading.find(key), tmp_path / "copy")
+        assert (proxy.made, written.size) == (2, len(CONTENT))  # the first request of each
+        writing.delete_all([key])
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+    assert list(bucket(container, server.port).list(key)) == []
+
+
+def test_objects_are_deleted_with_credentials_that_the_kubelet_has_renewed(
+    container: WorkerContainer, server: S3Server
+) -> None:
+    key = put(server, "deleted-later.bin", b"x")
+    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, "retired", "retired")
+    deleting = bucket(container, server.port)
+    container.mount_secret(names.SOURCE_CREDENTIALS_DIR, ACCESS_KEY, SECRET_KEY)
+    deleting.delete_all([key])
+    assert list(bucket(container, server.port).list(key)) == []

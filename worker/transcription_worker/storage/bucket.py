@@ -20,8 +20,9 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.retry import Backoff, call_with_retries
 from transcription_worker.storage import s3_errors
+from transcription_worker.storage.bodies import read_small
 from transcription_worker.storage.bulk_delete import delete_objects, pages
-from transcription_worker.storage.checksums import DownloadDigest, crc32_header
+from transcription_worker.storage.checksums import DownloadDigest, checksum_of
 from transcription_worker.storage.client import Credentials, make_client, read_credentials
 from transcription_worker.storage.roles import Role
 
@@ -69,6 +70,7 @@ class Bucket:
         self._role = role
         self._paths = paths
         self._credentials: Credentials = read_credentials(endpoint, role, paths)
+        self._checksums = True
         self._client = make_client(endpoint, role, self._credentials)
 
     def find(self, key: str) -> ObjectInfo:
@@ -156,7 +158,7 @@ class Bucket:
 
         def get() -> tuple[bytes, str | None]:
             answer = self._get(key)
-            return _read_small(answer["Body"]), _bare(answer["ETag"]) if answer.get("ETag") else None
+            return read_small(answer["Body"], SMALL), _bare(answer["ETag"]) if answer.get("ETag") else None
 
         return self._call(f"read {key!r}", key, get)
 
@@ -282,11 +284,14 @@ class Bucket:
         """Delete objects, also those that are gone already: see `bulk_delete.delete_objects`."""
         for page in pages(keys):
             what = f"delete {len(page)} objects from {page[0]!r} on"
-            self._call(what, page[0], partial(delete_objects, self._client, self._endpoint.bucket, page))
+            self._call(what, page[0], partial(self._delete_page, page))
+
+    def _delete_page(self, page: Sequence[str]) -> None:
+        delete_objects(self._client, self._endpoint.bucket, page)
 
     def _put(self, key: str, body: bytes, content_type: str, **condition: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.put_object(
-            **self._name(key), Body=body, ContentType=content_type, ChecksumCRC32=crc32_header(body), **condition
+            **self._name(key), Body=body, ContentType=content_type, **checksum_of(body, self._checksums), **condition
         )
         return answer
 
@@ -311,10 +316,14 @@ class Bucket:
             raise self._known(error, key) from error
 
     def _transient(self, error: Exception) -> str | None:
-        """Say why a retry may succeed. It may with credentials that the kubelet has renewed in the Secret's folder."""
+        """Say why a retry may succeed: with credentials that the kubelet has renewed since, or without checksums in headers."""
         code = s3_errors.code_of(error)[0] if isinstance(error, ClientError) else ""
         if code in s3_errors.CREDENTIALS | s3_errors.EXPIRED and self._reload_credentials():
             return f"S3 answered {code}, and the Secret has changed since it was read"
+        if s3_errors.refuses_checksums(error):
+            self._checksums = False
+            self._client = make_client(self._endpoint, self._role, self._credentials, checksums=False)
+            return f"S3 answered {code}, and is asked without checksums in headers"
         return s3_errors.transient(error)
 
     def _reload_credentials(self) -> bool:
@@ -322,7 +331,7 @@ class Bucket:
         if found == self._credentials:
             return False
         self._credentials = found
-        self._client = make_client(self._endpoint, self._role, found)
+        self._client = make_client(self._endpoint, self._role, found, self._checksums)
         return True
 
     def _known(self, error: Exception, key: str) -> Exception:
@@ -335,15 +344,6 @@ class Bucket:
 
 class _EmptyObjectError(Exception):
     """Says that a range was requested that lies outside the object."""
-
-
-def _read_small(body: Any) -> bytes:
-    """Read until the end, where botocore compares the length with the one announced, or until the object is too large."""
-    read = b""
-    with body:
-        while len(read) <= SMALL and (chunk := body.read(SMALL + 1 - len(read))):
-            read += chunk
-    return read
 
 
 def _bare(etag: str) -> str:

@@ -9,12 +9,16 @@ from typing import Any
 from botocore.exceptions import FlexibleChecksumError
 
 
-def crc32_header(body: bytes) -> str:
-    """Return the value of x-amz-checksum-crc32 for a body: the big-endian CRC-32 in base64.
+def checksum_of(body: bytes, known: bool = True) -> dict[str, str]:
+    """Return the argument of PutObject that has the server verify a body.
 
-    Over https boto3 would send the checksum as a trailer of a chunked body, which Google Cloud Storage and others refuse.
+    It is the big-endian CRC-32 in base64, as the header x-amz-checksum-crc32: over https boto3 would send it as a trailer of a
+    chunked body, which Google Cloud Storage and others refuse. Where such headers are not known it is Content-MD5 of RFC 1864,
+    which S3 had from its beginning.
     """
-    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    if known:
+        return {"ChecksumCRC32": base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()}
+    return {"ContentMD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()}
 
 
 class DownloadDigest:

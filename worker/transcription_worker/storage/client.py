@@ -27,8 +27,8 @@ READ_TIMEOUT = 60
 CONNECTIONS = 40
 
 
-def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials) -> Any:
-    """Return an S3 client for the endpoint.
+def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials, checksums: bool = True) -> Any:
+    """Return an S3 client for the endpoint, which asks for checksums in headers unless the server refuses that.
 
     Raises:
         WorkerError: NoSuchBucket, if the endpoint is not a URL.
@@ -42,7 +42,7 @@ def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials) -> A
             "s3",
             endpoint_url=endpoint.endpoint_url,
             region_name=endpoint.region,
-            config=_config(endpoint),
+            config=_config(endpoint, checksums),
             **credentials,
         )
     except ValueError as error:
@@ -58,7 +58,8 @@ def _loader() -> Any:
     return botocore.loaders.create_loader()
 
 
-def _config(endpoint: S3Endpoint) -> Config:
+def _config(endpoint: S3Endpoint, checksums: bool) -> Config:
+    when = None if checksums else "when_required"
     return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
@@ -67,6 +68,8 @@ def _config(endpoint: S3Endpoint) -> Config:
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path" if endpoint.path_style else "auto"},
         signature_version="s3v4",
+        request_checksum_calculation=when,
+        response_checksum_validation=when,
         user_agent_extra="transcription-worker",
     )
 

@@ -25,6 +25,8 @@ CHANGED = {"PreconditionFailed", "412"}
 CONDITION_FAILED = {*CHANGED, "ConditionalRequestConflict", *(NO_KEY - KEY_TOO_LONG)}
 # Of a server that knows no conditional writes.
 NO_CONDITIONS = {"NotImplemented", "501"}
+# Of a server that does not know a header.
+UNKNOWN_HEADER = {"InvalidArgument", "InvalidRequest", "NotImplemented"}
 # Of a range that lies outside the object, which is empty or has become shorter.
 OUT_OF_RANGE = {"InvalidRange", "416"}
 # Of credentials that another version of the Secret may have replaced.
@@ -120,6 +122,17 @@ def transient(error: Exception) -> str | None:
     if is_local(error) or certificate_problem(error) is not None:
         return None
     return type(error).__name__ if isinstance(error, (*CONNECTION, *NO_ANSWER_FOR_CREDENTIALS)) else None
+
+
+def refuses_checksums(error: Exception) -> bool:
+    """Return whether a server does not know the headers of checksums: Backblaze's and, with 501, Cloudflare's until 2025.
+
+    No code says so: InvalidArgument and NotImplemented stand for much else. The message names the header.
+    """
+    if not isinstance(error, boto.ClientError) or code_of(error)[0] not in UNKNOWN_HEADER:
+        return False
+    words = str(error.response.get("Error", {}).get("Message", "")).lower()
+    return "x-amz-checksum-" in words or "x-amz-sdk-checksum-" in words
 
 
 def is_from_s3(error: boto.ClientError) -> bool:
