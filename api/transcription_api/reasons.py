@@ -183,10 +183,12 @@ GPU_UNSUPPORTED = _permanent(
     "This image has no code for the GPU's compute capability: add the worker's image that the message names to the chart's "
     "worker.images, or select other nodes with spec.device.nodeSelector.",
 )
-GPU_FAILED = _permanent(
+# Transient, since the next pod may get another card, or another node.
+GPU_FAILED = _transient(
     "GPUFailed",
-    exit_codes.DEVICE_UNUSABLE,
-    "A small kernel failed on the GPU: check the node's kernel log for Xid errors.",
+    exit_codes.DEVICE_FAULT,
+    "A small kernel failed on the GPU: check the kernel log of the node that the message names for Xid errors, and take the node "
+    "or the card out of service.",
 )
 GPU_NOT_READY = _transient(
     "GPUNotReady",

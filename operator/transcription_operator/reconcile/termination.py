@@ -20,6 +20,8 @@ STATUS_UNKNOWN = "ContainerStatusUnknown"
 KILLED = 137
 # The kubelet's reason for a pod that it evicted because the node or the pod ran short of a resource.
 EVICTED = "Evicted"
+# Exit codes of a worker whose GPU is at fault: what somebody has to look at is the node.
+OF_THE_NODE = (exit_codes.DEVICE_UNUSABLE, exit_codes.DEVICE_FAULT)
 # In the kubelet's message for each container, or pod, that used more of the resource than it had requested.
 OVERUSE = "has larger consumption of"
 # In the kubelet's messages for a node or a pod whose disk was full. Its numbers leave out volumes, and so the worker's scratch
@@ -53,15 +55,17 @@ def explain_termination(pod: PodView) -> Termination:
         failure = _reported_failure(report, code)
     else:
         failure = make_failure(*_kubelet_explanation(pod), code)
-    return Termination(report, _with_devices(failure, pod), permanent, finished)
+    return Termination(report, _with_cause(failure, pod), permanent, finished)
 
 
-def _with_devices(failure: Failure, pod: PodView) -> Failure:
-    """Add what the kubelet says of the worker's devices: a sick one may be the cause, whatever the worker noticed of it."""
-    if pod.sick_devices is None:
+def _with_cause(failure: Failure, pod: PodView) -> Failure:
+    """Add what the worker does not know of its GPU: what the kubelet says of its health, and the node where it failed."""
+    told = [pod.sick_devices] if pod.sick_devices is not None else []
+    told += [f"on node {pod.node}"] if failure.exit_code in OF_THE_NODE and pod.node is not None else []
+    if not told:
         return failure
-    room = MESSAGE_LIMIT - len(pod.sick_devices) - 2
-    return dataclasses.replace(failure, message=f"{failure.message[:room]}; {pod.sick_devices}")
+    cause = "; ".join(("", *told))
+    return dataclasses.replace(failure, message=f"{failure.message[: MESSAGE_LIMIT - len(cause)]}{cause}")
 
 
 def _is_success(pod: PodView, report: Report | None) -> bool:

@@ -86,7 +86,8 @@ def _require_tools() -> None:
 
 def _report_failure(error: WorkerError) -> int:
     """Say why no file, or no further file, could be transcribed, and return the exit code."""
-    advice = f"\n{USE_CPU}" if error.reason.exit_code == exit_codes.DEVICE_UNUSABLE else ""
+    unusable = error.reason.exit_code == exit_codes.DEVICE_UNUSABLE or error.reason is reasons.GPU_FAILED
+    advice = f"\n{USE_CPU}" if unusable else ""
     words = f"transcription-worker local: {one_line(in_options(error))}{advice}\n"
     write_if_read(sys.stderr, lambda stream: stream.write(words))
     return error.reason.exit_code or exit_codes.INTERNAL

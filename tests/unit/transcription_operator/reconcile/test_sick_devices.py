@@ -88,3 +88,21 @@ def test_a_long_failure_leaves_room_for_the_kubelets_word() -> None:
     status, _ = settled(observe(job=job(ended="Failed", reason="BackoffLimitExceeded", failed=1), pods=(dead,)), NOW)
     assert status.failure is not None
     assert TOLD in status.failure.message
+
+
+def test_a_gpu_that_fails_its_proof_is_retried_and_its_node_named() -> None:
+    """The next pod may get another card, which is why it is no permanent failure."""
+    assert reasons.GPU_FAILED.exit_code == exit_codes.DEVICE_FAULT
+    dead = failed(reason=reasons.GPU_FAILED)
+    status, _ = settled(observe(job=job(failed=1), pods=(dead,)), NOW)
+    running = condition(status, "Running")
+    assert running.reason == "Retrying"
+    assert "attempt 1 failed with GPUFailed: CUDA error: unspecified launch failure; on node node-1" in running.message
+    status, _ = settled(observe(job=job(ended="Failed", reason="BackoffLimitExceeded", failed=4), pods=(dead,)), NOW)
+    assert status.failure is not None
+    assert status.failure.message.endswith("; on node node-1 (after 4 attempts)")
+
+
+def test_the_node_of_a_failure_that_is_not_the_gpus_is_not_named() -> None:
+    status, _ = settled(observe(job=job(failed=1), pods=(failed(reason=reasons.ENDPOINT_UNREACHABLE),)), NOW)
+    assert "on node" not in condition(status, "Running").message
