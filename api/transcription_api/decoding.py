@@ -220,7 +220,7 @@ class LanguageDetection:
         maximum=20,
         engines=(EngineKind.BATCHED, EngineKind.FASTER_WHISPER),
         help="How many windows of 30 s, spread over what is transcribed, are listened to. With 1 it is the first of what is "
-        "transcribed, as in openai-whisper where there are no clips. Engines other than batched always look at one, so that "
+        "transcribed, as in openai-whisper where there are no clips. The engine openai-whisper always looks at one, so that "
         "the default of 3 means 1 there.",
     )
     candidates: tuple[str, ...] = option(

@@ -78,6 +78,7 @@ ACCEPTED = {
     "the library with one window": engine("openai-whisper", languageDetection={"windows": 1}),
     "the library with candidates": engine("openai-whisper", languageDetection={"candidates": ["pt", "en"]}),
     "faster-whisper": engine("faster-whisper", audio={"channel": "left"}, decoding=WORDS),
+    "faster-whisper with candidates": engine("faster-whisper", languageDetection={"windows": 5, "candidates": ["pt"]}),
     "faster-whisper with bfloat16": engine("faster-whisper", decoding={"precision": "bfloat16"}),
     "lines": subtitles(maxLineWidth=42, maxLineCount=2, highlightWords=True),
     "lines of any number": subtitles(maxLineWidth=42),
@@ -147,10 +148,6 @@ REFUSED = {
     "windows for the library": (
         engine("openai-whisper", languageDetection={"windows": 5}),
         ["spec.engine", 'got openai-whisper with ["languageDetection.windows 5"]', BATCHED],
-    ),
-    "candidates for faster-whisper": (
-        engine("faster-whisper", languageDetection={"candidates": ["pt"]}),
-        ["spec.engine", 'got faster-whisper with ["languageDetection.candidates pt"]', BATCHED],
     ),
     "an unknown channel": (job(audio={"channel": "centre"}), ["spec.audio.channel", '"centre"', '"split"']),
     "a track before the first": (job(audio={"track": -1}), ["spec.audio.track", "-1", "greater than or equal to 0"]),
