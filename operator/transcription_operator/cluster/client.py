@@ -90,9 +90,17 @@ class KubernetesClient:
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.started or "~", pod.name)))
 
     async def list_gpu_nodes(self) -> tuple[NodeView, ...]:
-        """The nodes that GPU feature discovery has labelled: their metadata alone, which is a small part of a node."""
-        pages = self._pages(f"{CORE}/nodes", {"labelSelector": GPU_NODES}, METADATA_LIST)
-        return tuple([view_node(item) async for page in pages for item in page["items"]])
+        """The nodes that GPU feature discovery has labelled: their metadata alone, which is a small part of a node.
+
+        That does not tell which of them are cordoned, so that those are listed once more.
+        """
+        nodes, cordoned = await self._gpu_nodes({}), await self._gpu_nodes({"fieldSelector": "spec.unschedulable=true"})
+        names_of_cordoned = {node.name for node in cordoned}
+        return tuple(node._replace(cordoned=node.name in names_of_cordoned) for node in nodes)
+
+    async def _gpu_nodes(self, query: dict[str, str]) -> list[NodeView]:
+        pages = self._pages(f"{CORE}/nodes", {"labelSelector": GPU_NODES} | query, METADATA_LIST)
+        return [view_node(item) async for page in pages for item in page["items"]]
 
     async def has_workers(self, owner: Owner) -> bool:
         """Whether a pod of the resource's work has not ended, whose resource and Jobs may be gone. Forged labels count too."""

@@ -8,10 +8,11 @@ GPU_NODES = "nvidia.com/gpu.compute.major"
 
 
 class NodeView(NamedTuple):
-    """A node's name and labels."""
+    """A node's name and labels, and whether it is cordoned, so that no pod is scheduled there for the time being."""
 
     name: str
     labels: Mapping[str, str]
+    cordoned: bool = False
 
 
 def view_node(body: Mapping[str, Any]) -> NodeView:

@@ -24,14 +24,21 @@ Nodes = tuple[NodeView, ...]
 
 
 def choose_image(spec: Spec, config: Config, nodes: Nodes | None) -> Config:
-    """The settings with one image: that of the newest CUDA which a node can run.
+    """The settings with one image: that of the newest CUDA which a node can run, that is not cordoned if one such can run any.
 
     Where nothing is known of nodes, or none of those that are there can run any, it is the first of the settings'.
     """
     if spec.device.policy is DevicePolicy.CPU:
         return dataclasses.replace(config, worker_images=config.images[:1])
     by_version = sorted(config.images, key=lambda image: image.cuda_version, reverse=True)
-    fitting = (image for image in by_version if any(_fits(node, spec, image, config) for node in _labelled(nodes)))
+    nodes = _labelled(nodes)
+    open_nodes = tuple(node for node in nodes if not node.cordoned)
+    fitting = (
+        image
+        for among in (open_nodes, nodes)
+        for image in by_version
+        if any(_fits(node, spec, image, config) for node in among)
+    )
     return dataclasses.replace(config, worker_images=(next(fitting, config.images[0]),))
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
@@ -15,15 +16,16 @@ from tests.support.controlplane import ControlPlane
 from tests.support.node_affinity import gpu_node
 from tests.support.operator_process import NAMESPACED, grant_rights
 
-NODES = {"with-gpu": gpu_node(550), "without": {}}
+NODES = {"cordoned": gpu_node(580), "with-gpu": gpu_node(550), "without": {}}
 RIGHTS_SECONDS = 10
 
 
 @pytest.fixture
 async def client(plane: ControlPlane) -> AsyncIterator[KubernetesClient]:
-    """Yield a client of the account, on an API server with two nodes."""
+    """Yield a client of the account, on an API server with some nodes."""
     for name, labels in NODES.items():
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+        node: dict[str, Any] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+        node["spec"] = {"unschedulable": name == "cordoned"}
         plane.kubectl("apply", "-f", "-", text=json.dumps(node))
     settings = Configuration()
     await load_kube_config(str(plane.kubeconfig_for(NAMESPACED)), client_configuration=settings)
@@ -43,4 +45,4 @@ async def test_nodes_with_gpus_are_listed_with_their_labels_once_the_chart_gives
     while found is None and time.monotonic() < until:
         with contextlib.suppress(ApiError):
             found = await client.list_gpu_nodes()
-    assert found == (NodeView("with-gpu", NODES["with-gpu"]),)
+    assert found == (NodeView("cordoned", NODES["cordoned"], True), NodeView("with-gpu", NODES["with-gpu"]))

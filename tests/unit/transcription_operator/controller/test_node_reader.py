@@ -83,16 +83,20 @@ async def apiserver() -> AsyncIterator[ScriptedApiserver]:
         yield server
 
 
-async def test_only_the_metadata_of_labelled_nodes_is_asked_for(apiserver: ScriptedApiserver) -> None:
+async def test_only_the_metadata_of_labelled_nodes_is_asked_for_and_which_of_them_are_cordoned(
+    apiserver: ScriptedApiserver,
+) -> None:
     accepted = []
 
     def answer(request: web.Request) -> web.StreamResponse:
         accepted.append(request.headers["Accept"])
-        items = [{"metadata": {"name": "node-1", "labels": dict(NODE.labels)}}]
+        names = ["node-2"] if request.query.get("fieldSelector") == "spec.unschedulable=true" else ["node-1", "node-2"]
+        items = [{"metadata": {"name": name, "labels": dict(NODE.labels)}} for name in names]
         return web.json_response({"kind": "PartialObjectMetadataList", "metadata": {}, "items": items})
 
     apiserver.faults.append(answer)
     async with connected(apiserver) as connection:
-        assert await KubernetesClient(connection).list_gpu_nodes() == (NODE,)
-    assert apiserver.count("/api/v1/nodes?labelSelector=nvidia.com") == 1
-    assert accepted == ["application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"]
+        found = await KubernetesClient(connection).list_gpu_nodes()
+    assert [(node.name, node.cordoned) for node in found] == [("node-1", False), ("node-2", True)]
+    assert apiserver.count("/api/v1/nodes?labelSelector=nvidia.com") == 2
+    assert set(accepted) == {"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}

@@ -46,6 +46,13 @@ def test_the_newest_cuda_that_a_node_can_run_is_taken() -> None:
     assert may_run(created(nodes(OLD)), OLD)
 
 
+def test_a_cordoned_node_decides_only_where_no_other_can_run_an_image() -> None:
+    """While drivers are updated node by node, each Job would else wait for the one that is out of service."""
+    old, new = nodes(OLD, NEW)
+    assert image(created((old, new._replace(cordoned=True)))) == "worker:12"
+    assert image(created((new._replace(cordoned=True),))) == "worker:13"
+
+
 def test_versions_of_cuda_are_compared_as_numbers() -> None:
     images = (CUDA_12 | {"reference": "worker:12.10", "cuda": "12.10"}, CUDA_12 | {"cuda": "12.8"})
     assert image(created(nodes(OLD), settings(*images))) == "worker:12.10"
