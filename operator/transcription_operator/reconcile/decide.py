@@ -38,7 +38,7 @@ from transcription_operator.reconcile.observed_state import JobRejection, Observ
 from transcription_operator.reconcile.observed_times import to_server_time
 from transcription_operator.reconcile.pending import pending_deadline_failure
 from transcription_operator.reconcile.phase_ends import end_transcription
-from transcription_operator.reconcile.phases import current_phase, expects_job, left_behind
+from transcription_operator.reconcile.phases import current_phase, expects_job, left_behind, seconds_until_account
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number, last_termination
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
@@ -214,6 +214,8 @@ def _create_next_job(
 ) -> Plan:
     """Create the Job after the one that the status refers to, for what is left of spec.activeDeadlineSeconds."""
     phase, left = current_phase(spec, status), seconds_left(status, spec, now)
+    if phase == names.PHASE_COLLECT and (wait := seconds_until_account(status, observed.jobs, now)) > 0:
+        return _with_status(observed, status, Plan(requeue_after_seconds=wait))
     if left is not None and phase == names.PHASE_COLLECT:
         left = max(left, COLLECT_SECONDS)
     if left is not None and left <= 0:

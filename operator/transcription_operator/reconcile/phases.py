@@ -5,14 +5,20 @@ the first after a crash: Planned is True once the plan is stored, and Collected 
 as far as they can be. A phase is left in the same write that stores what it found.
 """
 
+from datetime import datetime
+
 from transcription_api import names
 from transcription_api.codec import InvalidFieldError
 from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Status
 
 from transcription_operator.models.objects import JobView, Resource
+from transcription_operator.models.times import is_time, seconds_between
 from transcription_operator.reconcile.conditions import find_condition, is_true
 from transcription_operator.reconcile.stored_spec import parse_stored_spec
+
+# Seconds after the deletion of a Job in which its pods may write: their grace period, and time for the garbage collector.
+LAST_WRITES_SECONDS = names.TERMINATION_GRACE_SECONDS + 10.0
 
 
 def current_phase(spec: Spec, status: Status) -> str | None:
@@ -43,6 +49,22 @@ def left_behind(spec: Spec, status: Status, jobs: tuple[JobView, ...]) -> tuple[
     if phase is None:
         return ()
     return tuple(job for job in jobs if job.phase != phase and job.outcome is None and not job.deleting)
+
+
+def seconds_until_account(status: Status, jobs: tuple[JobView, ...], now: datetime) -> float:
+    """The seconds until the account may be written; 0 or less if it may be now.
+
+    The pods of a Job that has ended have ended. Those of one that was deleted have their grace period, in which a worker
+    finishes what is nearly done: an account that is written before that would call such files failed.
+    """
+    collected = find_condition(status.conditions, ConditionType.COLLECTED)
+    ended = any(job.phase == names.PHASE_TRANSCRIBE and job.outcome is not None for job in jobs)
+    transcribed = status.job_ref is not None and status.job_ref.phase == names.PHASE_TRANSCRIBE
+    if ended or not transcribed or status.failure is None or collected is None:
+        return 0.0
+    since = collected.last_transition_time
+    waited = max(0.0, seconds_between(since, now)) if is_time(since) else LAST_WRITES_SECONDS
+    return LAST_WRITES_SECONDS - waited
 
 
 def _stored_phase(resource: Resource, status: Status) -> str | None:

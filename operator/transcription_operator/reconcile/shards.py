@@ -55,10 +55,18 @@ def update_from_shards(
     pods = running_pods(observed.pods)
     polled = pods[:MAX_POLLED]
     began = bool(pods) and not is_true(observed.status.conditions, ConditionType.RUNNING)
-    if job.concluding or (seconds_until_shown(status, job, parse_time(now)) > 0 and not began):
+    if job.concluding:
+        return _with_lost_node(status, observed.pods, now), polled
+    if seconds_until_shown(status, job, parse_time(now)) > 0 and not began:
         return status, polled
     status = _with_running(status, job, pods, observed, now)
     return _with_progress(status, spec, job, len(pods), observed, now), polled
+
+
+def _with_lost_node(status: Status, pods: tuple[PodView, ...], now: str) -> Status:
+    """Say which node the Job's end waits for, where it does: it may do so for ever."""
+    lost = next((pod for pod in pods if lost_pod((pod,), now) is not None), None)
+    return status if lost is None else transitions.mark_pending(status, reasons.NODE_LOST, explain_lost_node(lost), now)
 
 
 def _with_warnings(status: Status, pods: tuple[PodView, ...]) -> Status:

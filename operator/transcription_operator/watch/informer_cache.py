@@ -16,6 +16,7 @@ class InformerCache:
     def __init__(self, on_change: Callable[[Resource | None, Resource | None], None] = lambda _old, _new: None) -> None:
         self._resources: dict[Key, Resource] = {}
         self._jobs: dict[Owner, dict[str, JobView]] = {}  # by the owner, then by the Job's uid
+        self._owners: dict[str, Owner] = {}  # by the Job's uid
         self._deletion_jobs: dict[Key, dict[str, JobView]] = {}  # those among them that delete results
         # Uids of objects that were deleted since the last list began, and in the time between that list and the one before.
         self._deleted: set[str] = set()
@@ -90,13 +91,18 @@ class InformerCache:
             self._on_change(old, None)
 
     def put_job(self, job: JobView, before: JobView | None = None) -> bool:
-        """Store a Job. Returns False if it is not ours, or if this version or a newer one is known; see `put_resource`."""
+        """Store a Job. Returns False if it is not ours, or if this version or a newer one is known; see `put_resource`.
+
+        One that was ours is forgotten: somebody has taken away what proves it.
+        """
         if job.owner is None or self._is_deleted(job.uid):
+            self._forget_job(job.uid)
             return False
         jobs = self._jobs.setdefault(job.owner, {})
         if _is_known(jobs.get(job.uid), job, before):
             return False
         jobs[job.uid] = job
+        self._owners[job.uid] = job.owner
         if job.deletes_results:
             self._deletion_jobs.setdefault(job.owner.key, {})[job.uid] = job
         return True
@@ -105,16 +111,19 @@ class InformerCache:
         """Remove a Job that was deleted."""
         self._deleted.add(job.uid)
         self._on_removal(job.uid)
-        if job.owner is None:
+        self._forget_job(job.uid)
+
+    def _forget_job(self, uid: str) -> None:
+        owner = self._owners.pop(uid, None)
+        if owner is None:
             return
-        jobs = self._jobs.get(job.owner, {})
-        jobs.pop(job.uid, None)
-        if not jobs:
-            self._jobs.pop(job.owner, None)
-        if (deletions := self._deletion_jobs.get(job.owner.key)) is not None:
-            deletions.pop(job.uid, None)
+        del self._jobs[owner][uid]
+        if not self._jobs[owner]:
+            del self._jobs[owner]
+        if (deletions := self._deletion_jobs.get(owner.key)) is not None:
+            deletions.pop(uid, None)
             if not deletions:
-                del self._deletion_jobs[job.owner.key]
+                del self._deletion_jobs[owner.key]
 
     def owner_key(self, job: JobView) -> Key | None:
         """The key of the resource to which the Job belongs. None if it is not known, or if it is another of its name.

@@ -13,6 +13,7 @@ from tests.support.scripted_apiserver import Json, ScriptedApiserver, connected,
 from tests.support.scripted_resource import (
     KEY,
     PATH,
+    job_path,
     job_reference,
     put_job,
     put_pod,
@@ -141,3 +142,19 @@ async def test_thousands_of_pods_with_the_jobs_labels_are_read_in_pages() -> Non
         put_job(server, parts, active=1)
         await until(lambda: any("/pods" in request for request in server.requests[before:]))
         assert all("limit=" in request for request in server.requests[before:] if "/pods" in request)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+async def test_a_job_that_somebody_has_made_not_ours_is_followed_by_another_one(listed: bool) -> None:
+    """What the cache knew of it would never change again, and the resource wait for its end for ever."""
+    async with scripted_apiserver() as server, running_job(server) as parts:
+        path = job_path(server)
+        job = server.objects[path]
+        labels = {name: text for name, text in job["metadata"]["labels"].items() if name != names.LABEL_ORDINAL}
+        changed = server.put(path, job | {"metadata": job["metadata"] | {"labels": labels}})
+        if listed:
+            await parts.resync.list_all()
+        else:
+            parts.informer.on_job_event("MODIFIED", changed)
+        parts.queue.add(KEY)
+        await until(lambda: stored_status(server).get("jobRef", {}).get("ordinal") == 2)

@@ -13,6 +13,7 @@ from transcription_operator.reconcile.observed_state import ObservedProgress
 
 from tests.support.decisions import NOW, condition, observe, settled
 from tests.support.kubernetes_objects import FINISHED, STARTED, config, job, pod
+from tests.support.many_files import begun
 
 RUNNING = {"running": {"startedAt": STARTED}}
 TAINTED = {
@@ -133,3 +134,16 @@ def test_a_pod_is_looked_at_again_when_its_time_to_end_has_passed() -> None:
     plan = decide(observe(job=TERMINATING, pods=(running_pod(late),)), config(), parse_time("2026-01-01T10:05:50Z"))
     assert plan.requeue_after_seconds is not None
     assert plan.requeue_after_seconds <= 60
+
+
+def test_the_end_of_many_shards_that_waits_for_a_lost_node_names_it() -> None:
+    """The Job controller has decided how the Job ends, and says so once all its pods have ended."""
+    world = begun("transcribe", activeDeadlineSeconds=3600)
+    world.pods[world.job().name] = (running_pod(), running_pod({"name": "lost", **DELETION}, reason="NodeLost"))
+    target = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": FINISHED}
+    world.write_job(active=0, terminating=2, conditions=[target])
+    world.now += timedelta(minutes=5)
+    world.settle()
+    waiting = condition(world.parsed(), "Running")
+    assert (waiting.status, waiting.reason) == ("False", "NodeLost")
+    assert "pod lost is on node node-1, which does not answer" in waiting.message

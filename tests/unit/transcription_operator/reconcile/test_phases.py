@@ -179,9 +179,28 @@ def test_pods_that_no_node_takes_in_time_end_the_transcription_and_not_the_accou
     world.pods[world.job().name] = (pod(meta={"creationTimestamp": world.job().created}),)
     world.now = world.now.replace(minute=30)
     world.settle()
+    world.now += timedelta(minutes=1)
+    world.settle()
     assert world.phases() == ["plan", "collect"]
     world.play("collect")
     assert condition(world.parsed(), "Failed").reason == "PendingDeadlineExceeded"
+
+
+def test_the_account_is_written_once_pods_of_a_job_that_was_deleted_have_written_their_last() -> None:
+    """Told to end, a worker finishes what is nearly done, and an account before that would call such files failed."""
+    world = begun("transcribe", pendingDeadlineSeconds=30)
+    world.write_job(active=1)
+    world.pods[world.job().name] = (pod(meta={"creationTimestamp": world.job().created}),)
+    world.now += timedelta(seconds=31)
+    world.settle()
+    assert world.phases() == ["plan"]
+    assert (world.plan.create_job, world.plan.requeue_after_seconds) == (None, names.TERMINATION_GRACE_SECONDS + 10)
+    world.now += timedelta(seconds=39)
+    world.reconcile()
+    assert world.phases() == ["plan"]
+    world.now += timedelta(seconds=1)
+    world.settle()
+    assert world.phases() == ["plan", "collect"]
 
 
 def test_evictions_while_files_are_transcribed_use_up_no_attempt_of_the_account() -> None:
