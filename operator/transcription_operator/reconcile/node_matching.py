@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterable
 
 from transcription_api.spec import DevicePolicy, Spec
 
@@ -33,12 +32,8 @@ def choose_image(spec: Spec, config: Config, nodes: Nodes | None) -> Config:
     by_version = sorted(config.images, key=lambda image: image.cuda_version, reverse=True)
     nodes = _labelled(nodes)
     open_nodes = tuple(node for node in nodes if not node.cordoned)
-    fitting = (
-        image
-        for among in (open_nodes, nodes)
-        for image in by_version
-        if any(_fits(node, spec, image, config) for node in among)
-    )
+    needs = [(image, _requirements(spec, image, config)) for image in by_version]
+    fitting = (image for among in (open_nodes, nodes) for image, needed in needs if _fits_any(needed, among))
     return dataclasses.replace(config, worker_images=(next(fitting, config.images[0]),))
 
 
@@ -48,11 +43,12 @@ def explain_no_node(spec: Spec, config: Config, job: JobView, nodes: Nodes | Non
     image = next((image for image in config.images if image.reference == job.image), None)
     if image is None or not labelled or spec.device.policy is not DevicePolicy.REQUIRE_GPU:
         return None
-    if any(_fits(node, spec, image, config) for node in labelled):
+    needed = _requirements(spec, image, config)
+    if _fits_any(needed, labelled):
         return None
     obstacles = collections.defaultdict(list)
     for node in labelled:
-        for requirement in _requirements(spec, image, config):
+        for requirement in needed:
             if not requirement.is_met(node.labels):
                 obstacles[requirement.explain(node.labels)].append(node.name)
     return f"no node fits {image.name}: {_tell(obstacles, len(labelled))}"
@@ -76,12 +72,12 @@ def _labelled(nodes: Nodes | None) -> Nodes:
     return tuple(node for node in nodes or () if is_labelled(node.labels))
 
 
-def _fits(node: NodeView, spec: Spec, image: WorkerImage, config: Config) -> bool:
-    return all(requirement.is_met(node.labels) for requirement in _requirements(spec, image, config))
+def _fits_any(needed: tuple[Requirement, ...], nodes: Nodes) -> bool:
+    return any(all(requirement.is_met(node.labels) for requirement in needed) for node in nodes)
 
 
-def _requirements(spec: Spec, image: WorkerImage, config: Config) -> Iterable[Requirement]:
-    """What the pod's affinity and its node selector ask for."""
-    yield from find_requirements(spec, image, config)
-    for label, value in (config.worker.node_selector | spec.device.node_selector).items():
-        yield Requirement((label,), repr(value), ((Expression(label, "In", (value,)),),))
+def _requirements(spec: Spec, image: WorkerImage, config: Config) -> tuple[Requirement, ...]:
+    """What the pod's affinity and its node selector ask for. A cluster may have a thousand nodes: it is found out once."""
+    selected = (config.worker.node_selector | spec.device.node_selector).items()
+    named = (Requirement((label,), repr(value), ((Expression(label, "In", (value,)),),)) for label, value in selected)
+    return (*find_requirements(spec, image, config), *named)
