@@ -96,8 +96,8 @@ class Observer:
         job = observed.job
         if job is None:
             return await self._with_nodes(observed)
-        if job.deleting:
-            return observed
+        if job.deleting and job.outcome is None:
+            return observed  # of one that has ended, such as by a ttlSecondsAfterFinished, the pods may still say how
         queued = waits_for_others(job)
         if not job.awaits_pod and not queued:
             self.job_events.forget(job)

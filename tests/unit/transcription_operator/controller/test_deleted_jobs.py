@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
-from transcription_api.report import Report
+from transcription_api import exit_codes, reasons
+from transcription_api.report import Report, encode_report, failure
 
+from tests.support.decisions import GOOD
+from tests.support.kubernetes_objects import FINISHED, STARTED
 from tests.support.many_files import MANY, PLAN, World, ended
 from tests.support.operator_parts import Parts, until
 from tests.support.scripted_apiserver import ScriptedApiserver, connected, scripted_apiserver
@@ -16,8 +19,10 @@ from tests.support.scripted_resource import (
     end_elsewhere,
     job_path,
     put_job,
+    put_pod,
     put_resource,
     running_job,
+    start,
     stored_status,
 )
 
@@ -40,6 +45,27 @@ async def test_the_next_job_is_created_although_no_watch_has_shown_the_end_of_th
             await parts.resync.list_all()
         parts.queue.add(KEY)  # as it is after DELETION_REQUEUE_SECONDS
         await until(lambda: stored_status(server)["jobRef"]["ordinal"] == 2)
+
+
+@pytest.mark.parametrize("report", [GOOD, failure(reasons.NO_SUCH_KEY, "no object")], ids=["complete", "failed"])
+async def test_a_job_that_is_deleted_as_soon_as_it_has_ended_is_asked_for_its_end_while_it_is_there(
+    report: Report,
+) -> None:
+    """A policy sets ttlSecondsAfterFinished to 0. Its controller deletes in the foreground, so that the pods go first."""
+    async with scripted_apiserver() as server, running_job(server) as parts:
+        start(server, parts)
+        await until(lambda: condition(server, "Running").get("reason") == "WorkerRunning")
+        code = exit_codes.SOURCE_NOT_FOUND if report.reason else exit_codes.OK
+        state = {"exitCode": code, "message": encode_report(report).decode(), "startedAt": STARTED}
+        put_pod(server, {"terminated": state | {"finishedAt": FINISHED}}, phase="Failed" if code else "Succeeded")
+        job = server.objects[job_path(server)]
+        meta = job["metadata"] | {"deletionTimestamp": FINISHED, "finalizers": ["foregroundDeletion"]}
+        end = {"type": "Failed" if code else "Complete", "status": "True", "lastTransitionTime": FINISHED}
+        server.put(job_path(server), job | {"metadata": meta, "status": {"startTime": STARTED, "conditions": [end]}})
+        parts.informer.on_job_event("MODIFIED", server.objects[job_path(server)])
+        await until(lambda: stored_status(server)["phase"] in ("Complete", "Failed"))
+        assert stored_status(server).get("failure", {}).get("reason") == report.reason
+        assert server.count("POST /apis/batch/v1") == 1
 
 
 async def test_no_job_is_created_while_the_one_before_is_being_deleted() -> None:
