@@ -137,6 +137,9 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...], no_node: str | None
         return Waiting(
             reasons.WAITING_FOR_POD, f"a pod of Job {job.name} is being deleted; the next one comes after its end"
         )
+    if pod is None and job.parallelism == 0:
+        words = f"Job {job.name} has parallelism 0, which somebody has set: it makes no pod until it has 1 again"
+        return Waiting(reasons.WAITING_FOR_POD, words)
     if pod is None:
         return Waiting(reasons.WAITING_FOR_POD, f"Job {job.name} has no pod yet")
     if pod.deletion_time is not None:

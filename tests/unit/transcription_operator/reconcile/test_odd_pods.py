@@ -1,5 +1,6 @@
 """Pods that end or wait in an unusual way are told by what happened to them."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -128,3 +129,9 @@ def test_the_pending_deadline_names_the_init_container_that_held_the_worker_back
     status, _ = settled(observe({"pendingDeadlineSeconds": 60}, job=job(active=1), pods=(held,)))
     assert status.failure is not None
     assert "init container istio-init runs" in status.failure.message
+
+
+def test_a_job_whose_parallelism_somebody_has_set_to_0_is_said_to_wait_for_that() -> None:
+    paused = dataclasses.replace(job(), parallelism=0)
+    status, _ = settled(observe(job=paused))
+    assert "has parallelism 0, which somebody has set" in condition(status, "Running").message

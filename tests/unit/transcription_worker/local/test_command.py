@@ -51,3 +51,11 @@ def test_files_that_were_done_before_the_gpu_failed_are_counted_and_the_others_a
     assert "3 files: 1 done, 0 failed, 2 left" in said.out
     assert "device-side assert" in said.err
     assert len({path.stem for path in out.iterdir()}) == 1
+
+
+@pytest.mark.parametrize(("reason", "told"), [(reasons.GPU_FAILED, True), (reasons.NO_SPACE_LEFT, False)])
+def test_a_gpu_that_cannot_be_used_is_told_with_the_way_to_the_cpu(
+    reason: reasons.Reason, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command._report_failure(WorkerError(reason, "a small kernel failed")) == reason.exit_code
+    assert (command.USE_CPU in capsys.readouterr().err) == told
