@@ -16,7 +16,7 @@ from transcription_operator.config import Config
 from transcription_operator.manifests.job import render_job
 from transcription_operator.manifests.phase import COLLECT_SECONDS, limit_spec
 from transcription_operator.models.objects import JobView
-from transcription_operator.models.times import format_time, is_time, seconds_between
+from transcription_operator.models.times import format_time
 from transcription_operator.reconcile import status_transitions as transitions
 from transcription_operator.reconcile.acceptance import accept_spec
 from transcription_operator.reconcile.active_deadline import explain_deadline, is_over, seconds_left, with_active_time
@@ -63,14 +63,13 @@ from transcription_operator.reconcile.suspension import (
     waits_for_others,
 )
 from transcription_operator.reconcile.termination import make_failure
+from transcription_operator.reconcile.time_to_live import seconds_to_live
 from transcription_operator.reconcile.worker_end import conclude_job, outlived_pods
 
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
 # Seconds until the words of a queue are read again.
 QUEUE_REQUEUE_SECONDS = 30.0
-# Seconds by which a stored time may be in the future, since the clocks of several apiservers differ a little.
-CLOCK_TOLERANCE_SECONDS = 60.0
 
 
 def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
@@ -142,18 +141,10 @@ def _unfinished_jobs(observed: ObservedState) -> tuple[JobView, ...]:
 
 
 def _clean_up(observed: ObservedState, spec: Spec, config: Config, now: datetime) -> Plan:
-    """Delete the Jobs that still run, and the resource itself once ttlSecondsAfterFinished has passed.
-
-    That time is counted from when the resource was seen to be finished: completionTime is by another clock.
-    """
+    """Delete the Jobs that still run, and the resource itself once ttlSecondsAfterFinished has passed."""
     unfinished = _unfinished_jobs(observed)
-    plan, status, left = Plan(delete_jobs=unfinished), observed.status, None
-    if spec.ttl_seconds_after_finished is not None:
-        finished = transitions.finished_time(status)
-        if not is_time(finished) or seconds_between(finished or "", now) < -CLOCK_TOLERANCE_SECONDS:
-            finished = format_time(now)
-            status = transitions.with_finished_time(status, finished)
-        left = spec.ttl_seconds_after_finished - seconds_between(finished or "", now)
+    plan = Plan(delete_jobs=unfinished)
+    status, left = seconds_to_live(observed.status, spec, deletes_results(spec, config), now)
     if left is None or left > 0:
         status = tell_preparation(observed, status, spec, config, now)
         return _with_status(observed, status, dataclasses.replace(plan, requeue_after_seconds=left))

@@ -19,7 +19,7 @@ from transcription_operator.reconcile.observed_state import JobRejection, Observ
 from transcription_operator.reconcile.plan import Plan
 
 from tests.support.decisions import GOOD, NOW, condition, observe, settled
-from tests.support.kubernetes_objects import CREATED, FINISHED, OWNER, SPEC, config, ended_pod, job, resource
+from tests.support.kubernetes_objects import CREATED, FINISHED, OWNER, SPEC, config, ended_pod, job, pod, resource
 from tests.support.many_files import MANY
 
 DELETING = {"deletionPolicy": "DeleteResults", "ttlSecondsAfterFinished": 60}
@@ -59,6 +59,20 @@ def over(deletion: JobView | None, spec: dict[str, Any] | None = None, **what: A
     """Return the plan for a finished resource whose time to live is over."""
     observed = observe(DELETING | (spec or {}), finished(), deletion_job=deletion, **what)
     return decide(observed, config(), LATER)
+
+
+def test_results_of_a_failed_resource_are_deleted_after_the_last_that_its_pods_may_write() -> None:
+    """A deadline ended the Job, and the worker finishes what is nearly done in its grace period."""
+    spec = DELETING | {"ttlSecondsAfterFinished": 0, "pendingDeadlineSeconds": 10}
+    waiting = job(active=1)
+    status, plan = settled(observe(spec, job=waiting, pods=(pod(),), deletion_job=deletion_job()))
+    assert (status.failure and status.failure.reason, plan.delete_jobs) == ("PendingDeadlineExceeded", (waiting,))
+    observed = observe(spec, status, deletion_job=deletion_job())
+    early = decide(observed, config(), NOW + timedelta(seconds=39))
+    assert (early.scale_job, early.requeue_after_seconds) == (None, pytest.approx(1.0))
+    released = decide(observed, config(), NOW + timedelta(seconds=40)).scale_job
+    assert released is not None
+    assert released[0].deletes_results
 
 
 # --- it is there before anything is written
