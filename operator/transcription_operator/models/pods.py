@@ -45,6 +45,8 @@ class PodView:
     waiting_reason: str | None
     waiting_message: str | None
     unschedulable: str | None  # the scheduler's message
+    # The ResourceClaimTemplate of which the pod has no claim yet: the scheduler does not look at it, and says nothing of it.
+    missing_claim: str | None
     scheduling_gates: tuple[str, ...]  # names of what keeps the scheduler from looking at the pod
     reason: str | None  # of the pod itself, such as Evicted
     message: str | None
@@ -84,6 +86,7 @@ def view_pod(body: Body) -> PodView:
         waiting_reason=waiting.get("reason"),
         waiting_message=waiting.get("message"),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+        missing_claim=_missing_claim(body.get("spec") or {}, status),
         scheduling_gates=tuple(gate["name"] for gate in (body.get("spec") or {}).get("schedulingGates") or ()),
         reason=status.get("reason"),
         message=status.get("message"),
@@ -96,6 +99,12 @@ def view_pod(body: Body) -> PodView:
         failed_sidecars=failed_sidecars(body),
         sick_devices=sick_devices(worker),
     )
+
+
+def _missing_claim(spec: Body, status: Body) -> str | None:
+    made = {claim.get("name") for claim in status.get("resourceClaimStatuses") or () if claim.get("resourceClaimName")}
+    asked = ((claim.get("name"), claim.get("resourceClaimTemplateName")) for claim in spec.get("resourceClaims") or ())
+    return next((template for name, template in asked if template and name not in made), None)
 
 
 def _clock_of_node(meta: Body, status: Body) -> Callable[[str | None], str | None]:

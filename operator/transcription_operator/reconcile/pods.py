@@ -133,15 +133,8 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...], no_node: str | None
     `no_node` says which labels of the nodes keep the Job's pods from running, where that is known.
     """
     pod = current_pod(pods)
-    if pod is None and job.terminating:
-        return Waiting(
-            reasons.WAITING_FOR_POD, f"a pod of Job {job.name} is being deleted; the next one comes after its end"
-        )
-    if pod is None and job.parallelism == 0:
-        words = f"Job {job.name} has parallelism 0, which somebody has set: it makes no pod until it has 1 again"
-        return Waiting(reasons.WAITING_FOR_POD, words)
     if pod is None:
-        return Waiting(reasons.WAITING_FOR_POD, f"Job {job.name} has no pod yet")
+        return Waiting(reasons.WAITING_FOR_POD, _explain_no_pod(job))
     if pod.deletion_time is not None:
         return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} is being deleted: {pod.disrupted or 'by somebody'}")
     if pod.init_container is not None:
@@ -149,6 +142,9 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...], no_node: str | None
     if pod.scheduling_gates:
         gates = f"gate{'s' if len(pod.scheduling_gates) > 1 else ''} {', '.join(pod.scheduling_gates)}"
         return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} is held by the scheduling {gates}")
+    if pod.missing_claim is not None and pod.node is None and pod.unschedulable is None:
+        words = f"pod {pod.name} waits for its claim of the ResourceClaimTemplate {pod.missing_claim}, which must exist"
+        return Waiting(reasons.WAITING_FOR_POD, words)
     if pod.unschedulable is not None and no_node is not None:
         return Waiting(reasons.NO_MATCHING_NODE, f"{no_node}; the scheduler says: {pod.unschedulable}")
     if pod.unschedulable is not None:
@@ -156,6 +152,14 @@ def explain_waiting(job: JobView, pods: tuple[PodView, ...], no_node: str | None
     if pod.waiting_reason in STARTING_REASONS:
         return Waiting(reasons.WAITING_FOR_POD, f"pod {pod.name} has not started yet")
     return _explain_reason(pod.waiting_reason, f"{pod.waiting_reason}: {pod.waiting_message or ''}")
+
+
+def _explain_no_pod(job: JobView) -> str:
+    if job.terminating:
+        return f"a pod of Job {job.name} is being deleted; the next one comes after its end"
+    if job.parallelism == 0:
+        return f"Job {job.name} has parallelism 0, which somebody has set: it makes no pod until it has 1 again"
+    return f"Job {job.name} has no pod yet"
 
 
 def _explain_init_container(pod_name: str, container: InitContainer) -> Waiting:

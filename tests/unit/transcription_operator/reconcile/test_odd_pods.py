@@ -135,3 +135,16 @@ def test_a_job_whose_parallelism_somebody_has_set_to_0_is_said_to_wait_for_that(
     paused = dataclasses.replace(job(), parallelism=0)
     status, _ = settled(observe(job=paused))
     assert "has parallelism 0, which somebody has set" in condition(status, "Running").message
+
+
+def test_a_pod_without_a_claim_of_its_template_is_said_to_wait_for_that() -> None:
+    """The scheduler does not look at such a pod: no condition says that its template is missing (Kubernetes 1.34 or later)."""
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    unmade = pod(spec={"nodeName": None, "resourceClaims": claims}, phase="Pending")
+    status, _ = settled(observe(job=job(active=1), pods=(unmade,)))
+    words = "waits for its claim of the ResourceClaimTemplate one-gpu, which must exist"
+    assert words in condition(status, "Running").message
+    made = [{"name": "gpu", "resourceClaimName": "interview-x-1-abcde-gpu-7k2"}]
+    waiting = pod(spec={"nodeName": None, "resourceClaims": claims}, phase="Pending", resourceClaimStatuses=made)
+    status, _ = settled(observe(job=job(active=1), pods=(waiting,)))
+    assert words not in condition(status, "Running").message
