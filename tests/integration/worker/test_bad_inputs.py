@@ -12,7 +12,8 @@ from transcription_api.reasons import Reason
 from transcription_api.report import FileCounts
 from transcription_worker.batch import listing, user_manifest
 from transcription_worker.errors import WorkerError
-from transcription_worker.storage.bucket import Bucket, ListedObject
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.object_listing import ListedObject
 
 from tests.support.bucketful import Bucketful
 from tests.support.s3 import s3_server

@@ -3,7 +3,8 @@
 import pytest
 from transcription_worker.batch import existing_objects
 from transcription_worker.batch.existing_objects import WORTH, existing_keys
-from transcription_worker.storage.bucket import Bucket, ListedObject
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.object_listing import ListedObject
 from transcription_worker.storage.roles import Role
 
 from tests.support.bucketful import Bucketful

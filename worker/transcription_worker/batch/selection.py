@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from transcription_api.layout import MEDIA_EXTENSIONS, RUNS_FOLDER
 from transcription_api.spec import Layout, Spec
 
-from transcription_worker.storage.bucket import ListedObject
+from transcription_worker.storage.object_listing import ListedObject
 
 # The rules, by the names that the status and skipped.jsonl tell.
 FOLDER = "Folder"  # an empty object whose key ends with a slash, as consoles create for a folder

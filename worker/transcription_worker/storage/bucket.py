@@ -7,12 +7,11 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from botocore.exceptions import ClientError, FlexibleChecksumError
+from botocore.exceptions import ClientError, FlexibleChecksumError, IncompleteReadError
 from transcription_api import reasons
 from transcription_api.spec import S3Endpoint
 
@@ -24,6 +23,8 @@ from transcription_worker.storage.bodies import read_small
 from transcription_worker.storage.bulk_delete import delete_objects, pages
 from transcription_worker.storage.checksums import DownloadDigest, checksum_of
 from transcription_worker.storage.client import Credentials, make_client, read_credentials
+from transcription_worker.storage.etags import bare
+from transcription_worker.storage.object_listing import ListedObject, list_objects
 from transcription_worker.storage.roles import Role
 
 T = TypeVar("T")
@@ -38,24 +39,10 @@ DOWNLOADS_OF_WRONG_BYTES = 3
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object as it is now. `etag` has no quotes, `size` is in bytes.
-
-    A `weak` ETag, which proxies that compress make of another, is never equal to itself in a condition: RFC 9110, 13.1.1.
-    """
+    """An object as it is now. `etag` has no quotes, `size` is in bytes."""
 
     etag: str
     size: int
-    weak: bool = False
-
-
-@dataclass(frozen=True)
-class ListedObject:
-    """An object as a listing shows it."""
-
-    key: str
-    size: int
-    etag: str
-    modified: datetime
 
 
 class Bucket:
@@ -72,6 +59,7 @@ class Bucket:
         self._credentials: Credentials = read_credentials(endpoint, role, paths)
         self._checksums = True
         self._client = make_client(endpoint, role, self._credentials)
+        self._knows_conditions = True  # of writes
 
     def find(self, key: str) -> ObjectInfo:
         """Return the object's size and ETag, by a GET of its first byte.
@@ -110,22 +98,16 @@ class Bucket:
         if not etag:
             words = "the answer names no ETag, so it is not S3's: check endpointURL, and what else answers there"
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
-        return ObjectInfo(_bare(etag), size, etag.startswith("W/"))
+        return ObjectInfo(bare(etag), size)
 
     def list(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         """List the objects whose keys start with `prefix` and come after another key, in order: a request for each 1,000."""
-        options = {"StartAfter": after} if after else {}
-        while True:
-            page = self._call(f"list {prefix!r}", prefix, partial(self._list_page, prefix, options))
-            for item in page.get("Contents", ()):
-                yield ListedObject(item["Key"], int(item["Size"]), _bare(item["ETag"]), item["LastModified"])
-            if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
-                return
-            options = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def _list_page(self, prefix: str, options: dict[str, str]) -> dict[str, Any]:
-        page: dict[str, Any] = self._client.list_objects_v2(Bucket=self._endpoint.bucket, Prefix=prefix, **options)
-        return page
+        def page_of(options: dict[str, str]) -> dict[str, Any]:
+            name = {"Bucket": self._endpoint.bucket, "Prefix": prefix}
+            return self._call(f"list {prefix!r}", prefix, lambda: self._client.list_objects_v2(**name, **options))
+
+        return list_objects(page_of, f"{self._role.value}: {prefix!r} in bucket {self._endpoint.bucket!r}", after)
 
     def read_range(self, key: str, begin: int, count: int, etag: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read at most `count` bytes from `begin`, of the object of that ETag alone if one is given.
@@ -137,8 +119,8 @@ class Bucket:
         """
 
         def get() -> tuple[bytes, ObjectInfo]:
-            condition = {"IfMatch": f'"{etag}"'} if etag else {}
-            answer = self._get(key, Range=f"bytes={begin}-{begin + count - 1}", **condition)
+            part = f"bytes={begin}-{begin + count - 1}"
+            answer = self._get_same(key, etag, Range=part) if etag else self._get(key, Range=part)
             with contextlib.closing(answer["Body"]) as body:
                 size = answer.get("ContentRange", "").rpartition("/")[2]
                 read = body.read(count)
@@ -158,7 +140,7 @@ class Bucket:
 
         def get() -> tuple[bytes, str | None]:
             answer = self._get(key)
-            return read_small(answer["Body"], SMALL), _bare(answer["ETag"]) if answer.get("ETag") else None
+            return read_small(answer["Body"], SMALL), bare(answer["ETag"]) if answer.get("ETag") else None
 
         return self._call(f"read {key!r}", key, get)
 
@@ -194,22 +176,20 @@ class Bucket:
         The first request names no range: a part of an object comes without a checksum.
         """
         begin = file.tell()
-        options = {} if found.weak else {"IfMatch": f'"{found.etag}"'}
-        answer = self._get(key, **options, **({"Range": f"bytes={begin}-"} if begin else {}))
+        answer = self._get_same(key, found.etag, **({"Range": f"bytes={begin}-"} if begin else {}))
         # The body itself is not used as a context manager: that would be the stream beneath, which checks no checksum.
         with contextlib.closing(answer["Body"]) as body:
-            self._require_same(answer, found, begin, key)
+            self._require_rest(answer, begin)
             if begin == 0:
                 digest.expect(answer)
             while chunk := body.read(CHUNK):
                 file.write(chunk)
                 digest.update(chunk)
                 backoff.reset()
+        if file.tell() == begin:  # an answer of no bytes would be asked for again and again at once
+            raise IncompleteReadError(actual_bytes=begin, expected_bytes=found.size)
 
-    def _require_same(self, answer: dict[str, Any], found: ObjectInfo, begin: int, key: str) -> None:
-        """Make sure that a response goes on with the object that was found, also where the server ignores conditions."""
-        if answer.get("ETag") and _bare(answer["ETag"]) != found.etag:
-            raise WorkerError(reasons.SOURCE_CHANGED, f"{self._role.value}: {key!r} was replaced while it was read")
+    def _require_rest(self, answer: dict[str, Any], begin: int) -> None:
         if begin > 0 and not answer.get("ContentRange", "").startswith(f"bytes {begin}-"):
             raise WorkerError(
                 reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}.endpointURL: the endpoint does not honour ranges"
@@ -240,10 +220,8 @@ class Bucket:
         if not self._check_writes:
             return self._info(put, key, len(body))
         found = self._find_written(key)
-        if found.size != len(body) or found.etag != _bare(put["ETag"]):
-            words = (
-                f"wrote {len(body)} bytes with ETag {_bare(put['ETag'])}, found {found.size} bytes with {found.etag}"
-            )
+        if found.size != len(body) or found.etag != bare(put["ETag"]):
+            words = f"wrote {len(body)} bytes with ETag {bare(put['ETag'])}, found {found.size} bytes with {found.etag}"
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
         return found
 
@@ -264,6 +242,8 @@ class Bucket:
         Returns:
             None if the key holds another object; nothing is written then.
         """
+        if not self._knows_conditions:
+            return self.write(key, body, content_type)
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         try:
             put = self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type, **condition))
@@ -271,6 +251,7 @@ class Bucket:
             cause = error.__cause__
             code = s3_errors.code_of(cause)[0] if isinstance(cause, ClientError) else ""
             if code in s3_errors.NO_CONDITIONS:
+                self._knows_conditions = False
                 return self.write(key, body, content_type)
             if code in s3_errors.CONDITION_FAILED:
                 return None
@@ -302,6 +283,26 @@ class Bucket:
             if s3_errors.code_of(error)[0] in s3_errors.OUT_OF_RANGE:
                 raise _EmptyObjectError from error
             raise
+        return answer
+
+    def _get_same(self, key: str, etag: str, **options: str) -> dict[str, Any]:
+        """GET the object of that ETag.
+
+        A weak ETag, which a proxy that compresses makes of another on its way, is never equal to itself in a condition (RFC
+        9110, 13.1.1), and some servers ignore conditions. So the ETag of the answer decides.
+
+        Raises:
+            WorkerError: SourceChanged.
+        """
+        try:
+            answer = self._get(key, IfMatch=f'"{etag}"', **options)
+        except ClientError as error:
+            if s3_errors.code_of(error)[0] not in s3_errors.CHANGED:
+                raise
+            answer = self._get(key, **options)
+        if answer.get("ETag") and bare(answer["ETag"]) != etag:
+            answer["Body"].close()
+            raise WorkerError(reasons.SOURCE_CHANGED, f"{self._role.value}: {key!r} was replaced while it was read")
         return answer
 
     def _name(self, key: str) -> dict[str, str]:
@@ -344,7 +345,3 @@ class Bucket:
 
 class _EmptyObjectError(Exception):
     """Says that a range was requested that lies outside the object."""
-
-
-def _bare(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')

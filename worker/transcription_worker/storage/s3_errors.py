@@ -21,7 +21,7 @@ from transcription_worker.storage.roles import Role
 KEY_TOO_LONG = {"KeyTooLongError", "XMinioInvalidObjectName"}
 NO_KEY = {"NoSuchKey", "NoSuchVersion", "404", *KEY_TOO_LONG}
 CHANGED = {"PreconditionFailed", "412"}
-# Of a conditional write: another object is there, has just gone, or is being written now.
+# Of a conditional write: another object is there, has just gone, or was being written all the time.
 CONDITION_FAILED = {*CHANGED, "ConditionalRequestConflict", *(NO_KEY - KEY_TOO_LONG)}
 # Of a server that knows no conditional writes.
 NO_CONDITIONS = {"NotImplemented", "501"}
@@ -54,6 +54,7 @@ BUSY = {
     "XAmzContentSHA256Mismatch",
     "XAmzContentChecksumMismatch",
     "OperationAborted",
+    "ConditionalRequestConflict",  # something else writes there now, and who came first is known a moment later
     "TemporaryRedirect",
     "Busy",
     "InternalError",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from transcription_api.spec import Spec, parse_spec
 from transcription_worker.batch.selection import compile_glob, skipping_rule
-from transcription_worker.storage.bucket import ListedObject
+from transcription_worker.storage.object_listing import ListedObject
 
 WRITTEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
