@@ -12,6 +12,24 @@ MODEL_NAMES = (
     *("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en"),
     *("large", "large-v1", "large-v2", "large-v3", "large-v3-turbo", "turbo"),
 )
+# Trained to transcribe alone: asked to translate they write the spoken language.
+CANNOT_TRANSLATE = ("turbo", "large-v3-turbo")
+ENGLISH_ALONE = ".en"
+# The models with 100 languages instead of 99: Cantonese is the last.
+KNOW_CANTONESE = ("large", "large-v3", "large-v3-turbo", "turbo")
+CANTONESE = "yue"
+
+
+def can_translate(name: str) -> bool:
+    """Return whether one of MODEL_NAMES translates to English."""
+    return name not in CANNOT_TRANSLATE and not name.endswith(ENGLISH_ALONE)
+
+
+def knows_language(name: str, language: str) -> bool:
+    """Return whether one of MODEL_NAMES transcribes a language, given by its code; auto is any that the model knows."""
+    if name.endswith(ENGLISH_ALONE):
+        return language in ("auto", "en")
+    return language != CANTONESE or name in KNOW_CANTONESE
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from transcription_api import reasons
+from transcription_api.decoding import LONGEST_AUDIO_SECONDS
 from transcription_api.s3 import MAX_FILES
 from transcription_api.spec import S3Endpoint, Spec
 
@@ -17,12 +18,13 @@ from transcription_worker.batch import selection
 from transcription_worker.batch.entries import Entry, Overrides
 from transcription_worker.batch.header_processes import HeaderProcesses
 from transcription_worker.batch.media_headers import estimated_seconds, read_header
-from transcription_worker.batch.outcomes import Row, failed_row
+from transcription_worker.batch.outcomes import Row, refused_row
 from transcription_worker.batch.sharding import WINDOW_SECONDS
 from transcription_worker.batch.user_manifest import MANIFEST_LIMIT, read_manifest
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
-from transcription_worker.storage.bucket import Bucket, ListedObject
+from transcription_worker.storage.bucket import Bucket
+from transcription_worker.storage.object_listing import ListedObject
 from transcription_worker.storage.roles import Role
 
 log = logging.getLogger(__name__)
@@ -97,7 +99,7 @@ def find_files(spec: Spec, paths: Paths, tell: Callable[[int], None]) -> Found:
         WorkerError: TooManyFiles, ManifestInvalid, AccessDenied, EndpointUnreachable and so on.
     """
     found, buckets = Found(), SourceBuckets(spec, paths)
-    candidates = list(_distinct(_candidates(spec, buckets, paths, found), found))
+    candidates = list(_distinct(_candidates(spec, buckets, paths, found), spec.source.s3.bucket, found))
     for candidate in candidates:
         buckets.of(candidate.bucket)  # not made by several threads at once
     with HeaderProcesses() as processes, ThreadPoolExecutor(READERS, thread_name_prefix="header") as threads:
@@ -113,7 +115,7 @@ def _candidates(spec: Spec, buckets: SourceBuckets, paths: Paths, found: Found) 
     if source.prefix is not None:
         yield from _listed(spec, source.prefix, buckets, found)
     elif source.manifest is not None:
-        yield from _from_manifest(source.manifest, buckets, paths)
+        yield from _from_manifest(spec, source.manifest, buckets, paths)
     else:
         yield from (Candidate(key) for key in source.keys or (source.object().key,))
 
@@ -141,7 +143,7 @@ def _list(bucket: Bucket, prefix: str) -> Iterator[ListedObject]:
         raise WorkerError(error.reason, f"{error.message}; {LIST_ADVICE}") from error
 
 
-def _from_manifest(key: str, buckets: SourceBuckets, paths: Paths) -> Iterator[Candidate]:
+def _from_manifest(spec: Spec, key: str, buckets: SourceBuckets, paths: Paths) -> Iterator[Candidate]:
     bucket = buckets.of(None)
     info = bucket.find(key)
     if info.size > MANIFEST_LIMIT:
@@ -151,16 +153,16 @@ def _from_manifest(key: str, buckets: SourceBuckets, paths: Paths) -> Iterator[C
         path = Path(folder) / "manifest"
         bucket.download(key, info, path)
         # Read to its end before a file is looked at: a bad last line costs no request.
-        lines = list(read_manifest(path, key))
+        lines = list(read_manifest(path, key, spec))
     for line in lines:
         yield Candidate(line.key, line.bucket, line.reference, line.overrides)
 
 
-def _distinct(candidates: Iterable[Candidate], found: Found) -> Iterator[Candidate]:
-    """Leave out a file that is named twice with the same fields."""
-    seen: set[tuple[str | None, str, Overrides]] = set()
+def _distinct(candidates: Iterable[Candidate], bucket: str, found: Found) -> Iterator[Candidate]:
+    """Leave out a file that is named twice with the same fields. `bucket` is that of files which name none."""
+    seen: set[tuple[str, str, Overrides]] = set()
     for item in candidates:
-        identity = (item.bucket, item.key, item.overrides)
+        identity = (item.bucket or bucket, item.key, item.overrides)
         if identity in seen:
             found.skipped.append((selection.DUPLICATE, item.key))
             continue
@@ -195,7 +197,8 @@ def _read(item: Candidate, buckets: SourceBuckets, processes: HeaderProcesses) -
             return error
         raise
     seconds = header.seconds if header.seconds is not None else estimated_seconds(header.object.size)
-    return _Read(header.object.etag, header.object.size, seconds, header.has_audio)
+    # A header may announce ages; what is longer than the longest audio fails, and is no work.
+    return _Read(header.object.etag, header.object.size, min(seconds, LONGEST_AUDIO_SECONDS), header.has_audio)
 
 
 def _sort(number: int, item: Candidate, result: _Read | WorkerError, found: Found) -> None:
@@ -205,7 +208,7 @@ def _sort(number: int, item: Candidate, result: _Read | WorkerError, found: Foun
     """
     if isinstance(result, WorkerError):
         entry = Entry(number, item.key, item.etag or "", item.size, 0.0, item.bucket, item.reference, item.overrides)
-        found.failed.append(failed_row(entry, result))
+        found.failed.append(refused_row(entry, result))
         return
     if item.listed and not result.has_audio and not selection.is_media_name(item.key):
         found.skipped.append((selection.NOT_MEDIA, item.key))

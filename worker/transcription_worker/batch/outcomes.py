@@ -1,5 +1,6 @@
 """What became of each file: a row of JSON Lines, which a pod writes for its shard and the account is made of."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from transcription_api.report import (
     WrittenObject,
 )
 
-from transcription_worker.batch.entries import Entry
+from transcription_worker.batch.entries import Entry, Overrides
 from transcription_worker.errors import WorkerError
 
 DONE, REUSED, FAILED = "done", "reused", "failed"
@@ -23,7 +24,10 @@ MESSAGE_LIMIT = 1024
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome of one file, one of DONE, REUSED and FAILED. `number` is the entry's."""
+    """The outcome of one file, one of DONE, REUSED and FAILED. `number` is the entry's.
+
+    `overrides` are in a row of the plan alone, of a file that is in no shard.
+    """
 
     number: int
     key: str
@@ -39,6 +43,7 @@ class Row:
     verdict: str | None = None
     channels: int | None = None
     objects: tuple[WrittenObject, ...] = ()
+    overrides: Overrides | None = None
 
     @property
     def failed(self) -> bool:
@@ -78,6 +83,11 @@ def failed_row(entry: Entry, error: WorkerError) -> Row:
         reason=error.reason.name,
         message=error.message[:MESSAGE_LIMIT],
     )
+
+
+def refused_row(entry: Entry, error: WorkerError) -> Row:
+    """Return the row of a file that the plan leaves out, with the fields that it would have had in a shard."""
+    return dataclasses.replace(failed_row(entry, error), overrides=entry.overrides)
 
 
 def count_rows(rows: Iterable[Row], skipped: int = 0) -> FileCounts:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transcription_api.model import MODEL_NAMES
+from transcription_api.model import CANNOT_TRANSLATE, CANTONESE, ENGLISH_ALONE, KNOW_CANTONESE, MODEL_NAMES
 from transcription_api.spec import (
     DEFAULT_BEAM_SIZE,
     DEFAULT_BEST_OF,
@@ -31,12 +31,6 @@ from transcription_worker.engines.protocol import Options
 from transcription_worker.local.flags import given_part
 
 DETECTION = LanguageDetection()
-# Trained to transcribe alone: asked to translate they write the spoken language.
-CANNOT_TRANSLATE = ("turbo", "large-v3-turbo")
-ENGLISH_ALONE = ".en"
-# The models with 100 languages instead of 99: Cantonese is the last.
-KNOW_CANTONESE = ("large", "large-v3", "large-v3-turbo", "turbo")
-CANTONESE = "yue"
 LEAST_TEMPERATURE = 0.01  # above 0; below it numbers overflow
 
 
