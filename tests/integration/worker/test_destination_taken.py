@@ -3,66 +3,19 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transcription_api import exit_codes, layout, reasons
-from transcription_api.report import DeviceUsed, ModelUsed
-from transcription_api.spec import Spec, parse_spec
-from transcription_worker.engines.protocol import Transcript
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.report import Provenance
-from transcription_worker.pipeline.s3_sink import S3Sink
-from transcription_worker.pipeline.s3_source import S3Input
-from transcription_worker.pipeline.sink import EngineUsed, TrackTranscript, Transcription
 from transcription_worker.pipeline.source import InputVersion
-from transcription_worker.storage.bucket import Bucket, ObjectInfo
-from transcription_worker.storage.roles import Role
 
+from tests.support.destination import Destination, SlowBucket
 from tests.support.s3 import S3Server
 from tests.support.worker_container import DESTINATION, SOURCE, SPEECH_KEY, WorkerContainer, written_objects
 
 QUICK = {"temperatures": [0], "beamSize": 1}
-ENGINE = EngineUsed("none", ModelUsed("none"), DeviceUsed("cpu"))
-VERSION = InputVersion("etag of the audio", 1)
-
-
-def transcription(text: str) -> Transcription:
-    transcript = Transcript(f" {text}", [], "en", None, 1.0)
-    return Transcription((TrackTranscript(transcript),), 1.0, 1.0, ENGINE)
-
-
-class Destination:
-    """A prefix that results of any audio object are written to."""
-
-    def __init__(self, container: WorkerContainer, prefix: str) -> None:
-        self._container, self._prefix = container, prefix
-        self._paths = Paths(container.root)
-        self.provenance = Provenance("sha256:00", "transcription-worker 0")
-
-    def spec(self, key: str, overwrite: bool = False, **fields: Any) -> Spec:
-        value = self._container.spec(key, self._prefix, **{"formats": ["txt"], **fields})
-        value["destination"]["overwrite"] = overwrite
-        return parse_spec(value)
-
-    def sink(self, spec: Spec, bucket: Bucket | None = None) -> S3Sink:
-        bucket = bucket or Bucket(spec.destination.s3, Role.DESTINATION, self._paths)
-        return S3Sink(spec, lambda _own: bucket, lambda: self.provenance)
-
-    def write(self, spec: Spec, text: str, version: InputVersion = VERSION, bucket: Bucket | None = None) -> None:
-        self.sink(spec, bucket).write(S3Input(spec.source.s3.object()), version, transcription(text))
-
-    def find(self, spec: Spec, version: InputVersion = VERSION) -> bool:
-        """Whether results are there to be reused. Raises WorkerError if they belong to another source."""
-        return self.sink(spec).find_results(S3Input(spec.source.s3.object()), version) is not None
-
-    def put_report(self, server: S3Server, body: bytes) -> None:
-        server.client().put_object(Bucket=DESTINATION, Key=f"{self._prefix}call.report.json", Body=body)
-
-    def report(self, server: S3Server) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(written_objects(server, self._prefix)["call.report.json"])
-        return value
 
 
 @pytest.fixture
@@ -190,20 +143,6 @@ def test_a_report_of_which_the_server_names_no_etag_is_replaced_by_its_own_sourc
     assert "ETag" not in server.client().get_object(Bucket=DESTINATION, Key=f"{prefix}call.report.json")
     destination.write(spec, "second")
     assert destination.find(spec)
-
-
-class SlowBucket(Bucket):
-    """Lets another worker commit when the first transcript has been written."""
-
-    def __init__(self, spec: Spec, paths: Paths, meanwhile: Any) -> None:
-        super().__init__(spec.destination.s3, Role.DESTINATION, paths)
-        self._meanwhile = meanwhile
-
-    def write(self, key: str, body: bytes, content_type: str) -> ObjectInfo:
-        info = super().write(key, body, content_type)
-        if key.endswith(".txt"):
-            self._meanwhile()
-        return info
 
 
 @pytest.mark.parametrize("before", [True, False])

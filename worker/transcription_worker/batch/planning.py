@@ -15,7 +15,8 @@ from transcription_api.task import Task
 from transcription_worker.batch.entries import Entry, encode_lines, entry_spec
 from transcription_worker.batch.existing_objects import existing_keys
 from transcription_worker.batch.listing import Found, find_files
-from transcription_worker.batch.outcomes import Row, count_reasons, count_rows, failed_row, written_row
+from transcription_worker.batch.outcomes import Row, count_reasons, count_rows, refused_row, written_row
+from transcription_worker.batch.result_conflicts import without_conflicts
 from transcription_worker.batch.run_objects import JSON_LINES, Plan, RunObjects
 from transcription_worker.batch.sharding import count_shards, divide, expected_work
 from transcription_worker.batch.speeds import expected_speed
@@ -24,15 +25,13 @@ from transcription_worker.model import find_model_version
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.report import Provenance, worker_version
 from transcription_worker.pipeline.s3_report import read_report
-from transcription_worker.pipeline.s3_sink import KEY_LIMIT, try_destination, try_key, whole_result
+from transcription_worker.pipeline.s3_sink import try_destination, try_key, whole_result
 from transcription_worker.progress import ProgressTracker
 
 log = logging.getLogger(__name__)
 
 # Earlier results that are looked at at the same time.
 READERS = 16
-# The longest name of a result: a channel and a format after the stem.
-SUFFIX_BYTES = len(".ch15.report.json.trial")
 
 
 def plan_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker) -> Report:
@@ -59,7 +58,7 @@ def plan_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker) -
 
 def _make_plan(spec: Spec, paths: Paths, objects: RunObjects, tracker: ProgressTracker) -> Plan:
     found = find_files(spec, paths, lambda count: tracker.update(files_done=count))
-    entries, refused = _without_conflicts(spec, found.entries)
+    entries, refused = without_conflicts(spec, found.entries)
     entries, denied = _without_denied_buckets(spec, entries, objects)
     entries, reused = _without_results(spec, entries, paths, objects)
     settled = [*found.failed, *refused, *denied, *reused]
@@ -115,47 +114,6 @@ def _summary(
     )
 
 
-# --- two sources with one result
-
-
-def _without_conflicts(spec: Spec, entries: list[Entry]) -> tuple[list[Entry], list[Row]]:
-    """Leave out files whose results would replace each other's, and those whose results' keys are too long."""
-    specs = [entry_spec(spec, entry) for entry in entries]
-    owners: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-    for entry, own in zip(entries, specs, strict=True):
-        for key in _claimed_keys(own):
-            owners[key].append(entry)
-    good, refused = [], []
-    for entry, own in zip(entries, specs, strict=True):
-        error = _conflict(entry, own, owners)
-        if error is None:
-            good.append(entry)
-        else:
-            refused.append(failed_row(entry, error))
-    return good, refused
-
-
-def _claimed_keys(own: Spec) -> list[tuple[str, str]]:
-    """The buckets and keys that two files cannot both have: the json of x.report is x's report, too."""
-    keys = (layout.report_key(own), *(layout.result_key(own, fmt) for fmt in own.formats))
-    return [(own.destination.s3.bucket, key) for key in keys]
-
-
-def _conflict(entry: Entry, own: Spec, owners: dict[tuple[str, str], list[Entry]]) -> WorkerError | None:
-    longest = len(own.destination.s3.prefix.encode()) + len(layout.stem(own).encode()) + SUFFIX_BYTES
-    if longest > KEY_LIMIT:
-        message = f"{entry.key!r}: its results' keys have up to {longest} bytes, expected at most {KEY_LIMIT}"
-        return WorkerError(reasons.RESULT_KEY_TOO_LONG, message)
-    for key in _claimed_keys(own):
-        others = [other for other in owners[key] if other.number != entry.number]
-        if others:
-            other = others[0]
-            where = f" in bucket {other.bucket!r}" if other.bucket else ""
-            message = f"{entry.key!r} and {other.key!r}{where} both have the result {key[1]!r}"
-            return WorkerError(reasons.RESULT_CONFLICT, message)
-    return None
-
-
 def _without_denied_buckets(spec: Spec, entries: list[Entry], objects: RunObjects) -> tuple[list[Entry], list[Row]]:
     """Leave out files whose results would lie in a bucket of their own that cannot be written to. The run's own was tried."""
     refused: dict[str, WorkerError] = {}
@@ -171,7 +129,7 @@ def _without_denied_buckets(spec: Spec, entries: list[Entry], objects: RunObject
     buckets = {number: own.destination.s3.bucket for number, own in specs.items()}
     good = [entry for entry in entries if buckets[entry.number] not in refused]
     return good, [
-        failed_row(entry, refused[buckets[entry.number]]) for entry in entries if buckets[entry.number] in refused
+        refused_row(entry, refused[buckets[entry.number]]) for entry in entries if buckets[entry.number] in refused
     ]
 
 

@@ -1,6 +1,7 @@
 """The report that lies in the destination already, and whose results it stands for."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from transcription_api.spec import Format, S3Object, Spec
 from transcription_api.untrusted_json import parse_untrusted_json
 
 from transcription_worker.errors import WorkerError
+from transcription_worker.pipeline.channel_names import reports_sharing_names
 from transcription_worker.pipeline.report import CommittedReport, SourceObject
 from transcription_worker.storage.bucket import SMALL, Bucket
 from transcription_worker.storage.s3_errors import shown_endpoint
@@ -108,10 +110,14 @@ def require_free(found: FoundReport | None, spec: Spec, source_etag: str) -> Non
     """
     if found is None or spec.destination.overwrite or found.belongs_to(spec, source_etag):
         return
+    raise _taken(layout.report_key(spec), found, spec, "holds the results of")
+
+
+def _taken(key: str, found: FoundReport, spec: Spec, words: str) -> WorkerError:
     holder = "an object that names no source" if found.source is None else _shown(found.source, spec)
-    key, mine = layout.report_key(spec), _shown(source_object(spec.source.s3.object()), spec)
-    message = f"spec.destination.s3: {key!r} in bucket {spec.destination.s3.bucket!r} holds the results of {holder}; "
-    raise WorkerError(reasons.DESTINATION_TAKEN, f"{message}the source here is {mine}")
+    mine = _shown(source_object(spec.source.s3.object()), spec)
+    message = f"spec.destination.s3: {key!r} in bucket {spec.destination.s3.bucket!r} {words} {holder}; "
+    return WorkerError(reasons.DESTINATION_TAKEN, f"{message}the source here is {mine}")
 
 
 def require_no_report_among_results(bucket: Bucket, spec: Spec) -> None:
@@ -129,6 +135,24 @@ def require_no_report_among_results(bucket: Bucket, spec: Spec) -> None:
             f"spec.destination.s3: {key!r} in bucket {spec.destination.s3.bucket!r} is the report of other results"
         )
         raise WorkerError(reasons.DESTINATION_TAKEN, message)
+
+
+def require_no_result_of_another(bucket: Bucket, spec: Spec, channels: Iterable[int | None]) -> None:
+    """Make sure that no result takes the place of another file's that has a channel's name, as call.ch0.txt may be of two.
+
+    `channels` are those that are written; None is a file that is not split.
+
+    Raises:
+        WorkerError: DestinationTaken, which names both sources and the key; EndpointUnreachable and so on.
+    """
+    if spec.destination.overwrite:
+        return
+    for key, channel in reports_sharing_names(spec, channels):
+        found = _read(bucket, key)
+        if found is None or found.committed is None:
+            continue
+        if any(one.channel == channel and one.format in spec.formats for one in found.committed.report.objects):
+            raise _taken(key, found, spec, "names results of the same names, a channel's, of")
 
 
 def _shown(source: SourceObject, spec: Spec) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from transcription_api import layout, reasons
 from transcription_api.report import Report, WrittenObject
@@ -25,6 +26,7 @@ from transcription_worker.pipeline.s3_report import (
     read_report,
     require_free,
     require_no_report_among_results,
+    require_no_result_of_another,
     source_object,
 )
 from transcription_worker.pipeline.s3_source import S3Input
@@ -84,9 +86,13 @@ class S3Sink:
     def check_writable(self, item: S3Input) -> None:
         """Try each bucket once, with its first input: all results go below the same prefix, or beside their sources.
 
+        What the results are made with is found here, too. Later, a model that was replaced in S3 after it was loaded would give
+        its name to results that are not its own.
+
         Raises:
-            WorkerError: DestinationDenied, NoSuchBucket and so on.
+            WorkerError: DestinationDenied, NoSuchBucket, ModelNotFound and so on.
         """
+        self._provenance()
         with self._lock:
             own = item.own_spec(self._spec)
             if own.destination.s3.bucket not in self._tried:
@@ -103,16 +109,28 @@ class S3Sink:
         """
         spec, etag = item.own_spec(self._spec), version.etag or ""
         found = self._find_own_report(spec, etag) if item.may_have_results else None
-        found = self._invalidate(spec, etag, found)
-        objects = write_formats(self._bucket_of(spec), spec, transcription.tracks)
+        found, objects = self._write_results(spec, etag, transcription.tracks, found)
+        report, body = self._make_report(item, version, transcription, objects)
+        if self._replace_report(spec, etag, body, found) is None:
+            # Two pods can run one Job: some of what lies there may be the other one's, of which the text may be another.
+            bucket = self._bucket_of(spec)
+            objects = write_formats(bucket.write, spec, transcription.tracks)
+            report, body = self._make_report(item, version, transcription, objects)
+            bucket.write(layout.report_key(spec), body, REPORT_CONTENT_TYPE)
+        return report
+
+    def _make_report(
+        self, item: S3Input, version: InputVersion, transcription: Transcription, objects: tuple[WrittenObject, ...]
+    ) -> tuple[Report, bytes]:
+        """Return the report of these results, and what is written of it."""
+        spec = item.own_spec(self._spec)
         preview = cut_preview(transcription.tracks[0].transcript.text, spec.preview.characters)
         report = make_report(transcription, version.etag, spec.quality.policy, objects, preview)
         source = source_object(item.location)
         committed = make_committed(
             layout.fingerprint(spec), source, report, transcription, self._provenance(), self._uid
         )
-        self._commit(spec, etag, encode_committed(committed), found)
-        return report
+        return report, encode_committed(committed)
 
     def _find_own_report(self, spec: Spec, source_etag: str) -> FoundReport | None:
         """Return the report that the spec's source has already; WorkerError (DestinationTaken) if another source has it."""
@@ -121,38 +139,67 @@ class S3Sink:
         require_no_report_among_results(self._bucket_of(spec), spec)
         return found
 
+    def _write_results(
+        self, spec: Spec, source_etag: str, tracks: Sequence[TrackTranscript], found: FoundReport | None
+    ) -> tuple[FoundReport | None, tuple[WrittenObject, ...]]:
+        """Write the results. Return them, and what is at the report's key by then.
+
+        Where nothing was found each is written only if its key is still free. Otherwise somebody has written there, such as
+        another source's worker a moment ago, and the report's key decides between the two before anything is replaced.
+        """
+        bucket = self._bucket_of(spec)
+        if found is None and not spec.destination.overwrite:
+            try:
+                return None, write_formats(partial(_write_new, bucket), spec, tracks)
+            except _KeyTakenError as taken:
+                log.info("there are results already that no report was found of: %s", taken)
+            found = self._find_own_report(spec, source_etag)
+            require_no_result_of_another(bucket, spec, [track.channel for track in tracks])
+            found = self._claim(spec, source_etag, found)
+        elif found is not None:
+            found = self._claim(spec, source_etag, found)
+        return found, write_formats(bucket.write, spec, tracks)
+
     def _provenance(self) -> Provenance:
         with self._lock:
             if self._found_provenance is None:
                 self._found_provenance = self._find_provenance()
             return self._found_provenance
 
-    def _invalidate(self, spec: Spec, source_etag: str, found: FoundReport | None) -> FoundReport | None:
-        """Put a note in the place of an earlier report before the first of its results is replaced.
+    def _claim(self, spec: Spec, source_etag: str, found: FoundReport | None) -> FoundReport:
+        """Put a note in the place of the report before the first of its results is replaced.
 
         Otherwise the old report would call results whole that are partly old and partly new, and for ever if this worker
         dies in between. The note still says whose results they are.
+
+        Raises:
+            WorkerError: DestinationTaken, if another source's worker came first.
         """
-        if found is None:
-            return None
         note = ReportBeingReplaced(source_object(spec.source.s3.object()))
-        written = self._commit(spec, source_etag, encode_committed(note), found)
+        body = encode_committed(note)
+        written = self._replace_report(spec, source_etag, body, found) or self._bucket_of(spec).write(
+            layout.report_key(spec), body, REPORT_CONTENT_TYPE
+        )
         return FoundReport(written.etag, None, source=note.source)
 
-    def _commit(self, spec: Spec, source_etag: str, body: bytes, found: FoundReport | None) -> ObjectInfo:
-        """Write the report in place of the one that was found, and of no other source's that came in between."""
-        key = layout.report_key(spec)
-        conditional = (
-            found is None or found.etag is not None
-        )  # an object without an ETag cannot be named in a condition
-        if conditional and not spec.destination.overwrite:
-            etag = None if found is None else found.etag
-            written = self._bucket_of(spec).replace(key, body, REPORT_CONTENT_TYPE, etag)
-            if written is not None:
-                return written
-            # It may be this very task's: two pods can run one Job, and a write can be done though its answer is lost.
-            require_free(read_report(self._bucket_of(spec), spec), spec, source_etag)
-        return self._bucket_of(spec).write(key, body, REPORT_CONTENT_TYPE)
+    def _replace_report(
+        self, spec: Spec, source_etag: str, body: bytes, found: FoundReport | None
+    ) -> ObjectInfo | None:
+        """Write the report in place of the one that was found. None, and nothing is written, if it is no longer there.
+
+        That may be this very worker's doing, where a write was done though its answer was lost.
+
+        Raises:
+            WorkerError: DestinationTaken, if another source's report came in between.
+        """
+        bucket, key = self._bucket_of(spec), layout.report_key(spec)
+        # An object without an ETag cannot be named in a condition.
+        if spec.destination.overwrite or (found is not None and found.etag is None):
+            return bucket.write(key, body, REPORT_CONTENT_TYPE)
+        written = bucket.replace(key, body, REPORT_CONTENT_TYPE, None if found is None else found.etag)
+        if written is None:
+            require_free(read_report(bucket, spec), spec, source_etag)
+        return written
 
 
 def whole_result(
@@ -227,8 +274,21 @@ def trial_key(spec: Spec) -> str:
     return key if fits else spec.destination.s3.prefix + TRIAL_SUFFIX
 
 
-def write_formats(bucket: Bucket, spec: Spec, tracks: Sequence[TrackTranscript]) -> tuple[WrittenObject, ...]:
-    """Write every format of every track, json last.
+class _KeyTakenError(Exception):
+    """Says that an object lies at a key that was to be free. The message is the key."""
+
+
+def _write_new(bucket: Bucket, key: str, body: bytes, content_type: str) -> ObjectInfo:
+    written = bucket.replace(key, body, content_type, None)
+    if written is None:
+        raise _KeyTakenError(key)
+    return written
+
+
+def write_formats(
+    write: Callable[[str, bytes, str], ObjectInfo], spec: Spec, tracks: Sequence[TrackTranscript]
+) -> tuple[WrittenObject, ...]:
+    """Write every format of every track, json last. `write` has the arguments of Bucket.write.
 
     Returns:
         The objects as a HEAD sees them afterwards, by track and in the spec's order of formats.
@@ -239,6 +299,6 @@ def write_formats(bucket: Bucket, spec: Spec, tracks: Sequence[TrackTranscript])
     for fmt in sorted(set(spec.formats), key=lambda fmt: (fmt is Format.JSON, fmt.value)):
         for track in tracks:
             body = render_format(track.transcript, fmt, spec.subtitles)
-            info = bucket.write(layout.result_key(spec, fmt, track.channel), body, FORMATS[fmt].content_type)
+            info = write(layout.result_key(spec, fmt, track.channel), body, FORMATS[fmt].content_type)
             written[track.channel, fmt] = WrittenObject(fmt, info.size, info.etag, track.channel)
     return tuple(written[track.channel, fmt] for track in tracks for fmt in dict.fromkeys(spec.formats))
