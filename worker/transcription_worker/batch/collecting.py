@@ -14,7 +14,7 @@ from transcription_api.report import PlanSummary, Report
 from transcription_api.spec import Spec
 from transcription_api.task import Task
 
-from transcription_worker.batch.entries import Entry, encode_lines, entry_spec
+from transcription_worker.batch.entries import Entry, Overrides, encode_lines, entry_spec
 from transcription_worker.batch.existing_objects import find_object
 from transcription_worker.batch.journal import read_history
 from transcription_worker.batch.outcomes import FAILED, Row, count_rows, failed_row, written_row
@@ -52,7 +52,7 @@ def collect_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker
     for shard in range(plan.summary.shards):
         listed, history = objects.read_shard(plan.folder, shard), read_history(objects, shard)
         entries |= {entry.number: entry for entry in listed}
-        rows |= _shard_rows(spec, objects, listed, history.settled)
+        rows |= _shard_rows(spec, objects, task.uid, listed, history.settled)
         audio, busy = audio + history.audio_seconds, busy + history.busy_seconds
         waited += history.waited_seconds
         tracker.update(files_done=len(rows))
@@ -62,46 +62,54 @@ def collect_files(task: Task, spec: Spec, paths: Paths, tracker: ProgressTracker
     return _write_account(task, objects, plan.summary, ordered, entries, report)
 
 
-def _shard_rows(spec: Spec, objects: RunObjects, entries: list[Entry], settled: dict[int, Row]) -> dict[int, Row]:
+def _shard_rows(
+    spec: Spec, objects: RunObjects, uid: str, entries: list[Entry], settled: dict[int, Row]
+) -> dict[int, Row]:
     with ThreadPoolExecutor(READERS, thread_name_prefix="check") as threads:
-        checked = threads.map(lambda entry: _checked(spec, objects, entry, settled.get(entry.number)), entries)
+        checked = threads.map(lambda entry: _checked(spec, objects, uid, entry, settled.get(entry.number)), entries)
         return {row.number: row for row in checked}
 
 
-def _checked(spec: Spec, objects: RunObjects, entry: Entry, row: Row | None) -> Row:
-    """Return the row of a file, failed unless each of its results is in the bucket as it was written."""
+def _checked(spec: Spec, objects: RunObjects, uid: str, entry: Entry, row: Row | None) -> Row:
+    """Return the row of a file, failed unless each of its results is in the bucket as it was written.
+
+    Two pods may have written it, where nobody heard of the node of one: the report then says whose results lie there.
+    """
     own = entry_spec(spec, entry)
-    if row is None:
-        row = _unrecorded(own, objects, entry)
-    if row.failed:
-        return row
+    first = _unrecorded(own, objects, uid, entry) if row is None else row
+    if first.failed or (problem := _problem(own, objects, first)) is None:
+        return first
+    second = first if row is None else _unrecorded(own, objects, uid, entry)
+    if not second.failed and _problem(own, objects, second) is None:
+        return second
+    return failed_row(entry, WorkerError(reasons.RESULT_MISSING, problem))
+
+
+def _problem(own: Spec, objects: RunObjects, row: Row) -> str | None:
+    """Say what is wrong with the results of a row, or None if they are there as it says."""
     for written in row.objects:
         key = layout.result_key(own, written.format, written.channel)
         found = find_object(objects.results.of(own), key)
         if found is None or (found.size, found.etag) != (written.size, written.etag):
             seen = "gone" if found is None else f"another object, of {found.size} bytes"
-            return failed_row(entry, WorkerError(reasons.RESULT_MISSING, f"{key!r} was written and is {seen}"))
+            return f"{key!r} was written and is {seen}"
     wanted = len(set(own.formats)) * (row.channels or 1)
-    if len(row.objects) != wanted:
-        return failed_row(
-            entry, WorkerError(reasons.RESULT_MISSING, f"got {len(row.objects)} results, expected {wanted}")
-        )
-    return row
+    return None if len(row.objects) == wanted else f"got {len(row.objects)} results, expected {wanted}"
 
 
-def _unrecorded(own: Spec, objects: RunObjects, entry: Entry) -> Row:
+def _unrecorded(own: Spec, objects: RunObjects, uid: str, entry: Entry) -> Row:
     """Return the row of a file that no pod has left one of: its report may be there all the same.
 
-    Where the plan found a report already, it may be that one, of another model, or one that was to be made anew.
+    Where the plan found a report already, it may be that one, of another model, or one that was to be made anew, unless it
+    names this resource.
     """
-    if entry.found:
-        return _not_transcribed(entry)
     found = read_report(objects.results.of(own), own)
     committed = None if found is None else found.committed
-    report = None if committed is None else committed.report
-    if committed is None or report is None or report.source_etag != entry.etag:
+    if committed is None or (entry.found and committed.written_by != uid):
         return _not_transcribed(entry)
-    return written_row(entry, report) if committed.fingerprint == layout.fingerprint(own) else _not_transcribed(entry)
+    if committed.report.source_etag != entry.etag or committed.fingerprint != layout.fingerprint(own):
+        return _not_transcribed(entry)
+    return written_row(entry, committed.report)
 
 
 def _not_transcribed(entry: Entry) -> Row:
@@ -128,7 +136,7 @@ def _write_account(
     objects.write("report.csv", _csv(rows), CSV)
     objects.write("failed.jsonl", encode_lines(_retry_lines(rows, entries)), JSON_LINES)
     account = {"name": task.name, "uid": task.uid, "plan": to_json(plan), "report": to_json(report)}
-    files = [to_json(row) for row in rows]
+    files = [to_json(dataclasses.replace(row, overrides=None)) for row in rows]
     body = json.dumps(account | {"files": files}, ensure_ascii=False, allow_nan=False, indent=1).encode(
         errors="replace"
     )
@@ -159,5 +167,5 @@ def _retry_lines(rows: Iterable[Row], entries: dict[int, Entry]) -> Iterator[Man
     for row in rows:
         if row.outcome == FAILED:
             entry = entries.get(row.number)
-            line = ManifestLine(key=row.key, bucket=row.bucket, reference=row.reference)
-            yield line if entry is None else dataclasses.replace(line, **vars(entry.overrides))
+            overrides = entry.overrides if entry is not None else row.overrides or Overrides()
+            yield ManifestLine(key=row.key, bucket=row.bucket, reference=row.reference, **vars(overrides))

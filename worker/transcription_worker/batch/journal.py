@@ -58,7 +58,9 @@ def read_history(objects: RunObjects, shard: int) -> History:
     settled: dict[int, Row] = {}
     for name in names:
         if name.endswith(".rows.jsonl"):
-            settled |= {row.number: row for row in objects.rows(name)}
+            settled |= {
+                row.number: row for row in objects.rows(name) if not (row.failed and _has_results(settled, row.number))
+            }
     notes = [
         note for name in names if name.endswith(".note.json") and isinstance(note := objects.read_json(name), dict)
     ]
@@ -76,6 +78,11 @@ def read_history(objects: RunObjects, shard: int) -> History:
         busy_seconds=sum(_seconds(note, "busySeconds") for note in notes),
         waited_seconds=sum(_seconds(note, "waitedSeconds") for note in notes),
     )
+
+
+def _has_results(settled: dict[int, Row], number: int) -> bool:
+    """Whether a pod has written results of the file: of two pods at once, on a node that nobody heard of, the other may fail."""
+    return number in settled and not settled[number].failed
 
 
 def _seconds(note: dict[str, Any], name: str) -> float:

@@ -1,11 +1,12 @@
 """The objects of one run in the destination: its plan, what became of its files, and its account."""
 
 import json
+import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from transcription_api import layout, reasons
 from transcription_api.codec import from_json, to_json
@@ -19,6 +20,10 @@ from transcription_worker.batch.result_buckets import ResultBuckets
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 JSON, JSON_LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 
@@ -61,7 +66,7 @@ class RunObjects:
             return None
         try:
             return from_json(Plan, json.loads(body), "plan.json")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WorkerError(reasons.PLAN_MISSING, f"{self.key('plan.json')!r}: {error}") from error
 
     def require_plan(self) -> Plan:
@@ -91,18 +96,24 @@ class RunObjects:
         Raises:
             WorkerError: PlanMissing; EndpointUnreachable and so on.
         """
-        name = f"{folder}/{number:05}.jsonl"
-        body = self._find(name)
-        if body is None:
-            raise WorkerError(reasons.PLAN_MISSING, f"{self.key(name)!r} is gone, expected a shard of the plan")
-        try:
-            return list(decode_lines(Entry, body))
-        except ValueError as error:
-            raise WorkerError(reasons.PLAN_MISSING, f"{self.key(name)!r}: {error}") from error
+        return self._of_plan(Entry, f"{folder}/{number:05}.jsonl", "a shard of the plan")
 
     def settled(self, folder: str) -> list[Row]:
-        """Return the files that failed, or had results, when the plan was made."""
-        return self.rows(f"{folder}/settled.jsonl")
+        """Return the files that failed, or had results, when the plan was made.
+
+        Raises:
+            WorkerError: PlanMissing; EndpointUnreachable and so on.
+        """
+        return self._of_plan(Row, f"{folder}/settled.jsonl", "the files that the plan left out")
+
+    def _of_plan(self, cls: type[T], name: str, words: str) -> list[T]:
+        body = self._find(name)
+        if body is None:
+            raise WorkerError(reasons.PLAN_MISSING, f"{self.key(name)!r} is gone, expected {words}")
+        try:
+            return list(decode_lines(cls, body))
+        except (ValueError, RecursionError) as error:
+            raise WorkerError(reasons.PLAN_MISSING, f"{self.key(name)!r}: {error}") from error
 
     # --- what became of the files
 
@@ -113,15 +124,26 @@ class RunObjects:
         """Return the names of the run's objects below a folder, in the order of their keys."""
         return [item.key.removeprefix(self._prefix) for item in self._bucket.list(self.key(folder))]
 
-    def rows(self, name: str) -> list[Row]:
-        """Return the rows of an object; none where there is no such object."""
-        body = self._find(name)
-        return [] if body is None else list(decode_lines(Row, body))
+    def rows(self, name: str) -> Iterator[Row]:
+        """Yield the rows of an object that can be read; none where there is no such object.
+
+        A line may be another version's, or be written by anybody who may write to the destination. Its file counts as one
+        that no pod has come to the end of.
+        """
+        for number, line in enumerate((self._find(name) or b"").split(b"\n"), start=1):
+            try:
+                yield from decode_lines(Row, line)
+            except (ValueError, RecursionError):
+                log.warning("%s: line %d cannot be read by this version", self.key(name), number)
 
     def read_json(self, name: str) -> Any:
-        """Return an object of JSON, or None where there is none."""
+        """Return an object of JSON, or None where there is none that can be read."""
         body = self._find(name)
-        return None if body is None else json.loads(body)
+        try:
+            return None if body is None else json.loads(body)
+        except (ValueError, RecursionError):
+            log.warning("%s cannot be read", self.key(name))
+            return None
 
     def _find(self, name: str) -> bytes | None:
         """Read an object of any size by way of the scratch folder; None if there is none."""
