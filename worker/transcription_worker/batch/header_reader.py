@@ -21,6 +21,8 @@ import av
 # Reads of one object. A header that needs more is not read to its end, and the length is estimated.
 MAX_READS = 8
 BLOCKS_KEPT = 4
+# The file is read by its own functions. A protocol would open what the file names: other files, or an address to listen at.
+NOTHING_ELSE = {"protocol_whitelist": "none"}
 # Bytes of address space: the interpreter and the libraries take 0.4 GiB.
 MEMORY_LIMIT = 1 << 30
 
@@ -81,7 +83,7 @@ class RangedFile(io.RawIOBase):
 def probe(file: RangedFile) -> tuple[bool, float | None]:
     """Return whether there is sound, and its seconds where the header tells them."""
     try:
-        with av.open(file, mode="r", metadata_errors="ignore") as container:
+        with av.open(file, mode="r", options=NOTHING_ELSE, metadata_errors="ignore") as container:
             streams = container.streams.audio
             if not streams:
                 return False, None

@@ -59,6 +59,23 @@ def test_what_is_no_media_has_no_sound(processes: HeaderProcesses) -> None:
     assert probe(processes, b"not a recording" * 100)[0] == Told(has_audio=False, seconds=None)
 
 
+SESSION = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
+
+
+def test_a_file_that_names_an_address_makes_nobody_listen_there(
+    processes: HeaderProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(header_processes, "HEADER_SECONDS", 3.0)
+    assert probe(processes, SESSION)[0] == Told(has_audio=False, seconds=None)
+
+
+def test_a_file_of_which_another_one_is_named_is_not_read(
+    processes: HeaderProcesses, wav: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert probe(processes, b"ffconcat version 1.0\nfile three.wav\n")[0].has_audio is False
+
+
 @pytest.mark.parametrize(
     ("begins", "words"),
     [
