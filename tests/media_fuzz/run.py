@@ -16,7 +16,8 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.media.ffmpeg import LONGEST_SECONDS, MEMORY_LIMIT, SAMPLE_BYTES
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.pipeline.report import make_report
 from transcription_worker.pipeline.sink import Transcription
 from transcription_worker.pipeline.source import InputVersion

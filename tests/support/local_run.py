@@ -10,7 +10,8 @@ from transcription_worker.local.plan import Plan
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.pipeline.sink import Transcription
 
 from tests.support.instant_engine import InstantEngine, InstantLoader

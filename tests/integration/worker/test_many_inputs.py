@@ -16,7 +16,8 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.job.transcription import engine_options
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_sink import S3Sink
 from transcription_worker.pipeline.s3_source import S3Input, S3Source

@@ -20,7 +20,8 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.pipeline.report import Provenance
 from transcription_worker.pipeline.s3_checkpoints import S3CheckpointStore
 from transcription_worker.pipeline.s3_sink import S3Sink

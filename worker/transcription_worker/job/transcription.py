@@ -19,7 +19,8 @@ from transcription_worker.model import fetch_model, find_model_version
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.pipeline.report import Provenance, worker_version
 from transcription_worker.pipeline.s3_checkpoints import CHECKPOINTS_FOLDER, S3CheckpointStore
 from transcription_worker.pipeline.s3_sink import S3Sink

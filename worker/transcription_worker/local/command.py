@@ -31,7 +31,8 @@ from transcription_worker.paths import keep_caches_in
 from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.termination import end_program, watch_signals
 
 # torch and whisper take seconds to import: what needs them is imported where it is used.

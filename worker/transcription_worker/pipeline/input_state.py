@@ -2,7 +2,8 @@
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic
@@ -195,3 +196,8 @@ class InputState(Generic[InputT]):
     def _free(self, track: int) -> None:
         self._freed.add(track)
         self.on_freed()
+
+
+def wait_for_one(waiting: Sequence[InputState[InputT]]) -> None:
+    """Return once one of the inputs is prepared or has failed."""
+    futures.wait([state.prepared for state in waiting], return_when=futures.FIRST_COMPLETED)

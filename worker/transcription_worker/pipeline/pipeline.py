@@ -3,25 +3,23 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent import futures
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, Generic
+from typing import Generic
 
-from transcription_api.spec import AudioSelection, Channel
+from transcription_api.spec import Channel
 
-from transcription_worker.engines.protocol import Audio, Checkpoints, Input, Options, Outcome
+from transcription_worker.engines.protocol import Audio, Checkpoints, Input, Outcome
 from transcription_worker.errors import WorkerError, without_frames
 from transcription_worker.media.small_files import SmallFileDecoder
 from transcription_worker.pipeline import write_backlog
 from transcription_worker.pipeline.ahead_budget import DOWNLOADED_AHEAD, prepared_ahead
-from transcription_worker.pipeline.checkpoint_store import CheckpointStore, NoCheckpoints, OpenedTrack
+from transcription_worker.pipeline.checkpoint_store import OpenedTrack
 from transcription_worker.pipeline.engine_loader import EngineLoader, LoadedEngine
-from transcription_worker.pipeline.input_state import InputState, Prepared
+from transcription_worker.pipeline.input_state import InputState, Prepared, wait_for_one
 from transcription_worker.pipeline.listener import PipelineListener
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.pipeline.preparation import Preparation
 from transcription_worker.pipeline.sink import EngineUsed, Sink, Transcription
 from transcription_worker.pipeline.source import InputT, Source
@@ -38,26 +36,6 @@ WRITERS = 4
 FINISH_POLL_SECONDS = 0.05
 # How often in a row an engine may break off, each time at the cost of the inputs that it had opened.
 MOST_BREAKS = 10
-
-
-@dataclass(frozen=True)
-class PipelineOptions:
-    """The options that hold for every input, save where `of_input` gives an input its own.
-
-    `scratch` is the folder of downloads and samples. `checkpoints` keeps how far long inputs have come. `pipelines` is how many
-    share the machine's disk and memory.
-    """
-
-    engine: Options
-    audio: AudioSelection
-    scratch: Path
-    of_input: Callable[[Any], tuple[Options, AudioSelection]] | None = None
-    checkpoints: CheckpointStore[Any] = field(default_factory=NoCheckpoints)
-    pipelines: int = 1
-
-    def of(self, item: object) -> tuple[Options, AudioSelection]:
-        """Return what is asked of the engine for an input, and which part of its audio is transcribed."""
-        return (self.engine, self.audio) if self.of_input is None else self.of_input(item)
 
 
 class Pipeline(Generic[InputT]):
@@ -150,7 +128,7 @@ class Pipeline(Generic[InputT]):
         try:
             return call_with_retries(state.item.name, lambda: self._fetch_and_decode(state), passing_shortage)
         except Exception as error:
-            raise self._failure(error) from error
+            raise failure_of(error, self._options.scratch) from error
 
     def _fetch_and_decode(self, state: InputState[InputT]) -> Prepared:
         item, scratch = state.item, self._options.scratch
@@ -169,9 +147,6 @@ class Pipeline(Generic[InputT]):
         self._listener.input_decoded(state.number, seconds)
         return Prepared(version, tracks, seconds, media)
 
-    def _failure(self, error: Exception) -> WorkerError:
-        return failure_of(error, self._options.scratch)
-
     # --- in the engine's threads
 
     def _engine_inputs(self, waiting: list[InputState[InputT]]) -> Iterator[Input]:
@@ -181,11 +156,12 @@ class Pipeline(Generic[InputT]):
         """
         for state in self._prepared_first(waiting):
             self._under_way[state.number] = state
-            if self._options.audio.channel is Channel.SPLIT:
+            split = self._options.of(state.item)[1].channel is Channel.SPLIT
+            if split:
                 # Further tracks come after the next inputs, so that one of these would wait for what waits for it.
                 self._preparation.space.stop_waiting()
             yield self._engine_input(state, 0)
-            if self._options.of(state.item)[1].channel is Channel.SPLIT:
+            if split:
                 self._uncounted.append(state)
                 yield from self._further_tracks(wait=False)
         yield from self._further_tracks(wait=True)
@@ -302,7 +278,7 @@ class Pipeline(Generic[InputT]):
 
     def _fail_opened(self, error: Exception) -> list[InputState[InputT]]:
         """Fail the inputs that the engine had opened when it broke off, and return those that it had not come to."""
-        failure = self._failure(error)
+        failure = failure_of(error, self._options.scratch)
         for number, state in list(self._under_way.items()):
             if state.opened_time:
                 del self._under_way[number]
@@ -314,7 +290,7 @@ class Pipeline(Generic[InputT]):
         error = state.prepared.exception()
         if error is None and state.prepared.result().report is None:
             return True
-        self._end_early(state, self._failure(error) if isinstance(error, Exception) else None)
+        self._end_early(state, failure_of(error, self._options.scratch) if isinstance(error, Exception) else None)
         return False
 
     def _end_early(self, state: InputState[InputT], error: WorkerError | None) -> None:
@@ -362,7 +338,7 @@ class Pipeline(Generic[InputT]):
             )
         except Exception as error:  # noqa: BLE001 - the other inputs go on
             with self.write_gate:
-                self._end_early(state, self._failure(error))
+                self._end_early(state, failure_of(error, self._options.scratch))
         self._writing.discard(state.number)
 
     def _commit(self, state: InputState[InputT], transcription: Transcription) -> None:
@@ -371,8 +347,3 @@ class Pipeline(Generic[InputT]):
             self._preparation.finish(state)
             self._options.checkpoints.drop(state.item)
             self._listener.input_written(state.number, state.item, transcription, report)
-
-
-def wait_for_one(waiting: Sequence[InputState[InputT]]) -> None:
-    """Return once one of the inputs is prepared or has failed."""
-    futures.wait([state.prepared for state in waiting], return_when=futures.FIRST_COMPLETED)

@@ -11,7 +11,8 @@ from transcription_worker.local import command
 from transcription_worker.main import make_parser
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalSource
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 
 from tests.support.fake_engine import AtOnce
 from tests.support.instant_engine import InstantLoader

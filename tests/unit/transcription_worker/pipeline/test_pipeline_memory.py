@@ -22,7 +22,8 @@ from transcription_worker.job.transcription import JobListener
 from transcription_worker.pipeline.input_state import InputState
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
-from transcription_worker.pipeline.pipeline import Pipeline, PipelineOptions
+from transcription_worker.pipeline.pipeline import Pipeline
+from transcription_worker.pipeline.pipeline_options import PipelineOptions
 from transcription_worker.pipeline.sink import Transcription
 from transcription_worker.pipeline.source import InputVersion
 from transcription_worker.pipeline.write_backlog import WriteBacklog, transcript_bytes
