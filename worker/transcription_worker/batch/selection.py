@@ -23,7 +23,7 @@ NOT_MEDIA = "NotMedia"
 DUPLICATE = "Duplicate"  # named twice
 
 # Extensions of objects that often lie beside media and never are any. An object with one of them is not looked into; of one
-# without a known extension the first bytes decide.
+# without a known extension the first bytes decide; an empty one is a mark that some program left, such as _SUCCESS.
 OTHER_EXTENSIONS = frozenset(
     ".bz2 .c .cfg .conf .css .csv .doc .docx .gif .gz .htm .html .ico .ini .ipynb .jpeg .jpg .js .json .jsonl .log .md .md5 "
     ".ods .odt .parquet .pdf .png .ppt .pptx .py .rar .rst .rtf .sh .sha1 .sha256 .sql .srt .svg .tar .tgz .tif .tiff .toml "
@@ -49,7 +49,9 @@ def skipping_rule(spec: Spec, item: ListedObject) -> str | None:
         return TOO_LARGE
     if source.modified_after is not None and item.modified <= _time(source.modified_after):
         return NOT_MODIFIED
-    return NOT_MEDIA if extension(item.key) in OTHER_EXTENSIONS else None
+    if extension(item.key) in OTHER_EXTENSIONS or (item.size == 0 and not is_media_name(item.key)):
+        return NOT_MEDIA
+    return None
 
 
 def extension(key: str) -> str:

@@ -5,7 +5,6 @@ The object is a hint: it may be lost, or be written by two runs at once, and not
 
 import json
 import logging
-import math
 from typing import Any
 
 from transcription_api.layout import RUNS_FOLDER
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 GPU_SPEED, CPU_SPEED = 100.0, 4.0
 # A pod's speed is learned from as much work as this: less of it is mostly the first batch.
 LEARNED_SECONDS = 60.0
-MAX_SPEED = 100_000.0
+MIN_SPEED, MAX_SPEED = 0.01, 100_000.0
 KEPT = 100
 
 
@@ -31,7 +30,7 @@ def expected_speed(spec: Spec, bucket: Bucket) -> float:
     if spec.shard.speed is not None:
         return spec.shard.speed
     known = _read(bucket, spec).get(_name(spec))
-    if isinstance(known, int | float) and math.isfinite(known) and 0 < known <= MAX_SPEED:
+    if isinstance(known, int | float) and MIN_SPEED <= known <= MAX_SPEED:
         return float(known)
     return CPU_SPEED if spec.device.policy is DevicePolicy.CPU else GPU_SPEED * spec.device.gpus
 

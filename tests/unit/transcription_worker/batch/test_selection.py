@@ -51,6 +51,9 @@ def test_a_glob_matches_what_its_signs_stand_for(glob: str, text: str, matches: 
         ({}, "calls/folder/", 0, "Folder"),
         ({}, "calls/a.json", 1000, "NotMedia"),
         ({}, "calls/A.TXT", 1000, "NotMedia"),
+        ({}, "calls/_SUCCESS", 0, "NotMedia"),
+        ({}, "calls/2026_$folder$", 0, "NotMedia"),
+        ({}, "calls/empty.wav", 0, None),  # the worker says what is wrong with it
         ({"include": ["**/*.mp3"]}, "calls/a.wav", 1000, "NotIncluded"),
         ({"include": ["**/*.mp3", "*.wav"]}, "calls/a.wav", 1000, None),
         ({"exclude": ["tmp/**"]}, "calls/tmp/a.wav", 1000, "Excluded"),
