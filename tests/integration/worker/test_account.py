@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 from transcription_api import reasons
 from transcription_worker.batch.entries import encode_lines
+from transcription_worker.engines.protocol import Input
 from transcription_worker.errors import WorkerError
+from transcription_worker.termination import do_last_acts
 
 from tests.support.bucketful import RUN, Bucketful
 from tests.support.worker_container import DESTINATION
@@ -47,3 +49,24 @@ def test_files_that_the_plan_left_out_are_not_forgotten_where_their_list_is_gone
     with pytest.raises(WorkerError, match="expected the files that the plan left out") as caught:
         run.collect()
     assert caught.value.reason is reasons.PLAN_MISSING
+
+
+def test_a_pod_that_was_told_to_end_is_no_attempt_of_the_files_that_fail_later(run: Bucketful) -> None:
+    run.fields = {"retries": 1}
+    run.plan()
+
+    def end(_: Input) -> None:
+        do_last_acts(1.0)
+
+    for _ in range(2):
+        with pytest.raises(WorkerError) as caught:
+            run.transcribe(before=end)
+        assert caught.value.reason is reasons.INTERRUPTED
+
+    def run_out_of_memory(_: Input) -> None:
+        raise WorkerError(reasons.OUT_OF_MEMORY, "the GPU has too little memory")
+
+    with pytest.raises(WorkerError) as caught:
+        run.transcribe(before=run_out_of_memory)
+    assert caught.value.reason is reasons.OUT_OF_MEMORY
+    assert run.transcribe()[0].failed == 0

@@ -33,9 +33,10 @@ ROWS_IN_OBJECT = 1000
 
 @dataclass(frozen=True)
 class History:
-    """What the earlier pods of a shard have left."""
+    """What the earlier pods of a shard have left. Those that were told to end are no attempts: see spec.retries."""
 
     pods: int = 0
+    interrupted: int = 0
     deaths: int = 0
     settled: dict[int, Row] = field(default_factory=dict)  # by the file's number
     # Files that the last pod that died had under way, or was to take alone, and of those the one that it had alone.
@@ -46,6 +47,11 @@ class History:
     busy_seconds: float = 0.0
     # Of those, what their GPUs waited for audio.
     waited_seconds: float = 0.0
+
+    @property
+    def attempts(self) -> int:
+        """How many pods have failed by themselves, or have died."""
+        return self.pods - self.interrupted
 
 
 def read_history(objects: RunObjects, shard: int) -> History:
@@ -70,6 +76,7 @@ def read_history(objects: RunObjects, shard: int) -> History:
     others = [number for number in _numbers(last, "suspects") if number not in settled]
     return History(
         pods=len(notes),
+        interrupted=sum(note.get("interrupted") is True for note in notes),
         deaths=len(dead),
         settled=settled,
         suspects=tuple(dict.fromkeys((*under_way, *others))),
@@ -112,7 +119,7 @@ class Journal:
         self._announced: set[int] = set()
         self._noted: frozenset[int] = frozenset()  # those that a note in S3 tells of
         self._suspects: tuple[int, ...] = ()
-        self._alone = self._ended = False
+        self._alone = self._ended = self._interrupted = False
         self._began: float | None = None
         self._audio_seconds = 0.0
         self.waited_seconds = 0.0
@@ -180,6 +187,11 @@ class Journal:
                     self._fresh = self._fresh[self._written :]
                 self._part, self._written = self._part + 1, 0
 
+    def interrupt(self) -> None:
+        """Do what `end` does, for a pod that was told to end."""
+        self._interrupted = True
+        self.end()
+
     def end(self) -> None:
         """Write all rows, and that this pod has ended by itself. After that it may still settle files."""
         self._ended = True
@@ -190,6 +202,8 @@ class Journal:
     def _write_note(self) -> None:
         """Write the note, one at a time, so that an older one never takes the place of a newer one."""
         note: dict[str, Any] = {"ended": self._ended, "alone": self._alone, "underWay": sorted(self._announced)}
+        if self._interrupted:
+            note["interrupted"] = True
         if self._suspects:
             note["suspects"] = list(self._suspects)
         if self._began is not None:

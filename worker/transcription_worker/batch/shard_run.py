@@ -45,14 +45,14 @@ def transcribe_shard(
     plan = objects.require_plan()
     entries = objects.read_shard(plan.folder, shard)
     history = read_history(objects, shard)
-    final = history.pods >= spec.retries
+    final = history.attempts >= spec.retries
     journal = Journal(objects, shard, history.pods)
     progress = ShardProgress(tracker, known, journal, len(engines))
     for row in history.settled.values():
         if not _is_worth_retrying(row):
             progress.keep(row)
     run = _ShardRun(engines, journal, progress, history)
-    with on_interrupt(journal.end), on_interrupt(run.save, run.finish, lambda: len(journal.rows) == len(entries)):
+    with on_interrupt(journal.interrupt), on_interrupt(run.save, run.finish, lambda: len(journal.rows) == len(entries)):
         try:
             run.transcribe([entry for entry in entries if entry.number not in progress.settled])
         finally:
