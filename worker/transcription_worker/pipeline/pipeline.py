@@ -185,7 +185,7 @@ class Pipeline(Generic[InputT]):
         A listing that breaks off is raised once nothing waits: what was listed before is transcribed.
         """
         try:
-            waiting += itertools.islice(self._preparation, self._preparation.most - len(waiting))
+            waiting += itertools.islice(self._preparation, max(0, self._preparation.most - len(waiting)))
         except Exception:
             if not waiting:
                 raise
@@ -273,8 +273,9 @@ class Pipeline(Generic[InputT]):
                 breaks += 1
                 if breaks == MOST_BREAKS or self._preparation.listing_failed:
                     raise
-                unopened = self._fail_opened(error)
-                inputs = itertools.chain((self._engine_input(state, 0) for state in unopened), inputs)
+                waiting[:0] = self._fail_opened(error)
+                self._uncounted.clear()
+                inputs = self._engine_inputs(waiting)
 
     def _fail_opened(self, error: Exception) -> list[InputState[InputT]]:
         """Fail the inputs that the engine had opened when it broke off, and return those that it had not come to."""

@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 import threading
+import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,36 @@ def test_a_full_disk_stops_no_run_in_which_one_input_alone_is_split(
         "split.ch0.txt",
         "split.ch1.txt",
     ]
+
+
+def write_stereo(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(bytes(4 * SAMPLE_RATE))
+
+
+class BreakingOff(InstantEngine):
+    """Ends with an error once it has taken all inputs, before it opens one; the second time it goes on."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
+        """Yield the outcomes in the inputs' order."""
+        taken = list(inputs)
+        if not self.broken:
+            self.broken = True
+            raise RuntimeError("broke off")
+        yield from map(self.transcribe_file, taken)
+
+
+def test_an_engine_that_breaks_off_gets_every_channel_again(tmp_path: Path) -> None:
+    for name in ("call", "other"):
+        write_stereo(tmp_path / f"{name}.wav")
+    files = [LocalFile(tmp_path / f"{name}.wav", tmp_path / "out", name, 1) for name in ("call", "other")]
+    options = PipelineOptions(OPTIONS, AudioSelection(channel=Channel.SPLIT), tmp_path)
+    sink, failures = LocalSink([Format.TXT], Subtitles(), QualityPolicy.WARN), Failures()
+    Pipeline(LocalSource(files), sink, InstantLoader(OPTIONS, BreakingOff()), options, failures).run()
+    assert failures.found == {}
+    names = [f"{name}.ch{channel}.txt" for name in ("call", "other") for channel in (0, 1)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
