@@ -56,7 +56,7 @@ def test_a_pod_that_was_told_to_end_is_no_attempt_of_the_files_that_fail_later(r
     run.plan()
 
     def end(_: Input) -> None:
-        do_last_acts(1.0)
+        do_last_acts(0.4)
 
     for _ in range(2):
         with pytest.raises(WorkerError) as caught:

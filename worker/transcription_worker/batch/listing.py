@@ -183,7 +183,7 @@ class _Read:
 def _is_one_window(item: Candidate) -> bool:
     """Whether a listed media file is so small that it cannot be longer than one window, whatever its header says."""
     limit = ONE_WINDOW_OF_PCM if selection.extension(item.key) == ".wav" else ONE_WINDOW
-    return item.listed and selection.is_media_name(item.key) and 0 < item.size <= limit
+    return bool(item.etag) and selection.is_media_name(item.key) and 0 < item.size <= limit
 
 
 def _read(item: Candidate, buckets: SourceBuckets, processes: HeaderProcesses) -> _Read | WorkerError:

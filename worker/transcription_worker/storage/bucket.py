@@ -217,13 +217,11 @@ class Bucket:
         return self._call(f"write {key!r}", key, lambda: self._put(key, body, content_type))
 
     def _check_written(self, key: str, body: bytes, put: dict[str, Any]) -> ObjectInfo:
-        if not self._check_writes:
-            return self._info(put, key, len(body))
-        found = self._find_written(key)
-        if found.size != len(body) or found.etag != bare(put["ETag"]):
-            words = f"wrote {len(body)} bytes with ETag {bare(put['ETag'])}, found {found.size} bytes with {found.etag}"
-            raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
-        return found
+        written = self._info(put, key, len(body))
+        if not self._check_writes or (found := self._find_written(key)) == written:
+            return written
+        words = f"wrote {written.size} bytes with ETag {written.etag}, found {found.size} bytes with {found.etag}"
+        raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{self._role.value}: {key!r}: {words}")
 
     def _find_written(self, key: str) -> ObjectInfo:
         try:

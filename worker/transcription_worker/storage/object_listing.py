@@ -13,7 +13,7 @@ from transcription_worker.storage.etags import bare
 
 @dataclass(frozen=True)
 class ListedObject:
-    """An object as a listing shows it."""
+    """An object as a listing shows it. `etag` is empty where the server does not tell it there."""
 
     key: str
     size: int
@@ -33,7 +33,7 @@ def list_objects(
     while True:
         page = page_of(options)
         for item in page.get("Contents", ()):
-            yield ListedObject(item["Key"], int(item["Size"]), bare(item["ETag"]), item["LastModified"])
+            yield ListedObject(item["Key"], int(item["Size"]), bare(item.get("ETag", "")), item["LastModified"])
         if not page.get("IsTruncated"):
             return
         last, token = token, page.get("NextContinuationToken")

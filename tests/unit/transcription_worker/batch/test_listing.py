@@ -32,3 +32,20 @@ def test_a_file_that_is_named_with_its_bucket_and_without_it_is_one_file() -> No
     named = [Candidate("a.wav"), Candidate("a.wav", "audio"), other]
     assert list(listing._distinct(named, "audio", found)) == [named[0], other]
     assert found.skipped == [("Duplicate", "a.wav")]
+
+
+@pytest.mark.parametrize(("etag", "asked"), [("etag", False), ("", True)])
+def test_a_small_file_is_asked_for_its_etag_where_the_listing_has_none(
+    monkeypatch: pytest.MonkeyPatch, etag: str, asked: bool
+) -> None:
+    requests: list[object] = []
+
+    def read_header(*words: object) -> Header:
+        requests.append(words)
+        return Header(ObjectInfo("etag", 100), has_audio=True, seconds=1.0)
+
+    monkeypatch.setattr(listing, "read_header", read_header)
+    item = Candidate("a.wav", etag=etag, size=100, listed=True)
+    read = listing._read(item, cast(Any, Buckets()), cast(Any, None))
+    assert not isinstance(read, Exception)
+    assert (read.etag, bool(requests)) == ("etag", asked)

@@ -77,6 +77,12 @@ def test_a_listing_of_which_pages_are_missing_or_never_end_is_a_failure(
     assert caught.value.reason.name == "EndpointUnreachable"
 
 
+def test_a_listing_may_leave_out_etags(tmp_path: Path) -> None:
+    status, headers, body = page("a")
+    without = body.replace(b'<ETag>"e"</ETag>', b"")
+    assert [item.etag for item in bucket(tmp_path, lambda _: (status, headers, without)).list("")] == [""]
+
+
 def test_a_listing_goes_on_where_a_busy_server_broke_off(tmp_path: Path) -> None:
     answers = iter(
         [
@@ -184,3 +190,9 @@ def test_a_write_that_met_another_one_is_tried_again_and_then_known_to_be_first_
     made = bucket(tmp_path, lambda _: next(answers))
     made._check_writes = False
     assert (made.replace("a", b"x", "text/plain", None) is not None) == written
+
+
+def test_a_server_that_names_no_etag_of_what_was_written_is_not_s3(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="the answer names no ETag") as caught:
+        bucket(tmp_path, lambda _: (200, {}, b"")).write("a", b"x", "text/plain")
+    assert caught.value.reason.name == "EndpointUnreachable"
