@@ -1,5 +1,8 @@
 """Which objects below a prefix are transcribed, and which rule skips the others."""
 
+import random
+import re
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +44,40 @@ def listed(key: str, size: int = 1000) -> ListedObject:
 )
 def test_a_glob_matches_what_its_signs_stand_for(glob: str, text: str, matches: bool) -> None:
     assert bool(compile_glob(glob).fullmatch(text)) is matches
+
+
+def simple(glob: str) -> "re.Pattern[str]":
+    """Return the expression that follows from what each sign stands for, and may take for ever."""
+    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
+    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts), re.DOTALL)
+
+
+def test_every_glob_matches_what_its_signs_stand_for() -> None:
+    chosen = random.Random(1)
+    matched = 0
+    for _ in range(5_000):
+        glob = "".join(chosen.choices(["a", "b", "/", "*", "**", "**/", "?"], k=chosen.randint(1, 8)))
+        text = "".join(chosen.choices("ab/", k=chosen.randint(0, 10)))
+        wanted = bool(simple(glob).fullmatch(text))
+        assert bool(compile_glob(glob).fullmatch(text)) is wanted, (glob, text)
+        matched += wanted
+    assert matched > 300
+
+
+@pytest.mark.parametrize(
+    ("glob", "text"),
+    [
+        ("*a" * 120 + "b", "a" * 1000),
+        ("**a" * 80 + "b", "a" * 1000),
+        ("**/" * 80 + "x", "a/" * 500),
+        ("**/*a*a*a*b", "a" * 1000),
+    ],
+)
+def test_no_glob_takes_long_for_any_key(glob: str, text: str) -> None:
+    began = time.process_time()
+    assert not compile_glob(glob).fullmatch(text)
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize(
