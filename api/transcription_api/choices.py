@@ -48,6 +48,12 @@ class Precision(enum.Enum):
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
     INT8 = "int8"  # the weights of linear layers alone; the rest is float32
+    FLOAT8 = "float8"  # the decoder's cached keys and values of the audio alone; the rest is float16
+
+
+# The lowest compute capability of a GPU for float8: below it there is no instruction that converts such numbers.
+# Source: PTX ISA, cvt, "requires sm_89 or higher" for .e4m3x2.
+FLOAT8_CAPABILITY = (8, 9)
 
 
 class LongForm(enum.Enum):

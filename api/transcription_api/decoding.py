@@ -149,10 +149,13 @@ class Decoding:
     )
     precision: Precision = option(
         Precision.AUTO,
-        missing_values={EngineKind.OPENAI_WHISPER: (Precision.BFLOAT16, Precision.INT8)},
-        help="Numbers that the model is computed in. auto is float32 on the CPU and float16 on a GPU. float16 needs a GPU. "
-        "int8 needs the CPU: weights of linear layers have 8 bits, and a word may change. "
-        "openai-whisper knows neither bfloat16 nor int8.",
+        missing_values={
+            EngineKind.OPENAI_WHISPER: (Precision.BFLOAT16, Precision.INT8, Precision.FLOAT8),
+            EngineKind.FASTER_WHISPER: (Precision.FLOAT8,),
+        },
+        help="Numbers that the model is computed in. auto is float32 on the CPU, float16 on a GPU. float16 needs a GPU, int8 "
+        "the CPU, float8 the batched engine and a GPU of compute capability 8.9 or more. 8 bits may change a word. "
+        "openai-whisper has float32 and float16.",
     )
     long_form: LongForm = option(
         LongForm.SEQUENTIAL,

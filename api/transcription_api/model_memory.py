@@ -19,7 +19,9 @@ WINDOWS = 2
 # not measured.
 WORK_MIB = 1024
 
-BYTES = {Precision.FLOAT32: 4, Precision.FLOAT16: 2, Precision.BFLOAT16: 2}
+BYTES = {Precision.FLOAT32: 4, Precision.FLOAT16: 2, Precision.BFLOAT16: 2, Precision.FLOAT8: 2}
+# Of the decoder's keys and values of the audio, where these have other numbers than all else.
+AUDIO_BYTES = {Precision.FLOAT8: 1}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def gpu_memory_mib(
     dimensions, itemsize = DIMENSIONS.get(name), BYTES.get(on_gpu(precision))
     if dimensions is None or itemsize is None:
         return None
-    taken = weight_bytes(dimensions, itemsize, engine) + WINDOWS * window_bytes(dimensions, itemsize, rows)
+    window = window_bytes(dimensions, itemsize, rows, AUDIO_BYTES.get(precision))
+    taken = weight_bytes(dimensions, itemsize, engine) + WINDOWS * window
     return WORK_MIB + -(-taken // MIB)
 
 
@@ -105,10 +108,13 @@ def weight_bytes(dimensions: Dimensions, itemsize: int, engine: EngineKind = Eng
     return (dimensions.product_weights + joined + copied) * itemsize + rest
 
 
-def window_bytes(dimensions: Dimensions, itemsize: int, rows: int = ROWS) -> int:
-    """The bytes of the KV cache of one window: keys and values of its audio once, and of the text of each row."""
-    positions = AUDIO_POSITIONS + rows * TEXT_POSITIONS
-    return 2 * dimensions.text_layers * dimensions.width * positions * itemsize
+def window_bytes(dimensions: Dimensions, itemsize: int, rows: int = ROWS, audio_itemsize: int | None = None) -> int:
+    """The bytes of the KV cache of one window: keys and values of its audio once, and of the text of each row.
+
+    audio_itemsize: bytes of a number of the audio's, where it is another; the scales of these take some kilobytes more.
+    """
+    positions = AUDIO_POSITIONS * (audio_itemsize or itemsize) + rows * TEXT_POSITIONS * itemsize
+    return 2 * dimensions.text_layers * dimensions.width * positions
 
 
 def fitting(

@@ -68,11 +68,14 @@ class Cost:
         return self.encoder / device.flops + max(self.decoder / device.flops, self.read / device.bandwidth)
 
 
-def window_cost(dims: Any, tokens: int, batch: int, itemsize: int, beams: int = 1) -> Cost:
+def window_cost(
+    dims: Any, tokens: int, batch: int, itemsize: int, beams: int = 1, audio_itemsize: int | None = None
+) -> Cost:
     """Return the cost of a window.
 
-    `dims` is whisper's ModelDimensions, `itemsize` the bytes of a number; `batch` windows share each read of the
-    decoder's weights, and the beams of a window that of the audio's keys and values.
+    `dims` is whisper's ModelDimensions, `itemsize` the bytes of a number, `audio_itemsize` those of a number of the audio's keys
+    and values where they are others; `batch` windows share each read of the decoder's weights, and the beams of a window that
+    of the audio's keys and values.
     """
     frames, width = dims.n_audio_ctx, dims.n_audio_state
     convolutions = 2 * 3 * (dims.n_mels * width * 2 * frames + width * width * frames)
@@ -83,5 +86,5 @@ def window_cost(dims: Any, tokens: int, batch: int, itemsize: int, beams: int = 
     return Cost(
         encoder=convolutions + dims.n_audio_layer * layer + keys,
         decoder=tokens * beams * (2 * weights + 2 * held),
-        read=tokens * itemsize * (held + weights / batch),
+        read=tokens * ((audio_itemsize or itemsize) * held + itemsize * weights / batch),
     )

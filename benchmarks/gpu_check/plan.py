@@ -23,6 +23,7 @@ KERNELS = "tests/unit/transcription_worker/engines/batched"
 # Options of the repository that another machine's pytest may not know are left out, and so is the rule that warnings are
 # errors: its packages are not those of our lock file.
 PYTEST = ["-m", *"pytest -q -o addopts= --import-mode=importlib -p no:cacheprovider -o filterwarnings=".split()]
+FLOAT8 = ("--rounds", "1", "--precision", "float8")
 DOCTOR = "import sys; from transcription_api.spec import DevicePolicy as P; from transcription_worker.doctor import run_doctor"
 
 
@@ -45,6 +46,7 @@ def _for_gpu(figures: Path) -> list[Part]:
         _own("profile", "what a window's time is made of", 60, figures, "cuda", "--size", "large-v3"),
         _own("files", "from mp3 files to written transcripts", 110, figures, "cuda", "--size", "turbo", "--files", "400"),
         _own("start", "seconds to the first window", 75, figures, "cuda", "--size", "large-v3"),
+        _own("windows", "large-v3's dimensions in float8", 60, figures, "cuda", "--size", "large-v3", "--windows", "512", *FLOAT8),
         _own("precision", "text of half precision beside float32's", 75, figures, "cuda", "--files", "32"),
         Part("engine", "the engine beside openai-whisper, float32", 120, (*PYTEST, "--require-gpu", ENGINE)),
         _own("processors", "the CPU beside the GPU", 60, figures, "cuda", "--size", "base", "--windows", "64"),
@@ -63,6 +65,7 @@ def _for_cpu(figures: Path) -> list[Part]:
         _own("profile", "what a window's time is made of", 60, figures, "cpu", *small, "--slots", "2"),
         _own("files", "from mp3 files to written transcripts", 90, figures, "cpu", *small, "--files", "2"),
         _own("start", "seconds to the first window", 90, figures, "cpu", "--size", "tiny", "--context", "8"),
+        _own("windows", "tiny's dimensions in float8", 90, figures, "cpu", *small, "--windows", "2", *FLOAT8),
         _own("precision", "text of half precision beside float32's", 90, figures, "cpu", "--files", "2"),
         _own("processors", "the CPU beside itself", 90, figures, "cpu", *small, "--windows", "2"),
     ]  # fmt: skip
@@ -70,8 +73,9 @@ def _for_cpu(figures: Path) -> list[Part]:
 
 def _own(name: str, title: str, limit: float, figures: Path, device: str, *given: str) -> Part:
     """Return a part of ours. The name tells sizes apart where a part comes twice."""
-    size = given[given.index("--size") + 1] if name == "windows" else ""
-    shown = size or name
+    shown = given[given.index("--size") + 1] if name == "windows" else name
+    if FLOAT8[-1] in given:
+        shown = FLOAT8[-1]
     command = (
         "-m",
         f"benchmarks.gpu_check.parts.{name}",

@@ -1,11 +1,13 @@
-"""Measure how often text in half precision is float32's, and how many of its words are others: the test model over its corpus."""
+"""Measure how often text in half precision and in float8 is float32's, and how many words differ: the test model over its corpus."""
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import whisper
+from transcription_api.choices import FLOAT8_CAPABILITY
 from transcription_api.spec import Decoding, LanguageDetection, Precision, TaskKind
 from transcription_worker.engines.protocol import Options
 
@@ -41,13 +43,20 @@ def compare(run: Run, recordings: Sequence[Recording], how: str, decoding: dict[
         return BatchedRunner(model, options, precision=precision).run(recordings).texts
 
     wanted = texts(Precision.FLOAT32)
-    halves = (Precision.FLOAT16, Precision.BFLOAT16) if run.device.type == "cuda" else (Precision.BFLOAT16,)
-    for precision in halves:
+    for precision in precisions(run):
         found = texts(precision)
         same = sum(one == other for one, other in zip(wanted, found, strict=True))
         name = f"{precision.value} beside float32, {how}"
         run.figures.add(f"{name}: files with the same text", same / len(wanted), "of 1")
         run.figures.add(f"{name}: words that differ", word_error_rate(wanted, found), "of 1")
+
+
+def precisions(run: Run) -> list[Precision]:
+    """Return what the device computes in. A CPU stores keys and values of the audio in 8 bits, and computes in float32."""
+    if run.device.type != "cuda":
+        return [Precision.BFLOAT16, Precision.FLOAT8]
+    float8 = [Precision.FLOAT8] if torch.cuda.get_device_capability() >= FLOAT8_CAPABILITY else []
+    return [Precision.FLOAT16, Precision.BFLOAT16, *float8]
 
 
 def word_error_rate(wanted: Sequence[str], found: Sequence[str]) -> float:

@@ -1,6 +1,7 @@
 """Measure windows of 30 s a second with random weights and a fixed number of tokens for each, as shares of the roofline too.
 
-Greedy with 100 tokens; five beams with timestamps, the product's default; and MLPerf's shape: greedy, 75 tokens.
+Greedy with 100 tokens; five beams with timestamps, the product's default; and MLPerf's shape: greedy, 75 tokens. In float8
+MLPerf's shape is left out.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transcription_api.spec import Decoding
+from transcription_api.choices import FLOAT8_CAPABILITY
+from transcription_api.spec import Decoding, Precision
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.batched.scheduling.capacity import GpuMemory
 from transcription_worker.engines.vocabulary import TIMESTAMPS
@@ -18,7 +20,7 @@ from benchmarks.engines.gpu import EOT, GOALS, engine_seconds, fixed_length_opti
 from benchmarks.engines.random_models import SIZES, dimensions, random_model
 from benchmarks.engines.roofline import measure_device, window_cost
 from benchmarks.gpu_check.goals import goal
-from benchmarks.gpu_check.parts.options import Run, begin, part_parser
+from benchmarks.gpu_check.parts.options import Run, begin, part_parser, skip
 
 # MLPerf inference v5.1's Whisper gives 75 tokens for a clip; a GPU takes a multiple of 4.
 MLPERF_TOKENS = 76
@@ -45,9 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--windows", type=int, default=768)
     parser.add_argument("--tokens", type=int, default=100, help="for each window; a GPU takes a multiple of 4")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--precision", choices=(Precision.AUTO.value, Precision.FLOAT8.value), default="auto")
     run = begin(parser, arguments)
     size, tokens = run.options.size, run.options.tokens
-    for shape in shapes(size, tokens, SIZES[size][-1]):
+    if run.device.type == "cuda" and has_float8(run) and torch.cuda.get_device_capability() < FLOAT8_CAPABILITY:
+        raise skip(f"{run.name} has no numbers of 8 bits")
+    for shape in shapes(size, tokens, SIZES[size][-1], has_float8(run)):
         model = random_model(size, shape.tokens, str(run.device))
         measure(run, model, shape)
         del model
@@ -56,8 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def shapes(size: str, tokens: int, vocabulary: int) -> list[Shape]:
-    """Return what is measured. MLPerf's is of large-v3 alone; on a CPU it has as few tokens as the others."""
+def has_float8(run: Run) -> bool:
+    """Whether keys and values of the audio have 8 bits."""
+    return bool(run.options.precision == Precision.FLOAT8.value)
+
+
+def shapes(size: str, tokens: int, vocabulary: int, in_float8: bool) -> list[Shape]:
+    """Return what is measured. MLPerf's is of large-v3 alone; on a CPU it has as few tokens as the others.
+
+    in_float8: in float8, of which nothing is promised.
+    """
     greedy: dict[str, Any] = {
         "temperatures": (0.0,),
         "beam_size": 1,
@@ -65,10 +78,10 @@ def shapes(size: str, tokens: int, vocabulary: int) -> list[Shape]:
         "suppress_tokens": (-1, EOT),
     }
     found = [
-        Shape(f"greedy, {tokens} tokens", tokens, Decoding(**greedy), size),
+        Shape(f"greedy, {tokens} tokens", tokens, Decoding(**greedy), "" if in_float8 else size),
         Shape(f"{BEAMS} beams with timestamps, {tokens} tokens", tokens, with_beams(vocabulary), "", BEAMS),
     ]
-    if size != "turbo":
+    if size != "turbo" and not in_float8:
         fewer = min(tokens, MLPERF_TOKENS)
         found.insert(1, Shape(f"MLPerf's shape, {fewer} tokens", fewer, Decoding(**greedy), "mlperf"))
     return found
@@ -88,7 +101,8 @@ def batch_of(run: Run, beams: int) -> int | None:
     """Return how many windows the engine decodes together with the official context, although the model has a shorter one."""
     if run.device.type != "cuda":
         return None
-    return GpuMemory.of(dimensions(run.options.size, CONTEXT), run.half, run.device).windows(beams)
+    precision = Precision(run.options.precision)
+    return GpuMemory.of(dimensions(run.options.size, CONTEXT), run.half, run.device, precision).windows(beams)
 
 
 def measure(run: Run, model: Any, shape: Shape) -> None:
@@ -96,18 +110,20 @@ def measure(run: Run, model: Any, shape: Shape) -> None:
     options, figures = run.options, run.figures
     audio = noise(min(DISTINCT, options.windows))
     audio = (audio * -(-options.windows // len(audio)))[: options.windows]
-    engine = BatchedEngine(model, batch=batch_of(run, shape.beams))
+    engine = BatchedEngine(model, Precision(options.precision), batch_of(run, shape.beams))
     took, memory = engine_seconds(
         engine, audio, run.device, options.rounds, shape.tokens, fixed_length_options(shape.decoding)
     )
-    cost = window_cost(model.dims, shape.tokens, engine.batch, run.half.itemsize, shape.beams)
+    audio_itemsize = 1 if has_float8(run) else None
+    cost = window_cost(model.dims, shape.tokens, engine.batch, run.half.itemsize, shape.beams, audio_itemsize)
     share = cost.seconds(measure_device(run.device, run.half)) / took
-    figures.add(f"{shape.name}, {engine.batch} at a time", 1 / took, "windows/s", goal(run.name, shape.computed))
-    figures.add(f"{shape.name}: x real time", CHUNK_LENGTH / took, "x")
+    name = f"float8, {shape.name}" if has_float8(run) else shape.name
+    figures.add(f"{name}, {engine.batch} at a time", 1 / took, "windows/s", goal(run.name, shape.computed))
+    figures.add(f"{name}: x real time", CHUNK_LENGTH / took, "x")
     promised = GOALS.get(options.size) if shape.computed == options.size and run.device.type == "cuda" else None
-    figures.add(f"{shape.name}: share of the roofline", share, "of 1", promised)
+    figures.add(f"{name}: share of the roofline", share, "of 1", promised)
     if memory:
-        figures.add(f"{shape.name}: peak memory", memory / 2**30, "GiB")
+        figures.add(f"{name}: peak memory", memory / 2**30, "GiB")
 
 
 if __name__ == "__main__":

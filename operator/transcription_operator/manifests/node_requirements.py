@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from transcription_api.spec import DevicePolicy, Spec
+from transcription_api.choices import FLOAT8_CAPABILITY
+from transcription_api.spec import DevicePolicy, Precision, Spec
 
 from transcription_operator.config import Config
 from transcription_operator.manifests.gpu_memory import needed_mib
@@ -78,6 +79,8 @@ def find_requirements(spec: Spec, image: WorkerImage, config: Config) -> tuple[R
         found.append(_driver(image.min_driver))
     if image.compute_capabilities:
         found.append(_capability(image))
+    if spec.decoding.precision is Precision.FLOAT8:
+        found.append(_float8())
     memory = needed_mib(spec)
     if memory:
         found.append(_memory(memory, gpu_resource(spec, config)))
@@ -131,6 +134,16 @@ def _capability(image: WorkerImage) -> Requirement:
         alternatives.insert(0, (Expression(MAJOR_LABEL, "In", tuple(str(major) for major in sorted(whole))),))
     expected = f"a compute capability among {', '.join(image.compute_capabilities)}"
     return Requirement((MAJOR_LABEL,), expected, tuple(alternatives))
+
+
+def _float8() -> Requirement:
+    major, minor = FLOAT8_CAPABILITY
+    alternatives = (
+        (Expression(MAJOR_LABEL, "In", (str(major),)), _at_least(MINOR_LABEL, minor)),
+        (_at_least(MAJOR_LABEL, major + 1),),
+    )
+    expected = f"a compute capability of at least {major}.{minor} for spec.decoding.precision float8"
+    return Requirement((MAJOR_LABEL,), expected, alternatives)
 
 
 def _memory(mib: int, resource: str) -> Requirement:

@@ -70,6 +70,8 @@ ACCEPTED = {
     "int8 on the cpu": job(decoding={"precision": "int8"}, device={"policy": "CPU"}),
     "bfloat16 on the cpu": job(decoding={"precision": "bfloat16"}, device={"policy": "CPU"}),
     "float16 on a gpu": decoding(precision="float16"),
+    "float8 on a gpu": decoding(precision="float8"),
+    "float8 where a gpu is preferred": job(decoding={"precision": "float8"}, device={"policy": "PreferGPU"}),
     "float16 for the library": engine("openai-whisper", decoding={"precision": "float16"}),
     "pieces": decoding(longForm="chunked", conditionOnPreviousText=True),
     "another try": job(quality={"policy": "retry"}),
@@ -242,6 +244,18 @@ REFUSED = {
     "float16 on the cpu": (
         job(decoding={"precision": "float16"}, device={"policy": "CPU"}),
         ["spec.decoding.precision", "got float16 with device.policy CPU", "expected auto, float32, bfloat16 or int8"],
+    ),
+    "float8 on the cpu": (
+        job(decoding={"precision": "float8"}, device={"policy": "CPU"}),
+        ["spec.decoding.precision", "got float8 with device.policy CPU", "expected auto, float32, bfloat16 or int8"],
+    ),
+    "float8 for the library": (
+        engine("openai-whisper", decoding={"precision": "float8"}),
+        ["spec.decoding.precision", "got float8 with engine openai-whisper, expected engine batched"],
+    ),
+    "float8 for faster-whisper": (
+        engine("faster-whisper", decoding={"precision": "float8"}),
+        ["spec.decoding.precision", "got float8 with engine faster-whisper, expected engine batched"],
     ),
     "an unknown way through a long file": (decoding(longForm="vad"), ["spec.decoding.longForm", '"vad"', '"chunked"']),
     "pieces for the library": (

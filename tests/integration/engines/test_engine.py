@@ -159,6 +159,16 @@ def test_int8_gives_nearly_the_same_text_whatever_else_is_in_the_batch() -> None
     assert together.text == alone.text
 
 
+def test_float8_gives_nearly_the_same_text_from_half_the_memory_of_the_audio(model: Any) -> None:
+    samples, utterances = speak("en", 965, 40)
+    engine = BatchedEngine(whisper.load_model(str(model_path()), device="cpu"), Precision.FLOAT8, batch=4)
+    found = next(engine.transcribe([item("a", samples)])).value()
+    exact = next(BatchedEngine(model).transcribe([item("a", samples)])).value()
+    assert found.precision == "float8"
+    assert word_error_rate(spoken_text(utterances), found.text) <= 0.05
+    assert [one["avg_logprob"] for one in found.segments] != [one["avg_logprob"] for one in exact.segments]
+
+
 def test_float16_on_a_cpu_is_refused_by_name(model: Any) -> None:
     with pytest.raises(WorkerError, match=r"spec\.decoding\.precision: got 'float16' on a CPU, expected auto"):
         BatchedEngine(model, Precision.FLOAT16)

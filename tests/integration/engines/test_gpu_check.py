@@ -46,12 +46,21 @@ PARTS: dict[str, tuple[Main, tuple[str, ...], list[str]]] = {
         (*SMALL, "--windows", "1", "--rounds", "1"),
         ["greedy, 4 tokens", "MLPerf's shape", "5 beams with timestamps", "share of the roofline"],
     ),
+    "float8": (
+        windows.main,
+        (*SMALL, "--windows", "1", "--rounds", "1", "--precision", "float8"),
+        ["float8, greedy, 4 tokens", "float8, 5 beams with timestamps", "share of the roofline"],
+    ),
     "files": (
         files.main,
         (*SMALL, "--files", "1"),
         ["ffmpeg alone", "silence detection off: mp3 files to transcripts", "silence detection on: mp3"],
     ),
-    "precision": (precision.main, ("--files", "1"), ["bfloat16 beside float32, greedy: files with the same text"]),
+    "precision": (
+        precision.main,
+        ("--files", "1"),
+        [f"{name} beside float32, greedy: files with the same text" for name in ("bfloat16", "float8")],
+    ),
     "processors": (processors.main, (*SMALL, "--windows", "1"), ["tiny on CPU", "over the CPU"]),
 }
 

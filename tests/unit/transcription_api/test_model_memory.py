@@ -22,6 +22,13 @@ def test_a_larger_precision_or_more_rows_take_more_memory_and_auto_is_float16() 
         assert (gpu_memory_mib(name, rows=20) or 0) > half
 
 
+def test_float8_takes_less_for_each_window_and_as_much_for_the_weights() -> None:
+    half, eight = gpu_memory_mib("large-v3", HALF), gpu_memory_mib("large-v3", Precision.FLOAT8)
+    assert half is not None
+    assert eight is not None
+    assert half - eight == round(2 * 2 * 32 * 1280 * 1500 / 2**20)  # two windows
+
+
 def test_openai_whisper_keeps_its_weights_in_float32() -> None:
     assert (gpu_memory_mib("turbo", HALF, EngineKind.OPENAI_WHISPER) or 0) > (gpu_memory_mib("turbo", HALF) or 0)
 

@@ -11,7 +11,7 @@ from transcription_api.spec import EngineKind, Precision
 from transcription_worker.engines.batched.engine import BatchedEngine
 from transcription_worker.engines.checkpoints import weights
 from transcription_worker.engines.checkpoints.model_file import ModelFile
-from transcription_worker.engines.checkpoints.precision import dtype_of
+from transcription_worker.engines.checkpoints.precision import dtype_of, refuse_float8
 from transcription_worker.engines.faster_whisper import engine as faster_whisper
 from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.engines.openai_whisper import engine as openai_whisper
@@ -41,6 +41,7 @@ def refuse(kind: EngineKind, options: Options, device: DeviceUsed) -> None:
         WorkerError: EngineNotInstalled; EngineUnsuitable, which names the field that the engine cannot do.
     """
     dtype_of(options.decoding.precision, torch.device(device.kind))
+    refuse_float8(options.decoding.precision, device)
     ENGINES[kind].refuse(options)
 
 

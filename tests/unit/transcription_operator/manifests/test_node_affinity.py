@@ -55,6 +55,15 @@ def test_an_image_goes_to_gpus_that_it_has_code_for(capability: str, runs: bool)
     assert may_run(pod(CUDA_13), gpu_node(capability=capability)) is runs
 
 
+def test_float8_goes_to_gpus_that_have_such_numbers() -> None:
+    found = {image["reference"]: pod(image, decoding={"precision": "float8"}) for image in (CUDA_12, CUDA_13)}
+    every = ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0", "10.3", "12.1")
+    for one in (*found.values(), pod(decoding={"precision": "float8"})):
+        assert [capability for capability in every if may_run(one, gpu_node(capability=capability))] == list(every[4:])
+        assert may_run(one, {})
+    assert "affinity" not in pod(decoding={"precision": "float8"}, device={"policy": "CPU"})
+
+
 def test_code_that_the_driver_compiles_runs_on_later_gpus_too() -> None:
     image = CUDA_13 | {"computeCapabilities": ["8.0", "9.0+PTX"]}
     runs = [one for one in ("7.5", "8.6", "9.0", "10.0", "13.0") if may_run(pod(image), gpu_node(capability=one))]
@@ -70,6 +79,7 @@ def test_code_that_the_driver_compiles_runs_on_later_gpus_too() -> None:
         ({"model": {"name": "large-v3"}}, 5696),
         ({"model": {"name": "large-v3"}, "decoding": {"precision": "bfloat16"}}, 5696),
         ({"model": {"name": "large-v3"}, "decoding": {"precision": "float32"}}, 9850),
+        ({"model": {"name": "large-v3"}, "decoding": {"precision": "float8"}}, 5462),
         ({"model": {"name": "large-v3"}, "engine": "openai-whisper"}, 8081),
         ({"model": {"name": "large-v3"}, "device": {"minMemory": "40G"}}, 38147),
         ({"model": {"name": "large-v3"}, "device": {"minMemory": "2.5Gi"}}, 2560),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transcription_api.model_memory import AUDIO_POSITIONS, DIMENSIONS, TEXT_POSITIONS, Dimensions, weight_bytes
 from transcription_api.model_memory import window_bytes as window_bytes_of_model
-from transcription_api.spec import EngineKind
+from transcription_api.spec import EngineKind, Precision
 from transcription_worker.engines.batched.model.model_runner import ModelRunner
 from transcription_worker.engines.batched.scheduling.capacity import window_bytes
 from transcription_worker.engines.checkpoints.model_builder import _NoRandomInit
@@ -60,3 +60,6 @@ def tensors() -> list[torch.Tensor]:
 def test_the_cache_of_a_window_is_the_one_that_the_engine_counts_with(name: str) -> None:
     dims, device = made(DIMENSIONS[name]).dims, torch.device("cuda")
     assert window_bytes_of_model(DIMENSIONS[name], 2) == window_bytes(dims, 5, torch.float16, device)
+    eight = window_bytes(dims, 5, torch.float16, device, Precision.FLOAT8)
+    # But for the scales, and what fills up the columns of values.
+    assert window_bytes_of_model(DIMENSIONS[name], 2, audio_itemsize=1) == pytest.approx(eight, rel=0.002)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from transcription_api import reasons
 from transcription_api.report import DeviceUsed, ModelUsed
 from transcription_api.spec import Decoding, EngineKind, Format, LongForm, Precision, TaskKind
 from transcription_worker.engines import selection
@@ -65,6 +66,28 @@ def test_int8_is_for_the_cpu_and_for_engines_that_have_it() -> None:
             selection.refuse(kind, asked, DeviceUsed("cuda", "H100"))
     with pytest.raises(WorkerError, match=r"got int8 with engine openai-whisper, expected auto, float32 or float16"):
         selection.refuse(EngineKind.OPENAI_WHISPER, asked, CPU)
+
+
+@pytest.mark.parametrize(("name", "capability"), [("NVIDIA A100", "8.0"), ("NVIDIA A10", "8.6"), ("Tesla T4", "7.5")])
+def test_float8_on_a_gpu_without_such_numbers_is_refused_with_its_name(name: str, capability: str) -> None:
+    asked = Options(TaskKind.TRANSCRIBE, "en", Decoding(precision=Precision.FLOAT8))
+    expected = rf"got 'float8' on {name}, whose compute capability is {capability}, expected .* a GPU of at least 8\.9"
+    with pytest.raises(WorkerError, match=expected) as caught:
+        selection.refuse(EngineKind.BATCHED, asked, DeviceUsed("cuda", name, compute_capability=capability))
+    assert caught.value.reason is reasons.ENGINE_UNSUITABLE
+
+
+def test_float8_is_for_newer_gpus_and_the_batched_engine() -> None:
+    asked = Options(TaskKind.TRANSCRIBE, "en", Decoding(precision=Precision.FLOAT8))
+    for capability in ("8.9", "9.0", "10.0", "12.0", None):
+        selection.refuse(EngineKind.BATCHED, asked, DeviceUsed("cuda", "GPU", compute_capability=capability))
+    with pytest.raises(
+        WorkerError, match=r"precision: got 'float8' on a CPU, expected auto, float32, bfloat16 or int8"
+    ):
+        selection.refuse(EngineKind.BATCHED, asked, CPU)
+    for kind in (EngineKind.OPENAI_WHISPER, EngineKind.FASTER_WHISPER):
+        with pytest.raises(WorkerError, match=f"got float8 with engine {kind.value}, expected auto"):
+            selection.refuse(kind, asked, DeviceUsed("cuda", "H100", compute_capability="9.0"))
 
 
 def test_a_precision_that_the_device_has_not_is_refused_for_every_engine() -> None:

@@ -72,16 +72,16 @@ class BatchedEngine:
         self._device = torch.device(model.device)
         self._dtype = dtype_of(precision, self._device)
         store(model, self._dtype)
-        int8 = precision is Precision.INT8
-        self._precision = precision.value if int8 else str(self._dtype).removeprefix("torch.")
-        self._runner = ModelRunner(model, self._dtype, int8)
+        mixed = precision in (Precision.INT8, Precision.FLOAT8)
+        self._precision = precision.value if mixed else str(self._dtype).removeprefix("torch.")
+        self._runner = ModelRunner(model, self._dtype, precision)
         self.audio_wait = AudioWait()
         # Of a batch given, every kind of decoding holds as many.
         self._memory = None
         if batch is None and self._device.type == "cuda":
-            self._memory = GpuMemory.of(model.dims, self._dtype, self._device)
+            self._memory = GpuMemory.of(model.dims, self._dtype, self._device, precision)
             batch = self._memory.windows(1)
-        self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device)
+        self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device, precision)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
         """Implement protocol.Engine."""

@@ -14,6 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from transcription_worker.engines.batched.kernels.float8 import LARGEST, LEAST, Float8Tensors
+
 # Rows of a GPU's smallest matrix product: up to this many queries of a slot share one read of keys and values for free.
 MAX_QUERIES = 16
 # Audio positions that are read at a time, and stages of the software pipeline: with a head width of 64 a program uses 38 KiB of
@@ -22,16 +24,21 @@ AUDIO_BLOCK, STAGES = 128, 2
 # Text positions that are read at a time, and warps of a program. On an H200 480 rows at position 100 took 68 µs a layer; blocks of
 # 32 with 2 warps 90.
 TEXT_BLOCK, TEXT_WARPS = 16, 1
+# Positions that are quantized at a time. Chosen, and not measured.
+QUANTIZED_BLOCK = 64
 LOG2_E = 1.4426950408889634
 
 
 @triton.jit
 def _cross_attention(
-    queries, keys, values, finished, out, scale, group,
-    heads: tl.constexpr, length: tl.constexpr, width: tl.constexpr,
+    queries, keys, values, scales, finished, out, scale, group,
+    heads: tl.constexpr, length: tl.constexpr, width: tl.constexpr, column_length: tl.constexpr,
     tile: tl.constexpr, block: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
-    """The program of one slot and head. It reads nothing of a slot whose rows are all finished."""
+    """The program of one slot and head. It reads nothing of a slot whose rows are all finished.
+
+    With scales, keys and values have 8 bits, and values lie in columns of column_length positions each.
+    """
     slot, head = tl.program_id(0) // heads, tl.program_id(0) % heads
     row, column, step = tl.arange(0, tile), tl.arange(0, width), tl.arange(0, block)
     at = ((slot * group + row) * heads + head)[:, None] * width + column[None, :]
@@ -40,6 +47,8 @@ def _cross_attention(
             tl.store(out + at, tl.zeros([tile, width], out.dtype.element_ty), mask=row[:, None] < group)
             return
     query = tl.load(queries + at, mask=row[:, None] < group, other=0.0)
+    if scales is not None:
+        scale *= tl.load(scales + 2 * tl.program_id(0))
     start_of = tl.program_id(0).to(tl.int64) * (length * width)
     highest = tl.full([tile], float("-inf"), tl.float32)
     total = tl.zeros([tile], tl.float32)
@@ -48,30 +57,87 @@ def _cross_attention(
         inside = start + step < length
         there = start_of + (start + step) * width
         key = tl.load(keys + there[None, :] + column[:, None], mask=inside[None, :], other=0.0)
-        scores = tl.dot(query, key, input_precision="ieee") * scale + tl.where(inside, 0.0, float("-inf"))[None, :]
+        scores = tl.dot(query, key.to(query.dtype), input_precision="ieee") * scale
+        scores += tl.where(inside, 0.0, float("-inf"))[None, :]
         top = tl.maximum(highest, tl.max(scores, 1))
         weights, rescale = tl.exp2(scores - top[:, None]), tl.exp2(highest - top)
-        value = tl.load(values + there[:, None] + column[None, :], mask=inside[:, None], other=0.0)
+        if scales is None:
+            value = tl.load(values + there[:, None] + column[None, :], mask=inside[:, None], other=0.0)
+        else:
+            there = tl.program_id(0).to(tl.int64) * (column_length * width) + start + step
+            inside = start + step < column_length  # whole vectors of 16 bytes: what is beyond the audio has no weight
+            value = tl.load(values + there[:, None] + column[None, :] * column_length, mask=inside[:, None], other=0.0)
         total = total * rescale + tl.sum(weights, 1)
-        sums = tl.dot(weights.to(value.dtype), value, sums * rescale[:, None], input_precision="ieee")
+        weights = weights.to(query.dtype)
+        sums = tl.dot(weights, value.to(query.dtype), sums * rescale[:, None], input_precision="ieee")
         highest = top
+    if scales is not None:
+        sums *= tl.load(scales + 2 * tl.program_id(0) + 1)
     tl.store(out + at, (sums / total[:, None]).to(out.dtype.element_ty), mask=row[:, None] < group)
 
 
-def cross_attention(queries: Tensor, keys: Tensor, values: Tensor, finished: Tensor | None = None) -> Tensor:
+def cross_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scales: Tensor | None = None,
+    *,
+    finished: Tensor | None = None,
+) -> Tensor:
     """softmax(queries @ keys.T / sqrt(head width)) @ values of each slot and head; shape as `queries`.
 
     queries: (slots, queries, heads * head width), with at most MAX_QUERIES queries. keys, values: (slots, heads,
-    n_audio_ctx, head width). finished: (slots * queries,), which queries need no answer; a slot of these alone gets zeros.
+    n_audio_ctx, head width); with scales as float8.quantize writes them. finished: (slots * queries,), which queries need no
+    answer; a slot of these alone gets zeros.
     """
     slots, heads, length, width = keys.shape
     queries = queries.contiguous()
     out = torch.empty_like(queries)
     _cross_attention[(slots * heads,)](
-        queries, keys, values, _bytes(finished), out, width**-0.5 * LOG2_E, queries.shape[1],
-        heads, length, width, MAX_QUERIES, AUDIO_BLOCK, STAGES,
+        queries, keys, values, scales, _bytes(finished), out, width**-0.5 * LOG2_E, queries.shape[1],
+        heads, length, width, values.shape[-1], MAX_QUERIES, AUDIO_BLOCK, STAGES,
     )  # fmt: skip
     return out
+
+
+@triton.jit
+def _quantize(
+    numbers, quantized, scales, slot_stride, head_stride, position_stride,
+    heads: tl.constexpr, length: tl.constexpr, width: tl.constexpr, position_step: tl.constexpr,
+    column_step: tl.constexpr, size: tl.constexpr, block: tl.constexpr, largest: tl.constexpr, least: tl.constexpr,
+):  # fmt: skip
+    """The program of one slot and head: find the greatest magnitude, then write each number over the scale that follows.
+
+    position_step, column_step, size: how the head's numbers lie in `quantized`, and how many there are.
+    """
+    slot, head = tl.program_id(0) // heads, tl.program_id(0) % heads
+    column, step = tl.arange(0, width), tl.arange(0, block)
+    mine = numbers + slot.to(tl.int64) * slot_stride + head * head_stride + column[None, :]
+    highest = tl.zeros([block, width], tl.float32)
+    for start in range(0, length, block):
+        inside = (start + step < length)[:, None]
+        found = tl.load(mine + (start + step)[:, None] * position_stride, mask=inside, other=0.0)
+        highest = tl.maximum(highest, tl.abs(found.to(tl.float32)))
+    scale = tl.maximum(tl.max(highest) / largest, least)
+    tl.store(scales + 2 * tl.program_id(0), scale)
+    kept = quantized + tl.program_id(0).to(tl.int64) * size + column[None, :] * column_step
+    for start in range(0, length, block):
+        inside = (start + step < length)[:, None]
+        found = tl.load(mine + (start + step)[:, None] * position_stride, mask=inside, other=0.0)
+        divided = (found.to(tl.float32) / scale).to(quantized.dtype.element_ty)
+        tl.store(kept + (start + step)[:, None] * position_step, divided, mask=inside)
+
+
+def quantize(keys: Tensor, values: Tensor, cache: Float8Tensors) -> None:
+    """Implement float8.Quantize: keys and values are read twice, the second time from the GPU's own cache."""
+    slots, heads, length, width = keys.shape
+    column_length = cache.values.shape[-1]
+    parts = ((keys, cache.keys, width, 1), (values, cache.values, 1, column_length))
+    for number, (numbers, quantized, position_step, column_step) in enumerate(parts):
+        _quantize[(slots * heads,)](
+            numbers, quantized, cache.scales[..., number], *numbers.stride()[:3],
+            heads, length, width, position_step, column_step, quantized[0, 0].numel(), QUANTIZED_BLOCK, LARGEST, LEAST,
+        )  # fmt: skip
 
 
 @triton.jit

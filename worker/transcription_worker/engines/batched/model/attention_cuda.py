@@ -7,6 +7,7 @@ from torch import Tensor
 
 from transcription_worker.engines.batched.kernels.triton_kernels import MAX_QUERIES, cross_attention, self_attention
 from transcription_worker.engines.batched.model.cross_attention import CacheTensors, CrossAttention
+from transcription_worker.engines.batched.model.float8_attention import Float8CrossAttention
 from transcription_worker.engines.batched.model.self_attention import SelfAttention
 
 
@@ -18,8 +19,7 @@ class TritonCrossAttention(CrossAttention):
         if hidden.shape[1] > MAX_QUERIES:
             return super().prefill(layer, hidden, cache, slots)
         block = self._blocks[layer]
-        keys, values = (one[layer, slots] for one in cache)
-        out: Tensor = block.out(cross_attention(block.query(hidden), keys, values))
+        out: Tensor = block.out(cross_attention(block.query(hidden), *(one[layer, slots] for one in cache)))
         return out
 
     def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int, finished: Tensor) -> Tensor:
@@ -29,10 +29,13 @@ class TritonCrossAttention(CrossAttention):
             return super().step(layer, hidden, cache, slots, finished)
         block = self._blocks[layer]
         queries = block.query(hidden).view(slots, group, -1)
-        keys, values = (one[layer, :slots] for one in cache)
-        attended = cross_attention(queries, keys, values, finished)
+        attended = cross_attention(queries, *(one[layer, :slots] for one in cache), finished=finished)
         out: Tensor = block.out(attended.flatten(0, 1))
         return out
+
+
+class TritonFloat8CrossAttention(Float8CrossAttention, TritonCrossAttention):
+    """Reads keys and values in 8 bits, as they are stored. Prompts of more queries than a tile has go by way of 16 bits."""
 
 
 class TritonSelfAttention(SelfAttention):

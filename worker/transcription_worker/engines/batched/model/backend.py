@@ -5,6 +5,7 @@ On a CPU in float32 these are numba kernels, on a GPU Triton kernels if they pas
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import types
 from collections.abc import Callable
@@ -16,7 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
+from transcription_api.spec import Precision
 
+from transcription_worker.engines.batched.kernels import float8
 from transcription_worker.engines.batched.kernels.kernel_trial import Clock, KernelTrial, graph_seconds, passes_trial
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.model.cross_attention import (
@@ -30,6 +33,7 @@ from transcription_worker.engines.batched.model.encoder_attention import (
     FusedAttention,
     whisper_attention,
 )
+from transcription_worker.engines.batched.model.float8_attention import Float8CrossAttention
 from transcription_worker.engines.batched.model.int8_linear import Int8Linear
 from transcription_worker.engines.batched.model.layer_norm import AddAndNorm, add_and_norm
 from transcription_worker.engines.batched.model.self_attention import SelfAttention
@@ -67,19 +71,23 @@ class Backend:
     linear: Callable[[Any], Any] = _unchanged
 
 
-def choose_backend(model: Any, dtype: torch.dtype, int8: bool = False) -> Backend:
+def choose_backend(model: Any, dtype: torch.dtype, precision: Precision = Precision.AUTO) -> Backend:
     """Choose the backend for the model's device.
 
-    int8: whether linear layers have weights of 8 bits, on a CPU in float32 alone.
+    precision: int8, on a CPU in float32 alone, and float8 say more than `dtype` does.
 
     On a GPU in half precision this takes some seconds, unless Triton has the compiled kernels in its cache.
     """
     device = torch.device(model.device)
-    if uses_numba(dtype, device):
-        return Backend(cross_attention=NumbaCrossAttention, linear=Int8Linear if int8 else _unchanged)
+    in_float8 = precision is Precision.FLOAT8
     if device.type != "cuda":
-        return Backend()
-    plain = Backend(attention_context=without_cudnn)
+        if in_float8:
+            return Backend(cross_attention=Float8CrossAttention)
+        if not uses_numba(dtype, device):
+            return Backend()
+        linear = Int8Linear if precision is Precision.INT8 else _unchanged
+        return Backend(cross_attention=NumbaCrossAttention, linear=linear)
+    plain = Backend(Float8CrossAttention if in_float8 else CrossAttention, attention_context=without_cudnn)
     if dtype is torch.float32:
         return plain
     try:
@@ -89,25 +97,31 @@ def choose_backend(model: Any, dtype: torch.dtype, int8: bool = False) -> Backen
         log.warning("decoding with torch's kernels: %s", error)
         return plain
     with torch.inference_mode(), without_cudnn():
-        backend = choose_kernels(model.dims, dtype, device, triton_kernels, attention_cuda, graph_seconds)
+        backend = choose_kernels(model.dims, dtype, device, triton_kernels, attention_cuda, graph_seconds, in_float8)
     torch.cuda.empty_cache()  # so that the trials' memory counts as free when the windows are counted
     return backend
 
 
 def choose_kernels(
-    dims: Any, dtype: torch.dtype, device: torch.device, kernels: Any, attention: Any, clock: Clock
+    dims: Any,
+    dtype: torch.dtype,
+    device: torch.device,
+    kernels: Any,
+    attention: Any,
+    clock: Clock,
+    in_float8: bool = False,
 ) -> Backend:
     """Try each kernel and use those that are correct and faster than torch's.
 
     kernels, attention: the modules triton_kernels and attention_cuda, which can be imported only where Triton is.
+    in_float8: whether keys and values of the audio are cached in 8 bits.
     """
 
     def randn(*shape: int) -> Tensor:
         return torch.randn(shape, dtype=dtype, device=device)
 
-    cross = passes_trial(
-        "Triton kernel for cross-attention", lambda: cross_attention_trial(dims, device, randn, kernels), clock
-    )
+    choose = choose_float8 if in_float8 else choose_cross_attention
+    cross = choose(dims, device, randn, kernels, attention, clock)
     own = passes_trial(
         "Triton kernel for self-attention", lambda: self_attention_trial(dims, dtype, device, randn, attention), clock
     )
@@ -116,7 +130,7 @@ def choose_kernels(
     )
     encoder = passes_trial("cuDNN attention in the encoder", lambda: encoder_attention_trial(dims, randn), clock)
     return Backend(
-        attention.TritonCrossAttention if cross else CrossAttention,
+        cross,
         attention.TritonSelfAttention if own else SelfAttention,
         kernels.add_and_norm if norm else add_and_norm,
         without_cudnn,
@@ -124,6 +138,30 @@ def choose_kernels(
         FusedAttention,
         pads_vocabulary=True,
     )
+
+
+def choose_cross_attention(
+    dims: Any, device: torch.device, randn: Callable[..., Tensor], kernels: Any, attention: Any, clock: Clock
+) -> Callable[[Any, torch.dtype], CrossAttention]:
+    """Try the kernel for keys and values of 16 bits. See choose_kernels for the arguments."""
+    name = "Triton kernel for cross-attention"
+    passed = passes_trial(name, lambda: cross_attention_trial(dims, device, randn, kernels), clock)
+    chosen: type[CrossAttention] = attention.TritonCrossAttention if passed else CrossAttention
+    return chosen
+
+
+def choose_float8(
+    dims: Any, device: torch.device, randn: Callable[..., Tensor], kernels: Any, attention: Any, clock: Clock
+) -> Callable[[Any, torch.dtype], CrossAttention]:
+    """Try the same kernel for keys and values of 8 bits, and the one that writes them."""
+    reads = passes_trial(
+        "Triton kernel for cross-attention in float8", lambda: float8_trial(dims, device, randn, kernels), clock
+    )
+    writes = passes_trial(
+        "Triton kernel for quantization", lambda: quantization_trial(dims, device, randn, kernels), clock
+    )
+    chosen = attention.TritonFloat8CrossAttention if reads else Float8CrossAttention
+    return functools.partial(chosen, quantize=kernels.quantize) if writes else chosen
 
 
 # torch's own attention kernels, in order of preference.
@@ -153,7 +191,46 @@ def cross_attention_trial(dims: Any, device: torch.device, randn: Callable[..., 
     def torch_kernel() -> Tensor:
         return scaled_dot_product_attention(split_heads(queries, heads), keys, values).transpose(1, 2).flatten(2)
 
-    return KernelTrial(lambda: kernels.cross_attention(queries, keys, values, finished), torch_kernel)
+    return KernelTrial(lambda: kernels.cross_attention(queries, keys, values, finished=finished), torch_kernel)
+
+
+def float8_trial(dims: Any, device: torch.device, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
+    """Make the same trial with keys and values of 8 bits, which torch's kernel must have in 16 first."""
+    heads, queries = dims.n_text_head, randn(SLOTS, 1, dims.n_text_state)
+    finished = torch.zeros(SLOTS, dtype=torch.bool, device=device)
+    exact_keys, exact_values, cache = _float8_inputs(dims, device, randn)
+    float8.quantize(exact_keys, exact_values, cache)
+
+    def torch_kernel() -> Tensor:
+        keys, values = float8.dequantize(cache, queries.dtype)
+        return scaled_dot_product_attention(split_heads(queries, heads), keys, values).transpose(1, 2).flatten(2)
+
+    return KernelTrial(lambda: kernels.cross_attention(queries, *cache, finished=finished), torch_kernel)
+
+
+def quantization_trial(dims: Any, device: torch.device, randn: Callable[..., Tensor], kernels: Any) -> KernelTrial:
+    """Make a trial that writes keys and values of SLOTS windows, of which the last one's are read again."""
+    keys, values, cache = _float8_inputs(dims, device, randn)
+
+    def writing(quantize: float8.Quantize) -> Callable[[], Tensor]:
+        def write() -> Tensor:
+            quantize(keys, values, cache)
+            last = float8.Float8Tensors(*(one[-1:] for one in cache))
+            return torch.stack(float8.dequantize(last, keys.dtype))
+
+        return write
+
+    return KernelTrial(writing(kernels.quantize), writing(float8.quantize))
+
+
+def _float8_inputs(
+    dims: Any, device: torch.device, randn: Callable[..., Tensor]
+) -> tuple[Tensor, Tensor, float8.Float8Tensors]:
+    """Return keys and values of SLOTS windows as a layer computes them, and empty tensors for them."""
+    heads, shape = dims.n_text_head, (SLOTS, dims.n_audio_ctx, dims.n_text_state)
+    keys, values = (split_heads(randn(*shape), heads) for _ in range(2))
+    cache = float8.allocate((SLOTS, heads), dims.n_audio_ctx, dims.n_text_state // heads, device)
+    return keys, values, cache
 
 
 def self_attention_trial(

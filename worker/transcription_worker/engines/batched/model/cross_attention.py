@@ -60,9 +60,13 @@ class CrossAttention:
             for whole, new in zip(cache, self.keys_and_values(layer, features), strict=True):
                 whole[layer, slots] = new
 
+    def read(self, layer: int, cache: CacheTensors, slots: slice) -> tuple[Tensor, ...]:
+        """The layer's cached keys and values, each (slots, heads, n_audio_ctx, head width)."""
+        return tuple(one[layer, slots] for one in cache)
+
     def prefill(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: slice) -> Tensor:
         """The layer's cross-attention for whole prompts, (slots, length, width)."""
-        return self._attend(layer, hidden, *(one[layer, slots] for one in cache))
+        return self._attend(layer, hidden, *self.read(layer, cache, slots))
 
     def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int, finished: Tensor) -> Tensor:  # noqa: ARG002
         """The layer's cross-attention for one token of each row of the first slots, (rows, width).
@@ -70,7 +74,7 @@ class CrossAttention:
         finished: (rows,), which rows may get anything that is a number.
         """
         queries = hidden.view(slots, -1, hidden.shape[-1])
-        return self._attend(layer, queries, *(one[layer, :slots] for one in cache)).flatten(0, 1)
+        return self._attend(layer, queries, *self.read(layer, cache, slice(slots))).flatten(0, 1)
 
     def forward(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
         """The layer's cross-attention to features that are not cached. hidden: (slots, length, width)."""

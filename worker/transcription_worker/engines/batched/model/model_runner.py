@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transcription_api.spec import Precision
 from whisper.timing import WordTiming
 from whisper.tokenizer import get_tokenizer
 
@@ -23,17 +24,17 @@ ALIGN_BATCH = 16
 class ModelRunner:
     """A model on its device, with the backend chosen for it. Call all methods in torch.inference_mode.
 
-    int8: whether linear layers have weights of 8 bits; those of `model` are then replaced. encoder_batch: windows that the
-    encoder takes at once. attention_context: enter it around everything that computes attention. memory_steps: what was given
-    up where memory ran out.
+    precision: int8 and float8 say more than `dtype` does; with int8 linear layers of `model` are replaced. encoder_batch:
+    windows that the encoder takes at once. attention_context: enter it around everything that computes attention.
+    memory_steps: what was given up where memory ran out.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype, int8: bool = False) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype, precision: Precision = Precision.AUTO) -> None:
         self.model, self.dtype = model, dtype
         self.device = torch.device(model.device)
-        backend = choose_backend(model, dtype, int8)
+        backend = choose_backend(model, dtype, precision)
         self.decoder, self._encoder = Decoder(model, dtype, backend), Encoder(model, dtype, backend)
-        if int8:
+        if precision is Precision.INT8:
             quantize_model(model)
         self.attention_context = backend.attention_context
         self.encoder_batch = ENCODER_BATCH_GPU if self.device.type == "cuda" else ENCODER_BATCH_CPU

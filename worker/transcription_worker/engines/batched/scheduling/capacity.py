@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transcription_api.spec import Precision
 
+from transcription_worker.engines.batched.kernels import float8
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.model.cross_attention import caches_features
 
@@ -15,6 +17,8 @@ MAX_WINDOWS_PER_CORE = 16
 # A window of large-v3 with 100 tokens took 8.9 ms of an H200 with 64 windows together, 8.0 with 96, 7.7 with 128, 6.9 with 192 and
 # 6.7 with 256; with five beams 11.7 ms with 64, 10.5 with 96 and 9.9 with 128.
 MAX_WINDOWS_GPU = 192
+# With keys and values of 8 bits a window costs less beside the weights, which all windows share. Chosen, and not measured.
+MAX_WINDOWS_FLOAT8 = 256
 # Share of the memory that is free once the model is loaded; the rest is for the encoder, logits and other work.
 HOST_MEMORY_SHARE = 0.25
 # The same of a GPU, for the batch that decodes first and for the one that decodes again at temperatures above 0, with fewer windows.
@@ -52,22 +56,29 @@ CGROUP_VERSIONS = (
 )
 
 
-def window_bytes(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
+def window_bytes(
+    dims: Any, group: int, dtype: torch.dtype, device: torch.device, precision: Precision = Precision.AUTO
+) -> int:
     """Bytes of KV cache for one window: cross-attention once, self-attention for each of its `group` rows.
 
-    dims: the model's whisper.model.ModelDimensions.
+    dims: the model's whisper.model.ModelDimensions. precision: with float8 the audio's keys and values have 8 bits.
     """
+    text = 2 * dims.n_text_layer * group * dims.n_text_ctx * dims.n_text_state * dtype.itemsize
+    if precision is Precision.FLOAT8:
+        head_width = dims.n_text_state // dims.n_text_head
+        return int(text + dims.n_text_layer * float8.window_bytes(dims.n_text_head, dims.n_audio_ctx, head_width))
     features = uses_numba(dtype, device) and caches_features(dims.n_text_head, group)
     audio = 1 if features else 2 * dims.n_text_layer
-    positions = audio * dims.n_audio_ctx + 2 * dims.n_text_layer * group * dims.n_text_ctx
-    return int(dims.n_text_state * positions * dtype.itemsize)
+    return int(text + audio * dims.n_audio_ctx * dims.n_text_state * dtype.itemsize)
 
 
-def window_count(dims: Any, group: int, dtype: torch.dtype, device: torch.device) -> int:
+def window_count(
+    dims: Any, group: int, dtype: torch.dtype, device: torch.device, precision: Precision = Precision.AUTO
+) -> int:
     """How many windows fit into the host's free memory; at least 1. Arguments as in window_bytes."""
     free = free_host_bytes() * HOST_MEMORY_SHARE
     most: int = max(MAX_WINDOWS_CPU, MAX_WINDOWS_PER_CORE * torch.get_num_threads())
-    return max(1, min(most, int(free) // (FULL_BATCHES * window_bytes(dims, group, dtype, device))))
+    return max(1, min(most, int(free) // (FULL_BATCHES * window_bytes(dims, group, dtype, device, precision))))
 
 
 @dataclass(frozen=True)
@@ -78,17 +89,18 @@ class GpuMemory:
     dtype: torch.dtype
     device: torch.device
     free: int
+    precision: Precision = Precision.AUTO
 
     @staticmethod
-    def of(dims: Any, dtype: torch.dtype, device: torch.device) -> "GpuMemory":
+    def of(dims: Any, dtype: torch.dtype, device: torch.device, precision: Precision = Precision.AUTO) -> "GpuMemory":
         """Look at how much of the GPU's memory is free. Arguments as in window_bytes."""
-        return GpuMemory(dims, dtype, device, torch.cuda.mem_get_info(device)[0])
+        return GpuMemory(dims, dtype, device, torch.cuda.mem_get_info(device)[0], precision)
 
     def windows(self, group: int, sampling: bool = False) -> int:
         """Windows of `group` rows each, at least 1. sampling: at a temperature above 0."""
         share = GPU_MEMORY_SHARE_AGAIN if sampling else GPU_MEMORY_SHARE
-        fit = int(self.free * share) // window_bytes(self.dims, group, self.dtype, self.device)
-        return max(1, min(MAX_WINDOWS_GPU, fit))
+        fit = int(self.free * share) // window_bytes(self.dims, group, self.dtype, self.device, self.precision)
+        return max(1, min(MAX_WINDOWS_FLOAT8 if self.precision is Precision.FLOAT8 else MAX_WINDOWS_GPU, fit))
 
 
 def free_host_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:

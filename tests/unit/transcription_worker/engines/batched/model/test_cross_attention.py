@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transcription_api.spec import Precision
 from transcription_worker.engines.batched.kernels.attention_cpu import attend, exponentials
 from transcription_worker.engines.batched.model.backend import choose_backend
 from transcription_worker.engines.batched.model.cross_attention import (
@@ -13,6 +14,7 @@ from transcription_worker.engines.batched.model.cross_attention import (
     NumbaCrossAttention,
 )
 from transcription_worker.engines.batched.model.decoder import Decoder
+from transcription_worker.engines.batched.model.float8_attention import Float8CrossAttention
 from transcription_worker.engines.batched.scheduling import capacity
 from transcription_worker.engines.batched.scheduling.capacity import window_bytes
 from whisper.model import ModelDimensions, Whisper
@@ -111,13 +113,47 @@ def test_a_window_is_cached_once_for_all_layers_where_keys_and_values_take_two_f
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("dtype", "precision"),
+    [
+        (torch.float32, Precision.FLOAT32),
+        (torch.bfloat16, Precision.BFLOAT16),
+        (torch.float32, Precision.FLOAT8),
+        (torch.float16, Precision.FLOAT8),
+    ],
+)
 @pytest.mark.parametrize("group", [1, 5])
-def test_the_memory_that_a_window_is_said_to_take_is_what_it_takes(dtype: torch.dtype, group: int) -> None:
+def test_the_memory_that_a_window_is_said_to_take_is_what_it_takes(
+    dtype: torch.dtype, precision: Precision, group: int
+) -> None:
     model = random_model(4)
-    allocate_cache = Decoder(model, dtype, choose_backend(model, dtype)).allocate_cache(1, group)
+    allocate_cache = Decoder(model, dtype, choose_backend(model, dtype, precision)).allocate_cache(1, group)
     taken = sum(one.numel() * one.itemsize for one in (*allocate_cache.self_attention, *allocate_cache.cross_attention))
-    assert window_bytes(model.dims, group, dtype, torch.device("cpu")) == taken
+    assert window_bytes(model.dims, group, dtype, torch.device("cpu"), precision) == taken
+
+
+@pytest.mark.parametrize(("slots", "group"), [(1, 1), (4, 5)])
+def test_keys_and_values_of_8_bits_add_nearly_what_exact_ones_add(slots: int, group: int) -> None:
+    model = random_model(4)
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(slots, PLACES, 48, generator=generator)
+    hidden = torch.randn(slots * group, 48, generator=generator)
+    unfinished = torch.zeros(slots * group, dtype=torch.bool)
+    exact, eight = CrossAttention(model, torch.float32), Float8CrossAttention(model, torch.float32)
+    caches = [one.allocate(slots + 1, group) for one in (exact, eight)]
+    for one, cache in zip((exact, eight), caches, strict=True):
+        one.write(features, cache, slice(1, slots + 1))
+    for layer in range(2):
+        prompts = hidden.view(slots, group, -1)
+        wanted, found = (
+            one.prefill(layer, prompts, cache, slice(1, slots + 1))
+            for one, cache in zip((exact, eight), caches, strict=True)
+        )
+        assert 0 < (found - wanted).norm() / wanted.norm() < 0.1
+        moved = tuple(one[:, 1:] for one in caches[1])
+        assert torch.equal(eight.step(layer, hidden, moved, slots, unfinished), found.flatten(0, 1))
+        # What is not cached, such as what words are timed by, has all its bits.
+        assert torch.equal(eight.forward(layer, prompts, features), exact.forward(layer, prompts, features))
 
 
 def test_more_cores_decode_more_windows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ The tests run like those of kernels/test_triton_kernels_on_gpu.py: on a GPU, or 
 """
 
 import dataclasses
+import functools
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -18,11 +19,14 @@ from transcription_worker.engines.batched.model.cuda_graphs import CudaGraphRunn
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.encoder import Encoder
 from transcription_worker.engines.batched.model.encoder_attention import FusedAttention
+from transcription_worker.engines.batched.model.float8_attention import Float8CrossAttention
 from transcription_worker.engines.batched.model.self_attention import SelfAttention
 from transcription_worker.engines.batched.requests import DecodeRequest
 from transcription_worker.engines.batched.scheduling.decode_batch import DecodeBatch, PreparedRequest, prepare_request
 from whisper.decoding import DecodingOptions, DecodingResult
 from whisper.model import ModelDimensions, Whisper
+
+from tests.support.triton_interpreter import mend_conversion_to_float8
 
 pytestmark = pytest.mark.gpu(interpreter=True)
 
@@ -37,11 +41,16 @@ OURS = Backend(
     FusedAttention,
     pads_vocabulary=True,
 )
+FLOAT8 = dataclasses.replace(
+    OURS, cross_attention=functools.partial(attention_cuda.TritonFloat8CrossAttention, quantize=triton_kernels.quantize)
+)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.fixture(autouse=True)
-def _there() -> Iterator[None]:
+def _there(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if DEVICE.type == "cpu":
+        mend_conversion_to_float8(monkeypatch)
     with torch.inference_mode(), DEVICE:
         yield
 
@@ -116,13 +125,26 @@ def test_windows_are_decoded_as_by_torch(model: Any, beams: int | None) -> None:
     assert len({tuple(one.tokens) for one in found}) == 3
 
 
+def test_windows_in_8_bits_are_decoded_as_by_torch(model: Any) -> None:
+    options = DecodingOptions(language="en", beam_size=4, fp16=False)
+    wanted = decoded(model, Backend(cross_attention=Float8CrossAttention), options)
+    found = decoded(model, FLOAT8, options)
+    assert [one.tokens for one in found] == [one.tokens for one in wanted]
+    assert [one.avg_logprob for one in found] == pytest.approx([one.avg_logprob for one in wanted], abs=1e-4)
+    exact = decoded(model, Backend(), options)
+    assert [one.avg_logprob for one in found] != pytest.approx([one.avg_logprob for one in exact], abs=1e-4)
+
+
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="a CPU captures no graphs")
 @pytest.mark.parametrize("beams", [None, 4])
-def test_captured_steps_give_what_steps_give(model: Any, beams: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", [OURS, FLOAT8], ids=["16 bits", "8 bits"])
+def test_captured_steps_give_what_steps_give(
+    model: Any, backend: Backend, beams: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = DecodingOptions(language="en", beam_size=beams, fp16=False)
-    found = decoded(model, OURS, options)
+    found = decoded(model, backend, options)
     monkeypatch.setattr(CudaGraphRunner, "run", lambda _self, _key, action: action())
-    wanted = decoded(model, OURS, options)
+    wanted = decoded(model, backend, options)
     assert [one.tokens for one in found] == [one.tokens for one in wanted]
 
 
@@ -167,3 +189,16 @@ def test_kernels_that_are_right_are_taken_where_they_are_quicker(quicker: bool, 
     backend = choose_kernels(dims, torch.float16, DEVICE, triton_kernels, attention_cuda, lambda _: next(clock))
     plain = Backend(attention_context=without_cudnn, encoder_attention=FusedAttention, pads_vocabulary=True)
     assert backend == (OURS if quicker else plain)
+
+
+@pytest.mark.parametrize("quicker", [True, False])
+def test_kernels_for_8_bits_are_taken_where_they_are_quicker(quicker: bool) -> None:
+    clock = iter([1.0, 2.0] * 5 if quicker else [2.0, 1.0] * 5)
+    dims = ModelDimensions(80, 20, 32, 1, 2, 51865, 40, 32, 1, 2)
+    backend = choose_kernels(dims, torch.float16, DEVICE, triton_kernels, attention_cuda, lambda _: next(clock), True)
+    chosen: Any = backend.cross_attention
+    if quicker:
+        assert chosen.func is attention_cuda.TritonFloat8CrossAttention
+        assert chosen.keywords == {"quantize": triton_kernels.quantize}
+    else:
+        assert chosen is Float8CrossAttention

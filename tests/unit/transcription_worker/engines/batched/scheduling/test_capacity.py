@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transcription_api.spec import Precision
 from transcription_worker.engines.batched.scheduling.capacity import MAX_WINDOWS_GPU, GpuMemory, window_bytes
 from transcription_worker.engines.batched.scheduling.decode_batch import SLOTS_GPU, computed_slots
 from whisper.model import ModelDimensions
@@ -17,6 +18,14 @@ GIB = 1 << 30
 )
 def test_a_batch_holds_what_its_rows_leave_room_for(gibibytes: int, greedy: int, beams: int, again: int) -> None:
     memory = GpuMemory(LARGE, torch.float16, GPU, gibibytes * GIB)
+    assert (memory.windows(1), memory.windows(5), memory.windows(5, sampling=True)) == (greedy, beams, again)
+
+
+@pytest.mark.parametrize(
+    ("gibibytes", "greedy", "beams", "again"), [(137, 256, 180, 75), (76, 249, 99, 41), (20, 65, 26, 10), (0, 1, 1, 1)]
+)
+def test_a_batch_in_float8_holds_more(gibibytes: int, greedy: int, beams: int, again: int) -> None:
+    memory = GpuMemory(LARGE, torch.float16, GPU, gibibytes * GIB, Precision.FLOAT8)
     assert (memory.windows(1), memory.windows(5), memory.windows(5, sampling=True)) == (greedy, beams, again)
 
 
