@@ -46,18 +46,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=2000, help="files of 2 to 60 s of the parts a and b")
     parser.add_argument("--short", type=int, default=10_000, help="files of 2 s of the part c")
-    parser.add_argument("--part", choices="abc", help="one part alone")
+    parser.add_argument("--parts", choices=("a", "b", "ab", "c"), default="abc", help="some of the parts alone")
     options = parser.parse_args()
     cores = os.cpu_count() or 1
     print(f"{cores} cores, load {os.getloadavg()[0]:.1f} before the start", flush=True)
     kept: list[bool] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if options.part != "c":
+        if options.parts != "c":
             with filled_server(folder / "mixed", options.files, (2.0, 60.0), cores) as (server, recordings):
-                kept += run_test_model(folder, server, recordings) if options.part != "b" else []
-                kept += run_instant(folder, server, recordings, cores) if options.part != "a" else []
-        if options.part in (None, "c"):
+                kept += run_test_model(folder, server, recordings, cores) if "a" in options.parts else []
+                kept += run_instant(folder, server, recordings, cores) if "b" in options.parts else []
+        if "c" in options.parts:
             with filled_server(folder / "short", options.short, (2.0, 2.0), cores) as (server, recordings):
                 kept += run_short(folder, server, recordings)
     return 0 if all(kept) else 1
@@ -93,11 +93,12 @@ def many(container: WorkerContainer, prefix: str, **fields: Any) -> dict[str, An
 # --- part a
 
 
-def run_test_model(folder: Path, server: S3Server, recordings: list[Recording]) -> list[bool]:
+def run_test_model(folder: Path, server: S3Server, recordings: list[Recording], cores: int) -> list[bool]:
     """Compare one pod over all files with `local` over the same files, and with a pod for each file."""
     container = WorkerContainer(folder / "pod", server)
     container.mount_model(model_path())
-    container.env[names.ENV_INDEX] = "0"
+    # As many threads as `local` takes of itself; a container of the tests has one.
+    container.env |= {names.ENV_INDEX: "0", "OMP_NUM_THREADS": str(cores)}
     spec = many(container, "many/")
     times = {phase: run_phase(container, spec, phase) for phase in names.PHASES}
     seconds = sum(recording.seconds for recording in recordings)
@@ -128,8 +129,11 @@ def run_local(recordings: list[Recording], output: Path) -> float:
     program = Path(sys.executable).with_name("transcription-worker")
     media = recordings[0].path.parent.parent
     began = time.monotonic()
-    command = [program, "local", media, "--model", model_path(), "--output-dir", output, "--device", "cpu"]
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = ["--recursive", "--model", model_path(), "--output-dir", output, "--device", "cpu"]
+    command = [str(word) for word in [program, "local", media, *options]]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != exit_codes.OK:
+        raise RuntimeError(f"local ended with {done.returncode}: {done.stderr[-2000:]}")
     return time.monotonic() - began
 
 
