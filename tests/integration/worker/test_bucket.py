@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +282,20 @@ def test_objects_are_deleted_with_credentials_that_the_kubelet_has_renewed(
     container.mount_secret(names.SOURCE_CREDENTIALS_DIR, ACCESS_KEY, SECRET_KEY)
     deleting.delete_all([key])
     assert list(bucket(container, server.port).list(key)) == []
+
+
+def without_token(answer: bytes) -> bytes:
+    """Return a page of ListObjectsV2 as a server gives it that knows ListObjects alone."""
+    return re.sub(rb"<NextContinuationToken>.*?</NextContinuationToken>", lambda found: b" " * len(found[0]), answer)
+
+
+def test_a_server_that_knows_the_first_version_of_a_listing_alone_is_listed_to_its_end(
+    container: WorkerContainer, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [put(server, f"first-version/{number}", b"x") for number in range(5)]
+    with changing(server.port, b"list-type=2", times=99, change=without_token) as proxy:
+        looking = bucket(container, proxy.port)
+        for name in ("list_objects", "list_objects_v2"):
+            monkeypatch.setattr(looking._client, name, partial(getattr(looking._client, name), MaxKeys=2))
+        assert [item.key for item in looking.list("first-version/")] == keys
+    assert proxy.made == 1

@@ -105,7 +105,8 @@ class Bucket:
 
         def page_of(options: dict[str, str]) -> dict[str, Any]:
             name = {"Bucket": self._endpoint.bucket, "Prefix": prefix}
-            return self._call(f"list {prefix!r}", prefix, lambda: self._client.list_objects_v2(**name, **options))
+            operation = "list_objects" if "Marker" in options else "list_objects_v2"
+            return self._call(f"list {prefix!r}", prefix, lambda: getattr(self._client, operation)(**name, **options))
 
         return list_objects(page_of, f"{self._role.value}: {prefix!r} in bucket {self._endpoint.bucket!r}", after)
 

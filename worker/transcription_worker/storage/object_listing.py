@@ -26,18 +26,25 @@ def list_objects(
 ) -> Iterator[ListedObject]:
     """Yield the objects of all pages. `page_of` asks for a page by arguments of list_objects_v2; `where` is for messages.
 
+    Older versions of Ceph's gateway and Huawei's OBS answer ListObjectsV2 as if it were ListObjects: they say that there is
+    more, and give no token. Such a listing goes on by Marker, which `page_of` takes to list_objects.
+
     Raises:
-        WorkerError: EndpointUnreachable, if the server does not say how the listing goes on, or says it twice.
+        WorkerError: EndpointUnreachable, if the listing does not go on: the rest of the bucket would be left out.
     """
-    options, token = {"StartAfter": after} if after else {}, None
+    options = {"StartAfter": after} if after else {}
     while True:
         page = page_of(options)
-        for item in page.get("Contents", ()):
+        items = page.get("Contents", ())
+        for item in items:
             yield ListedObject(item["Key"], int(item["Size"]), bare(item.get("ETag", "")), item["LastModified"])
         if not page.get("IsTruncated"):
             return
-        last, token = token, page.get("NextContinuationToken")
-        if not token or token == last:
-            words = "names no next page, though there is one" if not token else "goes on with the same page for ever"
+        token, last = page.get("NextContinuationToken"), items[-1]["Key"] if items else ""
+        following = {"ContinuationToken": token} if token else {"Marker": last}
+        if following == options or not (token or last):
+            words = (
+                "goes on with the same page for ever" if token or last else "names no next page, though there is one"
+            )
             raise WorkerError(reasons.ENDPOINT_UNREACHABLE, f"{where}: the listing {words}: check endpointURL")
-        options = {"ContinuationToken": token}
+        options = following

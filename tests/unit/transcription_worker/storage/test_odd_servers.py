@@ -66,15 +66,27 @@ AGAIN = f"{MORE}<NextContinuationToken>again</NextContinuationToken>"
 
 
 @pytest.mark.parametrize(
-    ("following", "words"), [(MORE, "names no next page, though there is one"), (AGAIN, "goes on with the same page")]
+    ("keys", "following", "words"),
+    [
+        ((), MORE, "names no next page, though there is one"),
+        (("a", "b"), MORE, "goes on with the same page"),
+        (("a", "b"), AGAIN, "goes on with the same page"),
+    ],
 )
 def test_a_listing_of_which_pages_are_missing_or_never_end_is_a_failure(
-    tmp_path: Path, following: str, words: str
+    tmp_path: Path, keys: tuple[str, ...], following: str, words: str
 ) -> None:
-    odd = bucket(tmp_path, lambda _: page("a", "b", following=following))
+    odd = bucket(tmp_path, lambda _: page(*keys, following=following))
     with pytest.raises(WorkerError, match=words) as caught:
         list(itertools.islice(odd.list(""), 10))
     assert caught.value.reason.name == "EndpointUnreachable"
+
+
+def test_a_server_that_knows_the_first_version_of_a_listing_alone_is_listed_to_its_end(tmp_path: Path) -> None:
+    def first_version(request: Any) -> Answer:
+        return page("c") if "marker=b" in request.url else page("a", "b", following=MORE)
+
+    assert [item.key for item in bucket(tmp_path, first_version).list("")] == ["a", "b", "c"]
 
 
 def test_a_listing_may_leave_out_etags(tmp_path: Path) -> None:
