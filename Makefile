@@ -66,9 +66,9 @@ coverage: install ## Unit and integration tests with branch coverage of the api,
 test-e2e: ## kind, both images, Helm; CUDA=12 for the worker's other image
 	{ hack/cluster/up > /dev/null && $(WITH_CLUSTER) WORKER_CUDA=$(CUDA) $(RUN) pytest tests/e2e; } $(SAID)
 
-# MinIO is built for 4 minutes the first time; s3proxy needs Java 17 and Maven.
-test-s3-servers: SERVERS := minio seaweedfs s3proxy moto
-test-s3-servers: install ## The worker on S3 servers of other kinds, which it installs; SERVERS=minio runs it on one (10 minutes)
+# s3proxy needs Java 17 and Maven.
+test-s3-servers: SERVERS := seaweedfs s3proxy moto
+test-s3-servers: install ## The worker on S3 servers of other kinds, which it installs; SERVERS=moto runs it on one (10 minutes)
 	failed=; for server in $(SERVERS); do \
 	  echo "$$server:"; S3_SERVER=$$server OMP_NUM_THREADS=1 $(RUN) pytest $(SIDE_BY_SIDE) tests/integration/worker || failed+=" $$server"; \
 	done; test -z "$$failed" || { echo "failed on$$failed"; exit 1; }

@@ -27,7 +27,6 @@ MODULES = {
     "kind": ("sigs.k8s.io/kind", "", "KIND"),
     "helm": ("helm.sh/helm/v4", "/cmd/helm", "HELM"),
     "versitygw": ("github.com/versity/versitygw", "/cmd/versitygw", "VERSITYGW"),
-    "minio": ("github.com/minio/minio", "", "MINIO"),
 }
 PAUSE_SOURCE = store.HERE / "node" / "pause.go"
 NAMES = (*KUBERNETES, *MODULES, "pause")

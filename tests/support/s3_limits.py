@@ -18,10 +18,6 @@ LIMITS: dict[str, dict[tuple[str, ...], str]] = {
         (FOLDER, NAME_OF_A_FOLDER): "a folder is no object with content",
         (TOO_LONG,): "it says that the object is a directory",
     },
-    "minio": {
-        PATHS: "such keys are refused",
-        (NAME_OF_A_FOLDER,): "a listing leaves out what is below the name of an object",
-    },
     "seaweedfs": {
         (*PATHS, f"{KEYS}[backslash]"): "a key is a path: it is normalized or refused, and a backslash is a slash",
         (FOLDER,): "a folder is no object with content",

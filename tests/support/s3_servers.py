@@ -5,7 +5,6 @@ The environment variable S3_SERVER names the one that the worker's integration t
 
 import json
 import os
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,6 @@ import boto3
 import botocore.exceptions
 import pytest
 
-from hack.cluster import store
-from tests.support.binaries import binaries
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server, free_port, policy_of
 from tests.support.s3_programs import python_program, s3proxy_classpath
 
@@ -53,39 +50,6 @@ class OtherServer(S3Server):
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
             return False
         return True
-
-
-# Adds a user with a policy of its own: the API for it encrypts what it sends, as MinIO's library for Python does.
-ADD_MINIO_USER = """
-import json, sys
-from minio import MinioAdmin
-from minio.credentials import StaticProvider
-endpoint, access_key, secret_key, user, secret, policy = sys.argv[1:]
-admin = MinioAdmin(endpoint=endpoint, credentials=StaticProvider(access_key, secret_key), secure=False)
-admin.user_add(user, secret)
-admin.policy_add(user, policy=json.loads(policy))
-admin.policy_set(user, user=user)
-"""
-
-
-class MinIO(OtherServer):
-    name = "minio"
-
-    def restricted_user(self, bucket: str, actions: list[str]) -> tuple[str, str]:
-        """See `S3Server.restricted_user`."""
-        user, secret = f"user-{uuid.uuid4().hex[:8]}", "user-key"
-        words = ["uv", "run", "--no-project", "--with", f"minio=={store.versions()['MINIO_PYTHON']}", "python", "-c"]
-        administrator = [f"127.0.0.1:{self.port}", ACCESS_KEY, SECRET_KEY]
-        policy = json.dumps(policy_of(bucket, actions, {}))
-        subprocess.run([*words, ADD_MINIO_USER, *administrator, user, secret, policy], check=True)
-        return user, secret
-
-    def _command(self) -> list[str | Path]:
-        return [binaries("minio") / "minio", "server", "--quiet", "--address", f"127.0.0.1:{self.port}", self._data]
-
-    def _environment(self) -> dict[str, str]:
-        own = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY, "MINIO_REGION": REGION}
-        return own | {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
 
 
 class SeaweedFS(OtherServer):
@@ -141,7 +105,7 @@ class S3Proxy(OtherServer):
         return ["java", "-cp", s3proxy_classpath(), "org.gaul.s3proxy.Main", "--properties", properties]
 
 
-SERVERS: dict[str, type[S3Server]] = {server.name: server for server in (S3Server, MinIO, SeaweedFS, Moto, S3Proxy)}
+SERVERS: dict[str, type[S3Server]] = {server.name: server for server in (S3Server, SeaweedFS, Moto, S3Proxy)}
 
 
 def chosen_name() -> str:

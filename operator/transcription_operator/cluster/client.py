@@ -232,6 +232,8 @@ class KubernetesClient:
                 if not (token and error.expired):
                     raise
                 body = await self._connection.request("GET", path, query=query, accept=accept)
+            if body.get("items", ()) is None:  # Go writes an empty slice so, as of nodes of which none is cordoned
+                body["items"] = []
             if not isinstance(body.get("items"), list):
                 raise UnreachableError(f"GET {path}: got {body['kind']} without items, expected a list")
             yield body
