@@ -43,7 +43,7 @@ async def test_an_error_with_a_status_of_success_is_an_apiserver_out_of_reach(
         await LeaseLock(connection, "team-a", "lease").read()
 
 
-@pytest.mark.parametrize("body", [{"kind": "List"}, {"kind": "List", "metadata": {}, "items": None}])
+@pytest.mark.parametrize("body", [{"kind": "List"}, {"kind": "List", "metadata": {}, "items": "none"}])
 async def test_a_list_without_items_is_an_apiserver_out_of_reach(
     apiserver: ScriptedApiserver, connection: Connection, body: dict[str, object]
 ) -> None:
@@ -51,6 +51,11 @@ async def test_a_list_without_items_is_an_apiserver_out_of_reach(
     with pytest.raises(UnreachableError):
         async for _ in KubernetesClient(connection).list_jobs("team-a"):
             pass
+
+
+async def test_a_list_whose_items_are_null_is_empty(apiserver: ScriptedApiserver, connection: Connection) -> None:
+    apiserver.faults.append(lambda _: web.json_response({"kind": "List", "metadata": {}, "items": None}))
+    assert [page async for page in KubernetesClient(connection).list_jobs("team-a")] in ([], [[]])
 
 
 async def test_a_list_whose_token_has_expired_is_begun_again(
