@@ -20,6 +20,7 @@ DEFAULT_BEST_OF = 5  # as the whisper command
 LAST_TOKEN = 51865
 LONGEST_AUDIO_SECONDS = 86400
 MAX_SPLIT_CHANNELS = 16  # each is a transcript of its own
+MAX_CLIPS = 100
 MAX_AUDIO_TRACKS = 64
 
 BATCHED_ALONE = (EngineKind.BATCHED,)
@@ -192,7 +193,7 @@ class AudioSelection:
     )
     clips: tuple[Clip, ...] = option(
         (),
-        max_items=100,
+        max_items=MAX_CLIPS,
         whisper="clip_timestamps",
         chunked=BATCHED_ALONE,
         help="Ranges of the audio, ascending and without overlap. Times in the transcripts stay those of the whole audio. "

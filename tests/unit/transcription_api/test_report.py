@@ -19,7 +19,6 @@ from transcription_api.report import (
     parse_report,
 )
 from transcription_api.spec import Format
-from transcription_worker.media.audio import MOST_CHANNELS
 
 from tests.support.reports import WHOLE
 
@@ -65,10 +64,6 @@ def test_warnings_fit_beside_sixteen_channels_and_stay_in_some_words() -> None:
     assert parsed is not None
     assert len(parsed.warnings or ()) == MAX_WARNINGS
     assert all(words.startswith("\N{SNOWMAN}" * 10) for words in (parsed.warnings or ()))
-
-
-def test_every_channel_that_the_worker_splits_fits_in_every_format() -> None:
-    assert MOST_CHANNELS * len(Format) <= MAX_OBJECTS
 
 
 def fields_of(report: Report) -> dict[str, object]:

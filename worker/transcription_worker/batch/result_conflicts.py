@@ -3,16 +3,17 @@
 from collections import defaultdict
 
 from transcription_api import layout, reasons
+from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.spec import Channel, Spec
 
 from transcription_worker.batch.entries import Entry, entry_spec
 from transcription_worker.batch.outcomes import Row, refused_row
 from transcription_worker.errors import WorkerError
 from transcription_worker.pipeline.channel_names import channel_of
-from transcription_worker.pipeline.s3_sink import KEY_LIMIT
+from transcription_worker.pipeline.s3_sink import KEY_LIMIT, TRIAL_SUFFIX
 
 # The longest name of a result: a channel and a format after the stem.
-SUFFIX_BYTES = len(".ch15.report.json.trial")
+SUFFIX_BYTES = len(f".ch{MAX_SPLIT_CHANNELS - 1}{layout.REPORT_SUFFIX}{TRIAL_SUFFIX}")
 
 # The bucket and the key of an object that a file's results take up.
 Claim = tuple[str, str]

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from transcription_api import reasons
 from transcription_api.codec import InvalidFieldError, from_json_strictly
-from transcription_api.decoding import LONGEST_AUDIO_SECONDS
+from transcription_api.decoding import LONGEST_AUDIO_SECONDS, MAX_CLIPS
 from transcription_api.languages import CODES
 from transcription_api.model import DEFAULT_MODEL, can_translate, knows_language
 from transcription_api.s3 import BUCKET, MAX_FILES
@@ -26,7 +26,6 @@ LINE_LIMIT = 64 << 10
 KEY_LIMIT = 1024
 REFERENCE_LIMIT = 1024
 PROMPT_LIMIT = 4096
-MOST_CLIPS = 100
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,8 @@ def _check(line: ManifestLine, where: str) -> None:
 
 
 def _check_clips(clips: tuple[Clip, ...], where: str) -> None:
-    if len(clips) > MOST_CLIPS:
-        raise InvalidFieldError(where, f"{len(clips)} of them", f"at most {MOST_CLIPS}")
+    if len(clips) > MAX_CLIPS:
+        raise InvalidFieldError(where, f"{len(clips)} of them", f"at most {MAX_CLIPS}")
     for number, clip in enumerate(clips):
         if not all(0 <= time <= LONGEST_AUDIO_SECONDS for time in (clip.start, clip.end or 0)):
             raise InvalidFieldError(

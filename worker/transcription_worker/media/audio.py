@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from transcription_api import reasons
+from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.spec import AudioSelection, Channel, Truncated
 
 from transcription_worker.engines.protocol import SAMPLE_RATE
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 # Decodes one file, as ffmpeg.decode does, which may have it done together with others.
 Decode = Callable[[DecodeRequest], ProcessResult]
 
-MOST_CHANNELS = 16  # the most that are split, since each channel becomes a transcript of its own
 _NO_SPACE = {b"No space left on device": errno.ENOSPC, b"Disk quota exceeded": errno.EDQUOT}
 # The number of the channel that ffmpeg's pan filter selects; None mixes all channels without a filter.
 _NUMBERS = {Channel.MIX: None, Channel.LEFT: 0, Channel.RIGHT: 1}
@@ -82,7 +82,7 @@ def open_media(path: Path, scratch: Path, selection: AudioSelection, decode: Dec
     It is safe to call from several threads, and no ffmpeg process outlives the call.
 
     Raises:
-        WorkerError: UnsupportedMedia, also for more than MOST_CHANNELS channels to split; NoAudioStream, MediaTruncated,
+        WorkerError: UnsupportedMedia, also for more than MAX_SPLIT_CHANNELS channels to split; NoAudioStream, MediaTruncated,
             AudioTooLong; OutOfMemory, Interrupted.
         OSError: the scratch folder is full.
     """
@@ -161,8 +161,8 @@ def _channels(file: _File, channel: Channel) -> Sequence[int | None]:
         return [_NUMBERS[channel]]
     count = _channel_count(file)
     if channel is Channel.SPLIT:
-        if count > MOST_CHANNELS:
-            raise _refused(channel, f"the audio has {count} channels, expected at most {MOST_CHANNELS}")
+        if count > MAX_SPLIT_CHANNELS:
+            raise _refused(channel, f"the audio has {count} channels, expected at most {MAX_SPLIT_CHANNELS}")
         return range(count)
     if count < 2:
         raise _refused(channel, f"the audio has {count} channel, expected at least 2")
@@ -247,7 +247,7 @@ def _open_cancelled(file: _File, mix: PcmFile) -> tuple[int, list[PcmFile]] | No
     """Return the loudest channel and its number if the mix lost it; None in all other cases."""
     if _known_channels(file) == 1 or not is_mostly_quiet(mixed := levels(mix)):
         return None
-    if not 1 < (count := _channel_count(file)) <= MOST_CHANNELS:
+    if not 1 < (count := _channel_count(file)) <= MAX_SPLIT_CHANNELS:
         return None
     channels, _ = _decode(file, range(count))
     chosen = find_cancelled(mixed, [levels(channel) for channel in channels])

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from transcription_api import layout
+from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.spec import Spec
 
-# As layout.file_name writes a channel. media.audio.MOST_CHANNELS are split at the most.
-_CHANNEL = re.compile(r"(.+)\.ch([0-9]|1[0-5])", re.DOTALL)
+# As layout.file_name writes a channel.
+_CHANNEL = re.compile(rf"(.+)\.ch({'|'.join(map(str, range(MAX_SPLIT_CHANNELS)))})", re.DOTALL)
 
 
 def channel_of(stem: str) -> tuple[str, int] | None:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transcription_api import reasons
+from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.report import Report
 from transcription_api.spec import Channel, Format, QualityPolicy, Subtitles
 
 from transcription_worker.errors import WorkerError
-from transcription_worker.media.audio import MOST_CHANNELS
 from transcription_worker.pipeline.local_results import require_writable, write_results
 from transcription_worker.pipeline.local_source import LocalFile, require_unchanged
 from transcription_worker.pipeline.report import make_report
@@ -29,7 +29,7 @@ class LocalSink:
     ) -> None:
         self._formats, self._subtitles, self._policy = formats, subtitles, policy
         # The channels of a file are not known before it is decoded; the last one's name is the longest.
-        self._longest = MOST_CHANNELS - 1 if channel is Channel.SPLIT else None
+        self._longest = MAX_SPLIT_CHANNELS - 1 if channel is Channel.SPLIT else None
 
     def find_results(self, item: LocalFile, version: InputVersion) -> Report | None:
         """Return None: whether results of earlier runs are kept is decided before files become inputs.

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from transcription_api.decoding import MAX_SPLIT_CHANNELS
 from transcription_api.layout import file_name
 from transcription_api.spec import Channel, Format, Spec, parse_spec
 from transcription_worker.batch.entries import Entry, Overrides
 from transcription_worker.batch.result_conflicts import without_conflicts
-from transcription_worker.media.audio import MOST_CHANNELS
 from transcription_worker.pipeline.channel_names import channel_of
 
 MIXED, APART = Overrides(channel=Channel.MIX), Overrides(channel=Channel.SPLIT)
@@ -78,6 +78,6 @@ def test_a_json_that_would_be_another_files_report_is_left_out() -> None:
 
 
 def test_the_names_of_channels_are_those_that_results_get() -> None:
-    for channel in range(MOST_CHANNELS):
+    for channel in range(MAX_SPLIT_CHANNELS):
         assert channel_of(file_name("a.b", Format.TXT, channel).removesuffix(".txt")) == ("a.b", channel)
-    assert channel_of(f"a.ch{MOST_CHANNELS}") is None
+    assert channel_of(f"a.ch{MAX_SPLIT_CHANNELS}") is None
