@@ -61,7 +61,7 @@ class Proxy:
                 chosen = self._left > 0 and self._marker in request
                 if chosen and self._refusal is not None:
                     self.made += 1
-                    client.sendall(self._refusal)
+                    client.sendall(_closing(self._refusal))
                     return
                 upstream.sendall(_closing(request))
                 if chosen and self._change is not None:
@@ -74,7 +74,7 @@ class Proxy:
     ) -> None:
         self._left -= 1
         self.made += 1
-        client.sendall(change(b"".join(iter(lambda: upstream.recv(1 << 14), b""))))
+        client.sendall(_closing(change(b"".join(iter(lambda: upstream.recv(1 << 14), b"")))))
 
     def _answer(self, client: socket.socket, upstream: socket.socket, cut: bool) -> None:
         """Pass on one answer, or its first bytes. It ends with the stream."""
@@ -90,15 +90,22 @@ class Proxy:
             passed += len(chunk)
 
 
-def _closing(request: bytes) -> bytes:
-    """Return a request after whose answer the server closes the connection. The header is no part of a signature."""
-    line, _, rest = request.partition(b"\r\n")
+def _closing(message: bytes) -> bytes:
+    """Return a request or an answer that says that the connection ends with it. The header is no part of a signature.
+
+    Without it the other side may send its next request on a connection that is about to be closed.
+    """
+    line, _, rest = message.partition(b"\r\n")
     return line + b"\r\nConnection: close\r\n" + rest
 
 
 def _read_request(client: socket.socket) -> bytes:
     """Read a request with its body, which may come after its head: also one that waits to be told to go on with it."""
-    request = client.recv(1 << 16)
+    request = b""
+    while b"\r\n\r\n" not in request:
+        if not (chunk := client.recv(1 << 16)):
+            return b""
+        request += chunk
     head, _, body = request.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     if b"100-continue" in head:
