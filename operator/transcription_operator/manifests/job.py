@@ -46,7 +46,7 @@ def render_job(
         "kind": "Job",
         "metadata": {
             "namespace": resource.key.namespace,
-            "name": job_name(resource.owner, ordinal),
+            "name": job_name(resource.owner, ordinal, phase),
             "labels": labels | queue,
             "annotations": annotations | {name: str(count) for name, count in (*counts.items(), *given.items())},
             "ownerReferences": [_owner(resource)],

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from transcription_api import names
+from transcription_api.spec import MAX_SHARDS
 
 Body = Mapping[str, Any]
 
@@ -18,6 +19,9 @@ Body = Mapping[str, Any]
 JOB_NAME_LIMIT = 63
 # Characters of the resource's name that are kept: the rest is "-", 8 of the digest, "-" and up to 4 digits of the ordinal.
 NAME_KEPT = JOB_NAME_LIMIT - 14
+# Characters by which the name of a Job with shards is shorter: its pods' hostnames have "-" and the index of their shard after
+# it, and the apiserver refuses a Job whose last hostname is no DNS label (ValidateJob of Kubernetes 1.37).
+INDEX_CHARACTERS = len(f"-{MAX_SHARDS - 1}")
 # Of the Job that deletes a resource's results, which comes before those that are counted.
 DELETION_ORDINAL = 0
 _ORDINAL = re.compile("[1-9][0-9]{0,3}")
@@ -37,10 +41,11 @@ class Owner(NamedTuple):
     uid: str
 
 
-def job_name(owner: Owner, ordinal: int) -> str:
-    """The name of a resource's Job: always the same for the same resource and ordinal, and different for any other."""
+def job_name(owner: Owner, ordinal: int, phase: str | None = None) -> str:
+    """The name of a resource's Job: always the same for the same resource, ordinal and phase, and different for any other."""
     digest = hashlib.sha256(owner.uid.encode()).hexdigest()[:8]
-    kept = owner.key.name.replace(".", "-")[:NAME_KEPT].strip("-")
+    characters = NAME_KEPT - INDEX_CHARACTERS if phase == names.PHASE_TRANSCRIBE else NAME_KEPT
+    kept = owner.key.name.replace(".", "-")[:characters].strip("-")
     return f"{kept}-{digest}-{ordinal}"
 
 
@@ -59,7 +64,8 @@ def job_owner(meta: Body) -> Owner | None:
     if (group, reference.get("kind")) != (names.GROUP, names.KIND) or ordinal == 0:
         return None
     owner = Owner(Key(meta["namespace"], reference["name"]), reference["uid"])
-    return owner if meta["name"] == job_name(owner, ordinal) else None
+    phase = (meta.get("labels") or {}).get(names.LABEL_PHASE)
+    return owner if meta["name"] == job_name(owner, ordinal, phase) else None
 
 
 def deletion_owner(meta: Body) -> Owner | None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from transcription_api import exit_codes
-from transcription_api.spec import parse_spec
+from transcription_api.spec import MAX_SHARDS, parse_spec
 from transcription_operator.manifests.job import render_job
-from transcription_operator.models.ownership import JOB_NAME_LIMIT, job_name
+from transcription_operator.models.ownership import JOB_NAME_LIMIT, job_name, job_owner
 
 from tests.support.kubernetes_objects import config, resource
 from tests.support.many_files import MANY
@@ -106,6 +106,14 @@ def test_one_shard_that_fails_again_and_again_stops_no_other() -> None:
 def test_a_jobs_name_is_a_dns_label_whatever_the_resources_name(name: str) -> None:
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", job_name(resource({}, name=name).owner, 9999))
     assert len(job_name(resource({}, name=name).owner, 9999)) <= JOB_NAME_LIMIT
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 253, "x" * 40 + "." + "y" * 40])
+def test_the_hostnames_of_a_jobs_pods_are_dns_labels_however_many_shards_there_are(name: str) -> None:
+    """Kubernetes refuses the Job otherwise: a pod's hostname is the Job's name, a hyphen and the index of its shard."""
+    job = render_job(resource(MANY, name=name), parse_spec(MANY), 9999, config(), phase="transcribe", shards=MAX_SHARDS)
+    assert len(f"{job['metadata']['name']}-{job['spec']['completions'] - 1}") <= JOB_NAME_LIMIT
+    assert job_owner(job["metadata"]) == resource(MANY, name=name).owner
 
 
 def test_resources_whose_names_are_cut_alike_get_jobs_of_different_names() -> None:
