@@ -78,6 +78,10 @@ test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and netw
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/chaos
 
+test-kueue: install ## On the kind cluster: Kueue, built from its module, admits, preempts and drains resources (10 minutes)
+	hack/cluster/up > /dev/null
+	$(WITH_CLUSTER) $(RUN) pytest tests/kueue
+
 test-scale: install ## On the kind cluster: one resource over 10,000 files, its pods and the operator killed (30 minutes)
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/scale
@@ -124,4 +128,4 @@ crds: ## crds/ from the dataclasses of the spec
 docs: crds ## docs/reference.md, the options of docs/local.md, and docs/layers.svg
 	$(RUN) python -m hack.docs
 
-.PHONY: help install demo test lint test-unit test-integration test-here test-torch images test-gpu coverage test-e2e test-chaos test-scale test-faults test-fuzz test-media-fuzz test-s3-servers cluster cluster-down testmodel bench bench-gpu gpu-check gpu-check-bundle bench-operator bench-load bench-batch crds docs
+.PHONY: help install demo test lint test-unit test-integration test-here test-torch images test-gpu coverage test-e2e test-chaos test-kueue test-scale test-faults test-fuzz test-media-fuzz test-s3-servers cluster cluster-down testmodel bench bench-gpu gpu-check gpu-check-bundle bench-operator bench-load bench-batch crds docs

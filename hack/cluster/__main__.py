@@ -18,6 +18,7 @@ USAGE = """usage: hack/cluster/COMMAND
   env                                print shell text for eval: PATH and KUBECONFIG
   binaries NAME...                   build what is missing, print the folder
   binary-image NAME                  an image of one of these binaries alone, print its tag
+  module NAME                        print the folder of such a binary's Go module, such as for its chart
   build-image TAG DOCKERFILE [OPTION...]   docker build, with this machine's way to the package registries
   load IMAGE NODE...                 bring an image to nodes: control-plane, gpu, plain"""
 
@@ -110,6 +111,11 @@ def binary_image(names: list[str]) -> None:
     print(builds.binary_image(*names))
 
 
+def module(names: list[str]) -> None:
+    with store.lock():
+        print(gobuild.module_folder(*names))
+
+
 def build_image(words: list[str]) -> None:
     builds.build_image(words[0], Path(words[1]), words[2:])
 
@@ -127,6 +133,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], int, float]] = {
     "env": (env, 0, 0),
     "binaries": (binaries, 1, math.inf),
     "binary-image": (binary_image, 1, 1),
+    "module": (module, 1, 1),
     "build-image": (build_image, 2, math.inf),
     "load": (load_image, 2, math.inf),
 }

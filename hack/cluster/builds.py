@@ -24,6 +24,8 @@ PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip
 UV_FILES = (Path("~/.config/uv/uv.toml"), Path("/etc/uv/uv.toml"))  # the first one wins
 PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host")  # others name this machine's files
 REPOSITORY = "transcription-testbed"
+# Where the programs' own charts call them; others are on PATH.
+IMAGE_PATHS = {"kueue": "/manager"}
 BUILD_CACHE = "10GB"  # one build of the worker's layers takes 6
 
 
@@ -130,6 +132,11 @@ def rebased(dockerfile: str, base: str, other: str) -> str:
     )
 
 
+def image_path(name: str) -> str:
+    """Return where the image of a binary has it."""
+    return IMAGE_PATHS.get(name, f"/usr/local/bin/{name}")
+
+
 def binary_image(name: str) -> str:
     """Return the tag of an image of one cached static binary, which is built if it is missing."""
     with store.lock():
@@ -139,6 +146,6 @@ def binary_image(name: str) -> str:
         tag = f"{REPOSITORY}/{name}:{key}"
         if images.label_of(tag) is None:
             with stage(f"image {tag}"):
-                images.single_file(tag, folder / name, f"/usr/local/bin/{name}", store.log("binary-image"))
+                images.single_file(tag, folder / name, image_path(name), store.log("binary-image"))
             images.remove_superseded(f"{REPOSITORY}/{name}", tag)
     return tag

@@ -27,6 +27,12 @@ MODULES = {
     "kind": ("sigs.k8s.io/kind", "", "KIND"),
     "helm": ("helm.sh/helm/v4", "/cmd/helm", "HELM"),
     "versitygw": ("github.com/versity/versitygw", "/cmd/versitygw", "VERSITYGW"),
+    "kueue": ("sigs.k8s.io/kueue", "/cmd/kueue", "KUEUE"),
+}
+# The variables that programs print as their version.
+VERSION_VARIABLES = {
+    "helm": "helm.sh/helm/v4/internal/version.version",
+    "kueue": "sigs.k8s.io/kueue/pkg/version.GitVersion",
 }
 PAUSE_SOURCE = store.HERE / "node" / "pause.go"
 NAMES = (*KUBERNETES, *MODULES, "pause")
@@ -160,8 +166,23 @@ def _build_one(name: str, versions: dict[str, str]) -> None:
     (work / "go.mod").write_text(f"{MODULE}\nrequire {module} {version}\n")
     (work / "tools.go").write_text(_imports([package]))
     run(["go", "mod", "tidy"], log, cwd=work)
-    flags = f"{STRIP} -X helm.sh/helm/v4/internal/version.version={version}" if name == "helm" else STRIP
+    flags = f"{STRIP} -X {VERSION_VARIABLES[name]}={version}" if name in VERSION_VARIABLES else STRIP
     _go_build(work, name, package, flags, log)
+
+
+def module_folder(name: str) -> Path:
+    """Return the folder of a binary's module in Go's module cache, which is fetched if it is not there.
+
+    Raises:
+        StageError: no such module is built, or it cannot be fetched.
+    """
+    if name not in MODULES:
+        raise StageError(f"no such module: {name}; expected one of {' '.join(MODULES)}")
+    module, _, version = MODULES[name]
+    work = _work_folder("probe")
+    (work / "go.mod").write_text(MODULE)
+    found = output(["go", "mod", "download", "-C", work, "-json", f"{module}@{store.versions()[version]}"], timeout=600)
+    return Path(json.loads(found)["Dir"])
 
 
 def _work_folder(name: str) -> Path:

@@ -103,7 +103,7 @@ class ScriptedApiserver:
             return 201, self.put(f"{path}/{body['metadata']['name']}", body)
         if path in self.objects:
             return self._write(method, path, json.loads(data) if data else {})
-        if any(path.endswith(f"/{plural}") for plural in (names.PLURAL, "jobs", "pods", "events")):
+        if any(path.endswith(f"/{plural}") for plural in (names.PLURAL, "jobs", "pods", "events", "workloads")):
             items = [item for name, item in self.objects.items() if _is_in(name, path)]
             return 200, {"kind": "List", "metadata": {"resourceVersion": str(self.version)}, "items": items}
         return 404, error_body(404, "NotFound", f"{path} does not exist")

@@ -31,6 +31,7 @@ from transcription_operator.models.objects import (
     view_resource,
 )
 from transcription_operator.models.ownership import is_pod_of
+from transcription_operator.models.workloads import LABEL_JOB_UID, WORKLOADS, view_queue_reason
 
 RESOURCES = f"/apis/{names.GROUP}/{names.VERSION}"
 JOBS = "/apis/batch/v1"
@@ -117,6 +118,12 @@ class KubernetesClient:
         query = {"fieldSelector": f"involvedObject.uid={job.uid}", "limit": str(EVENTS_LIMIT)}
         body = await self._connection.request("GET", _collection(CORE, job.namespace, "events"), query=query)
         return tuple(view_job_event(item) for item in body["items"])
+
+    async def queue_reason(self, job: JobView) -> str | None:
+        """Kueue's words on why it has not admitted the Job, from the workload that it makes of it."""
+        query = {"labelSelector": f"{LABEL_JOB_UID}={job.uid}", "limit": str(PAGE_SIZE)}
+        body = await self._connection.request("GET", _collection(WORKLOADS, job.namespace, "workloads"), query=query)
+        return next((words for item in body["items"] if (words := view_queue_reason(item))), None)
 
     async def list_queue_events(self, job: JobView) -> tuple[JobEvent, ...]:
         """The events by which Kueue tells why it has not admitted the Job's workload: its name begins with the Job's."""

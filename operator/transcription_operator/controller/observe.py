@@ -12,7 +12,7 @@ from transcription_operator.models.objects import JobView, Key, Resource
 from transcription_operator.reconcile.namespace_deletion import are_held_back
 from transcription_operator.reconcile.observed_state import JobRejection, ObservedState
 from transcription_operator.reconcile.phases import current_job, expects_job
-from transcription_operator.reconcile.pod_refusals import pod_refusal, queue_reason
+from transcription_operator.reconcile.pod_refusals import pod_refusal
 from transcription_operator.reconcile.pods import running_pod, running_pods
 from transcription_operator.reconcile.status_transitions import is_finished
 from transcription_operator.reconcile.stored_status import parse_status
@@ -102,7 +102,7 @@ class Observer:
         if not job.awaits_pod and not queued:
             self.job_events.forget(job)
         if queued:
-            observed = dataclasses.replace(observed, queue_reason=queue_reason(await self.job_events.read(job)))
+            observed = dataclasses.replace(observed, queue_reason=await self.job_events.read_queue(job))
         # A Job counts no pod that was disrupted; but where a worker once ran, such a pod may be left.
         may_have_pods = job.has_pods or observed.status.start_time is not None
         if job.has_shards and job.outcome == "Complete":

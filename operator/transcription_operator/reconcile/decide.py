@@ -16,7 +16,7 @@ from transcription_operator.config import Config
 from transcription_operator.manifests.job import render_job
 from transcription_operator.manifests.phase import COLLECT_SECONDS, limit_spec
 from transcription_operator.models.objects import JobView
-from transcription_operator.models.times import format_time
+from transcription_operator.models.times import format_time, seconds_between
 from transcription_operator.reconcile import status_transitions as transitions
 from transcription_operator.reconcile.acceptance import accept_spec
 from transcription_operator.reconcile.active_deadline import explain_deadline, is_over, seconds_left, with_active_time
@@ -43,7 +43,12 @@ from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.pods import attempt_number, last_termination
 from transcription_operator.reconcile.rejected_status import has_same_outcome, was_rejected, without_rejection
 from transcription_operator.reconcile.rejections import report_rejection, with_refused_suspension
-from transcription_operator.reconcile.requeue import STORED_REQUEUE_SECONDS
+from transcription_operator.reconcile.requeue import (
+    MIN_QUEUE_REQUEUE_SECONDS,
+    MIN_REQUEUE_SECONDS,
+    STORED_REQUEUE_SECONDS,
+    queue_delay,
+)
 from transcription_operator.reconcile.scaling import is_refused_scale, pods_to_scale, tell_scale
 from transcription_operator.reconcile.shards import update_from_shards
 from transcription_operator.reconcile.status_size import within_size
@@ -68,8 +73,6 @@ from transcription_operator.reconcile.worker_end import conclude_job, outlived_p
 
 # Seconds until a Job that is being deleted is looked for again, in case the watch loses its last event.
 DELETION_REQUEUE_SECONDS = 10.0
-# Seconds until the words of a queue are read again.
-QUEUE_REQUEUE_SECONDS = 30.0
 
 
 def decide(observed: ObservedState, config: Config, now: datetime) -> Plan:
@@ -303,8 +306,16 @@ def _resume(observed: ObservedState, status: Status, spec: Spec, job: JobView, n
     at = format_time(now) if status.start_time else job.created
     message = "; ".join(filter(None, (explain_suspension(spec, job), observed.queue_reason)))
     suspended = transitions.mark_suspended(status, reasons.WAITING_FOR_QUEUE, message, at)
-    again = QUEUE_REQUEUE_SECONDS if waits_for_others(job) else None
-    return _with_status(observed, suspended, Plan(requeue_after_seconds=again))
+    return _with_status(observed, suspended, Plan(requeue_after_seconds=_until_queue_is_asked(observed, job, now)))
+
+
+def _until_queue_is_asked(observed: ObservedState, job: JobView, now: datetime) -> float | None:
+    """The seconds until the words of whoever suspended the Job are read again, or the first of them are there."""
+    if not waits_for_others(job):
+        return None
+    waited = seconds_between(job.suspended_since or job.created, now)
+    first = observed.queue_reason is None and waited < MIN_QUEUE_REQUEUE_SECONDS
+    return MIN_REQUEUE_SECONDS if first else queue_delay(waited)
 
 
 def _refer_to(status: Status, job: JobView) -> Status:

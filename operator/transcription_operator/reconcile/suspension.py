@@ -37,8 +37,8 @@ def is_managed_by_others(spec: Spec, job: JobView, stored: Status) -> bool:
 
 
 def waits_for_others(job: JobView) -> bool:
-    """Whether a Job of many files is suspended by somebody else, such as Kueue, whose words on it are worth a request."""
-    return job.phase is not None and job.suspended and not job.suspended_by_spec and job.outcome is None
+    """Whether a Job is suspended by somebody else, such as Kueue, whose words on it are worth a request."""
+    return job.suspended and not job.suspended_by_spec and job.outcome is None
 
 
 def explain_suspension(spec: Spec, job: JobView) -> str:

@@ -109,6 +109,7 @@ REFUSED = [
     ("worker.images", [{"tag": "1"}]),
     ("worker.images", [{"repository": "worker", "pullPolicy": "Always"}]),
     ("rbac.readNodes", "yes"),
+    ("rbac.readWorkloads", "yes"),
     ("worker.resourceName", "gpu"),
     ("worker.limitMemory", "16Gi"),
     ("worker.gpuProduct", "NVIDIA H100"),

@@ -129,3 +129,13 @@ def test_the_shell_text_for_an_existing_cluster_leaves_its_kubeconfig(
 
 def test_the_clients_that_demo_and_tests_call_are_binaries_that_can_be_built() -> None:
     assert set(commands.CLIENTS) <= set(gobuild.NAMES)
+
+
+def test_the_module_of_something_that_is_not_built_from_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["module", "minikube"]) == 1
+    assert "no such module: minikube; expected one of" in capsys.readouterr().err
+
+
+def test_an_image_of_kueue_has_its_program_where_kueues_chart_calls_it() -> None:
+    assert builds.image_path("kueue") == "/manager"
+    assert builds.image_path("versitygw") == "/usr/local/bin/versitygw"

@@ -10,6 +10,7 @@ from tests.support.kubernetes_objects import job
 from tests.support.scripted_apiserver import ScriptedApiserver, connected, scripted_apiserver
 
 EVENTS = "/api/v1/namespaces/team-a/events"
+WORKLOADS = "/apis/kueue.x-k8s.io/v1beta2/namespaces/team-a/workloads"
 
 
 @pytest.fixture
@@ -36,3 +37,17 @@ async def test_only_the_queues_events_about_the_jobs_own_workload_are_its_words(
     async with connected(apiserver) as connection:
         found = await KubernetesClient(connection).list_queue_events(known)
     assert [event.message for event in found] == [f"job-{known.name}-0ab12"]
+
+
+async def test_a_queues_words_are_the_conditions_of_the_workload_of_this_job(apiserver: ScriptedApiserver) -> None:
+    known = job(2, phase="transcribe", suspend=True)
+    missing = {"type": "QuotaReserved", "status": "False", "message": "LocalQueue gpus doesn't exist"}
+    apiserver.put(f"{WORKLOADS}/job-{known.name}-0ab12", {"status": {"conditions": [missing]}})
+    async with connected(apiserver) as connection:
+        assert await KubernetesClient(connection).queue_reason(known) == "LocalQueue gpus doesn't exist"
+    assert f"labelSelector=kueue.x-k8s.io/job-uid={known.uid}" in unquote(apiserver.requests[-1])
+
+
+async def test_a_job_without_a_workload_has_no_words_of_a_queue(apiserver: ScriptedApiserver) -> None:
+    async with connected(apiserver) as connection:
+        assert await KubernetesClient(connection).queue_reason(job(2, suspend=True)) is None

@@ -1,6 +1,7 @@
 """A suspension is ended by whoever made it, and neither a queue nor a pause uses up Jobs or attempts."""
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from transcription_api import exit_codes, names, reasons
 from transcription_api.report import failure
 from transcription_api.status import DisruptionCounts, Phase, Status
 from transcription_operator.models.objects import JobView, view_job
+from transcription_operator.models.times import parse_time
 from transcription_operator.reconcile.decide import decide
 from transcription_operator.reconcile.observed_state import JobRejection
 
@@ -39,6 +41,18 @@ def test_a_job_that_a_queue_suspended_although_no_queue_is_named_waits_for_it(la
     assert (status.phase, condition(status, "Suspended").reason) == (Phase.PENDING, "WaitingForQueue")
     expected = "waits in queue default" if labels else "suspended by somebody else, such as a queue"
     assert expected in condition(status, "Suspended").message
+
+
+def test_the_job_of_a_single_file_waits_with_the_queues_words_and_they_are_asked_for_again_ever_later() -> None:
+    queued = job(suspend=True, labels=QUEUED)
+    status, plan = settled(observe(job=queued, queue_reason="ClusterQueue gpus is inactive"))
+    assert condition(status, "Suspended").message.endswith("waits in queue default; ClusterQueue gpus is inactive")
+    pauses = [
+        decide(observe(status=status, job=queued), config(), parse_time(CREATED) + timedelta(seconds=waited))
+        for waited in (1, 100, 10_000)
+    ]
+    assert plan.requeue_after_seconds == 300.0  # it has its words
+    assert [plan.requeue_after_seconds for plan in pauses] == [3.0, 100.0, 300.0]
 
 
 def test_a_running_job_that_a_queue_evicts_waits_and_goes_on_as_the_same_attempt() -> None:
