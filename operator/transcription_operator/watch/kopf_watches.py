@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import kopf
 from transcription_api import names
 
+from transcription_operator.cluster import PAGE_SIZE
 from transcription_operator.config import Config
 from transcription_operator.watch.handlers import NoDiffBaseStorage, register_handlers
 from transcription_operator.watch.informer import Informer
@@ -40,7 +41,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE_SIZE
     settings.watching.label_selectors["batch", "v1", "jobs"] = names.LABEL_UID
     # Kopf keeps a task for each object of a recent event: 5,000 of them at once would take 40 MiB.
     settings.queueing.idle_timeout = 0.1
