@@ -79,13 +79,13 @@ class Reconciler:
         """
         self.poller.set_pods(key, plan.poll_pods)
         await self.applier.write_status(observed, plan)
+        if plan.status is not None:  # before a request that may fail: the next reconcile finds the status written
+            self.metrics.status_written(observed.status, plan.status)
         deleted = await self.applier.delete_objects(observed.resource, plan)
         after = (plan.requeue_after_seconds if deleted else MAX_REQUEUE_SECONDS, again)
         self.queue.add_after(key, min((seconds for seconds in after if seconds is not None), default=None))
-        if plan.status is not None:
-            self.metrics.status_written(observed.status, plan.status)
-            if is_finished(plan.status):
-                self.queue.add(key)  # a finished resource has a plan of its own: to clean up, and its time to live
+        if plan.status is not None and is_finished(plan.status):
+            self.queue.add(key)  # a finished resource has a plan of its own: to clean up, and its time to live
 
     def _forget(self, key: Key, again: float | None) -> None:
         self.poller.set_pods(key, ())

@@ -60,10 +60,11 @@ def _speed_of_all(status: Status, job: JobView, at: str) -> float | None:
 
 
 def seconds_of_running(status: Status, job: JobView, at: str) -> float:
-    """The seconds in which shards were transcribed: since the first pod ran, or since the Job was last resumed."""
-    waited = (status.phase_seconds or PhaseSeconds()).queue or 0.0
-    since_first_pod = seconds_between(job.created, at) - waited
-    return since_first_pod if job.started is None else min(since_first_pod, seconds_between(job.started, at))
+    """The seconds in which shards were transcribed: since the Job's first pod ran.
+
+    Pauses are in it: of a Job that is resumed nothing tells how much it had done before, and that counts as done too.
+    """
+    return seconds_between(job.created, at) - ((status.phase_seconds or PhaseSeconds()).queue or 0.0)
 
 
 def _begin_collection(status: Status, message: str, at: str) -> Status:

@@ -100,9 +100,19 @@ def with_finished_time(status: Status, at: str) -> Status:
 
 
 def with_job(status: Status, job_ref: JobRef, created: str, attempt: int) -> Status:
-    """Refer to the resource's newest Job. The first Job's creation is queuedTime."""
-    queued = status.queued_time or created
+    """Refer to the resource's newest Job. The first Job's creation is queuedTime.
+
+    A Job of shards that follows another one waits for a pod of its own: the wait of the one before is not part of its time.
+    """
+    queued, before = status.queued_time or created, status.job_ref
+    if before is not None and before.phase == job_ref.phase and before.ordinal != job_ref.ordinal:
+        status = _without_queue(status)
     return dataclasses.replace(status, job_ref=job_ref, queued_time=queued, attempt=attempt)
+
+
+def _without_queue(status: Status) -> Status:
+    known = status.phase_seconds
+    return dataclasses.replace(status, phase_seconds=known and dataclasses.replace(known, queue=None))
 
 
 def with_start(status: Status, started: str | None) -> Status:

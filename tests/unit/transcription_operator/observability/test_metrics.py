@@ -3,13 +3,18 @@
 import dataclasses
 
 import pytest
+from aiohttp import web
 from transcription_api.codec import to_json
-from transcription_api.report import FileCounts
+from transcription_api.report import FileCounts, encode_report
 from transcription_api.status import Condition, ConditionType, Failure, Phase, PhaseSeconds, Status
 from transcription_operator.models.objects import Resource
 from transcription_operator.observability.metrics import Metrics
 
+from tests.support.decisions import GOOD
 from tests.support.kubernetes_objects import CREATED, FINISHED, SPEC, STARTED, resource
+from tests.support.operator_parts import until
+from tests.support.scripted_apiserver import error_response, scripted_apiserver
+from tests.support.scripted_resource import put_job, put_pod, running_job, stored_status
 
 RUNNING_FALSE = Condition("Running", "False", "Unschedulable", "no node", CREATED, 1)
 PENDING = Status(phase=Phase.PENDING, conditions=(RUNNING_FALSE,))
@@ -60,6 +65,25 @@ def test_an_end_is_counted_once_with_its_times_and_its_audio(metrics: Metrics) -
     assert value(metrics, "run_seconds_sum", phase="Complete") == 240
     assert value(metrics, "run_seconds_count", phase="Complete") == 1
     assert value(metrics, "audio_seconds_total") == 100
+
+
+async def test_an_end_is_counted_although_what_must_go_afterwards_cannot_be_deleted_at_once() -> None:
+    """A sidecar goes on after the worker, so that the Job is deleted once the status is written."""
+    refused: list[str] = []
+
+    def refuse(request: web.Request) -> web.Response | None:
+        if request.method != "DELETE" or refused:
+            return None
+        refused.append(request.path)
+        return error_response(500, "InternalError")
+
+    async with scripted_apiserver() as server, running_job(server) as parts:
+        server.faults.append(refuse)
+        state = {"exitCode": 0, "message": encode_report(GOOD).decode(), "startedAt": STARTED, "finishedAt": FINISHED}
+        put_pod(server, {"terminated": state}, phase="Running")
+        put_job(server, parts, active=1, ready=1)
+        await until(lambda: stored_status(server)["phase"] == "Complete" and refused and parts.queue.idle)
+        assert value(parts.metrics, "run_seconds_count", phase="Complete") == 1
 
 
 @pytest.mark.parametrize("status", [FAILED, ended(Phase.COMPLETE, audio_seconds=100.0, reused=True)])

@@ -54,6 +54,14 @@ def test_the_pods_are_shown_together_with_their_speed_and_the_time_that_is_left(
     assert status.device == DeviceUsed("cuda", "NVIDIA L4")
 
 
+def run_pods(world: World) -> None:
+    """Let the first pod of the current Job start now."""
+    pod = dataclasses.replace(running(1), started=format_time(world.now))
+    world.pods[world.job().name] = (pod,)
+    world.write_job(active=1, ready=1)
+    world.settle()
+
+
 def test_the_speed_counts_from_the_first_pod_however_long_the_wait_for_its_node_was() -> None:
     world = begun("transcribe")
     world.now += timedelta(seconds=5000)
@@ -67,6 +75,37 @@ def test_the_speed_counts_from_the_first_pod_however_long_the_wait_for_its_node_
     seconds = world.parsed().phase_seconds
     assert seconds is not None
     assert (world.parsed().rtfx, seconds.queue) == (10.0, 5000)
+
+
+def test_the_wait_of_a_job_that_was_deleted_does_not_count_for_the_next_one() -> None:
+    world = begun("transcribe")
+    world.now += timedelta(seconds=5000)
+    run_pods(world)
+    world.jobs.pop(world.job().name)
+    world.settle()
+    assert world.job().ordinal == 3
+    run_pods(world)
+    world.now += timedelta(seconds=1000)
+    world.progress = answers(Progress("transcribe", 1000.0, 3600.0))
+    world.settle()
+    assert world.parsed().rtfx == 1.0
+    world.end_job("Complete", succeeded=10)
+    world.settle()
+    seconds = world.parsed().phase_seconds
+    assert seconds is not None
+    assert (seconds.queue, seconds.transcribe, world.parsed().rtfx) == (0, 1000, 36.0)
+
+
+def test_the_speed_does_not_begin_anew_where_a_job_goes_on_after_a_pause() -> None:
+    """What was transcribed before the pause counts, and so does its time."""
+    world = begun("transcribe")
+    run_pods(world)
+    world.now += timedelta(seconds=3600)
+    paused = {"type": "Suspended", "status": "False", "lastTransitionTime": format_time(world.now)}
+    world.write_job(startTime=format_time(world.now), succeeded=9, conditions=[paused])
+    world.now += timedelta(seconds=60)
+    world.settle()
+    assert world.parsed().rtfx == pytest.approx(36_000 * 0.9 / 3660, abs=0.1)
 
 
 def test_of_many_pods_only_some_are_polled_and_stand_for_the_others() -> None:
