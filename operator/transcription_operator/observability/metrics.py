@@ -21,6 +21,8 @@ RUN_BUCKETS = (5, 15, 60, 300, 900, 3600, 10_800, 43_200)
 
 
 PHASES = tuple(phase.value for phase in Phase)
+# The values of the label outcome: fields of FileCounts.
+FILE_OUTCOMES = ("done", "reused", "failed")
 # The value of a label for a phase or reason that this version does not know.
 OTHER = "Other"
 
@@ -74,6 +76,16 @@ class Metrics:
             "transcription_files", "Files accounted for, by outcome", ["outcome"], registry=self.registry
         )
         self._audio = Counter("transcription_audio_seconds", "Audio transcribed", registry=self.registry)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show the series of which the values are known: rate() of one that begins with 1 does not see the first."""
+        for error in ReconcileError:
+            self._errors.labels(error.value)
+        for end in (Phase.COMPLETE, Phase.FAILED):
+            self._run.labels(end.value)
+        for outcome in FILE_OUTCOMES:
+            self._files.labels(outcome)
 
     def reconcile_ended(self, seconds: float, error: ReconcileError | None) -> None:
         """Count a reconcile. `error` is None if it did not fail."""
@@ -112,12 +124,8 @@ class Metrics:
     def _count_files(self, status: Status) -> None:
         if status.files is None or not is_true(status.conditions, ConditionType.COLLECTED):
             return
-        for outcome, count in (
-            ("done", status.files.done),
-            ("reused", status.files.reused),
-            ("failed", status.files.failed),
-        ):
-            self._files.labels(outcome).inc(count)
+        for outcome in FILE_OUTCOMES:
+            self._files.labels(outcome).inc(getattr(status.files, outcome))
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], labels: list[str] | None = None

@@ -81,6 +81,12 @@ def test_an_alert_uses_series_labels_and_values_that_exist(alert: str) -> None:
         assert set(re.split(r"\\?\|", given)) <= values[label]
 
 
+def test_the_alert_for_an_operator_that_is_down_needs_no_series_of_it() -> None:
+    """sum() of no series is none, which no comparison is true for."""
+    [alert] = [row[0] for row in rows("## Alerts") if "Nothing is reconciled" in row[2]]
+    assert alert == "`absent(transcription_leading == 1)`"
+
+
 def test_the_probes_are_those_of_the_chart() -> None:
     template = (ROOT / "helm/transcription-operator/templates/deployment.yaml").read_text()
     assert [code(path)[0] for path, *_ in rows("## Probes")] == re.findall(r"path: (/\w+z)\b", template)

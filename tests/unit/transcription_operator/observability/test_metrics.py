@@ -8,7 +8,7 @@ from transcription_api.codec import to_json
 from transcription_api.report import FileCounts, encode_report
 from transcription_api.status import Condition, ConditionType, Failure, Phase, PhaseSeconds, Status
 from transcription_operator.models.objects import Resource
-from transcription_operator.observability.metrics import Metrics
+from transcription_operator.observability.metrics import Metrics, ReconcileError
 
 from tests.support.decisions import GOOD
 from tests.support.kubernetes_objects import CREATED, FINISHED, SPEC, STARTED, resource
@@ -41,6 +41,13 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def stored(status: Status | None) -> Resource:
     return resource(SPEC, to_json(status) if status else {})
+
+
+def test_the_first_error_and_the_first_end_are_an_increase(metrics: Metrics) -> None:
+    """Prometheus' rate() takes a series that begins with 1 for one that never changed."""
+    assert [value(metrics, "reconcile_errors_total", kind=error.value) for error in ReconcileError] == [0.0] * 5
+    assert [value(metrics, "run_seconds_count", phase=phase) for phase in ("Complete", "Failed")] == [0.0] * 2
+    assert [value(metrics, "files_total", outcome=outcome) for outcome in ("done", "reused", "failed")] == [0.0] * 3
 
 
 def test_a_resource_moves_from_state_to_state_and_goes(metrics: Metrics) -> None:
