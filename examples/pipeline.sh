@@ -12,14 +12,19 @@ set -euo pipefail
 
 NAMESPACE=${NAMESPACE:-default}
 TIMEOUT=${TIMEOUT:-3600}
+if [[ ! $TIMEOUT =~ ^[1-9][0-9]*$ ]]; then
+  echo "TIMEOUT: got $TIMEOUT, expected a number of seconds" >&2
+  exit 64
+fi
 
 quote() { printf "'%s'" "${1//\'/\'\'}"; } # as YAML does
 
 if [[ -z ${SPEC:-} ]]; then
-  objects="key: $(quote "${KEY-}")"
-  if [[ -z ${KEY:-} ]]; then objects="prefix: $(quote "${SOURCE_PREFIX?}")"; fi
-  source="{s3: {bucket: $(quote "${BUCKET:?}"), $objects}}"
-  SPEC="{source: $source, destination: {s3: {bucket: $(quote "${DESTINATION:?}"), prefix: $(quote "${PREFIX:-}")}}}"
+  : "${BUCKET:?}" "${DESTINATION:?}" "${KEY:-${SOURCE_PREFIX?}}"
+  objects="key: $(quote "${KEY:-}")"
+  if [[ -z ${KEY:-} ]]; then objects="prefix: $(quote "$SOURCE_PREFIX")"; fi
+  source="{s3: {bucket: $(quote "$BUCKET"), $objects}}"
+  SPEC="{source: $source, destination: {s3: {bucket: $(quote "$DESTINATION"), prefix: $(quote "${PREFIX:-}")}}}"
 fi
 
 job=$(kubectl create -n "$NAMESPACE" -o name -f - <<EOF

@@ -38,7 +38,7 @@ JOBS = "/apis/batch/v1"
 CORE = "/api/v1"
 # Objects in one page of a list. A TranscriptionJob may name 128 KiB of keys, and so does the Job that plans; of each page the
 # text and what is read of it are in memory. With 500 the operator took 345 MiB for 300 such resources, with 50 it took 200.
-PAGE_SIZE = 100
+PAGE_SIZE = 50
 # Events of one Job that are read. The Job controller may create 25 at once, then one every 5 minutes (client-go's defaults).
 EVENTS_LIMIT = 100
 # Events of a namespace's workloads that are read, of which those of one are looked for.

@@ -92,3 +92,14 @@ def test_a_resource_that_fails_ends_the_pipeline_with_the_reason(kubectl: Kubect
             kubectl("delete", name)
         assert "NoSuchKey: no such key Check the key." in script.communicate(timeout=10)[1]
     assert script.returncode == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("TIMEOUT", "1h"), ("DESTINATION", ""), ("BUCKET", "")])
+def test_a_variable_that_cannot_be_used_is_named_before_anything_is_created(
+    kubectl: Kubectl, name: str, value: str
+) -> None:
+    with pipeline(kubectl, **{name: value}) as script:
+        told, refused = script.communicate(timeout=10)
+    assert script.returncode not in (0, 2, 3)
+    assert f"{name}: " in refused
+    assert "transcriptionjob" not in told + refused

@@ -12,8 +12,8 @@ from tests.support.scripted_apiserver import ScriptedApiserver, connected, scrip
 LONGEST_KEYS = 131_072
 # What a page is while it is read: its text, and the objects of it with the overhead of Python.
 COPIES = 3
-# A twelfth of the operator's limit in the chart, which is 512Mi: Kopf lists resources and Jobs while the resync does.
-MOST_BYTES = 43 * 2**20
+# A part of the operator's limit in the chart, which is 512Mi: Kopf lists resources and Jobs while the resync does.
+MOST_BYTES = 24 * 2**20
 
 
 def put_resources(server: ScriptedApiserver, count: int) -> None:
