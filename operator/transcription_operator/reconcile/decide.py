@@ -101,7 +101,7 @@ def _decide_unfinished(observed: ObservedState, spec: Spec, config: Config, now:
     violation = find_policy_violation(spec, config)
     if violation is not None:
         return _reject_spec(observed, violation, now)
-    accepted = with_active_time(accept_spec(observed, spec), spec, observed.job, now)
+    accepted = with_active_time(accept_spec(observed, spec, now), spec, observed.job, now)
     spec = limit_spec(spec, current_phase(spec, observed.status))
     accepted = tell_preparation(observed, accepted, spec, config, now)
     if observed.job is not None and is_unprepared(observed, spec, config):

@@ -1,6 +1,7 @@
 """During an upgrade the definition, the operator and the worker are of different versions: nothing fails or is lost by it."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from transcription_api.codec import to_json
 from transcription_api.reasons import Reason
 from transcription_api.report import failure
 from transcription_api.status import Phase, Status
+from transcription_operator.models.times import format_time
 from transcription_operator.reconcile.decide import decide
 from transcription_operator.reconcile.plan import Plan
 from transcription_operator.reconcile.stored_status import parse_status
@@ -75,6 +77,15 @@ def test_a_value_that_only_a_newer_version_knows_fails_no_resource_that_has_a_jo
     assert plan.delete_jobs == ()
     newer, _ = settled(observe(None, older, job=job(ended="Complete", succeeded=1), pods=(ended_pod(GOOD),)))
     assert (newer.phase, condition(newer, "Accepted").status) == (Phase.COMPLETE, "True")
+
+
+def test_a_spec_that_another_version_refused_is_accepted_from_now_on_and_not_from_its_creation() -> None:
+    live = job(active=1)
+    refused, _ = settled(observe({"model": "turbo"}, job=live))
+    assert condition(refused, "Accepted").last_transition_time == format_time(NOW)
+    later = NOW + timedelta(seconds=60)
+    accepted, _ = settled(observe(status=refused, job=live), later)
+    assert condition(accepted, "Accepted").last_transition_time == format_time(later)
 
 
 def test_a_resource_that_has_finished_keeps_no_job_although_its_spec_cannot_be_read() -> None:
