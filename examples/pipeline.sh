@@ -41,7 +41,7 @@ files='{.status.files.failed} of {.status.files.total} files failed{"\n"}'
 complete=$files'{.status.reportKey}{"\n"}{range .status.results[*]}{.key}{"\n"}{end}'
 failed=$files'{.status.failure.reason}: {.status.failure.message} {.status.failure.advice}{"\n"}'
 ends=$(mktemp -d)
-trap 'rm -rf "$ends"' EXIT
+trap 'rm -rf "$ends"; jobs -p | xargs -r kill 2>/dev/null' EXIT
 
 ended() { [[ -s $ends/Complete || -s $ends/Failed ]]; }
 
