@@ -78,7 +78,7 @@ test-chaos: install ## On the kind cluster: pods, nodes, API server, S3 and netw
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest --capture=no tests/chaos
 
-test-kueue: install ## On the kind cluster: Kueue, built from its module, admits, preempts and drains resources (10 minutes)
+test-kueue: install ## On the kind cluster: Kueue, built from its module, admits, preempts and drains resources (12 minutes)
 	hack/cluster/up > /dev/null
 	$(WITH_CLUSTER) $(RUN) pytest tests/kueue
 
