@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -34,6 +35,10 @@ Decode = Callable[[DecodeRequest], ProcessResult]
 _NO_SPACE = {b"No space left on device": errno.ENOSPC, b"Disk quota exceeded": errno.EDQUOT}
 # The number of the channel that ffmpeg's pan filter selects; None mixes all channels without a filter.
 _NUMBERS = {Channel.MIX: None, Channel.LEFT: 0, Channel.RIGHT: 1}
+# ffmpeg's words about channels without the names of their speakers. It takes the third of three, the fourth of six and others
+# for those of a speaker that a mix leaves out, such as a subwoofer, and does not mix numbers that it knows no speakers for.
+_NO_SPEAKERS = re.compile(rb"Guessed Channel Layout[^\n]*: (?!mono|stereo)|Rematrix is needed between")
+_MOST_MIXED = 64  # channels of ffmpeg's filter pan
 # First bytes of formats that hold one audio track and no time stamps, so that ffprobe need not be asked: FLAC, AIFF, AU,
 # WavPack, True Audio, Monkey's Audio, AMR, and mp3 with a tag. A WAVE file is told by its header.
 _ONE_TRACK = (b"fLaC", b"FORM", b".snd", b"wvpk", b"TTA1", b"MAC ", b"#!AM", b"ID3\x02", b"ID3\x03", b"ID3\x04")
@@ -179,22 +184,29 @@ def _known_channels(file: _File) -> int | None:
     return file.header.channels if file.header else None
 
 
-def _decode(file: _File, channels: Sequence[int | None]) -> tuple[list[PcmFile], ProcessResult]:
+def _decode(file: _File, channels: Sequence[int | None], alike: int = 0) -> tuple[list[PcmFile], ProcessResult]:
     with ExitStack() as opened:
         clock, *spools = [opened.enter_context(_new_spool(file.scratch)) for _ in range(len(channels) + 1)]
-        outputs = [Output(spool.fileno(), channel) for spool, channel in zip(spools, channels, strict=True)]
+        outputs = [Output(spool.fileno(), channel, alike) for spool, channel in zip(spools, channels, strict=True)]
         request = DecodeRequest(file.path, (*outputs, Clock(clock.fileno())), file.track, file.reading)
         result = file.decode(request)
-        counts = [os.fstat(spool.fileno()).st_size // SAMPLE_BYTES for spool in spools]
-        _require_success(file, result)
-        timeline = _timeline(clock, max(counts), _start(file))
-        opened.pop_all()
-        clock.close()
+        if not (mixed := None in channels and not alike and _count_without_speakers(file, result)):
+            counts = [os.fstat(spool.fileno()).st_size // SAMPLE_BYTES for spool in spools]
+            _require_success(file, result)
+            timeline = _timeline(clock, max(counts), file)
+            opened.pop_all()
+            clock.close()
+    if mixed:
+        return _decode(file, channels, mixed)
     return [PcmFile(spool, 0, count, timeline) for spool, count in zip(spools, counts, strict=True)], result
 
 
-def _start(file: _File) -> float:
-    return file.streams.tracks[file.track].start if file.streams else 0.0
+def _count_without_speakers(file: _File, result: ProcessResult) -> int:
+    """Return the number of channels whose speakers the file does not name; 0 where ffmpeg's mix has all that they say."""
+    if not _NO_SPEAKERS.search(result.stderr):
+        return 0
+    count = _channel_count(file)
+    return count if 2 < count <= _MOST_MIXED else 0
 
 
 def _new_spool(scratch: Path) -> IO[bytes]:
@@ -202,14 +214,23 @@ def _new_spool(scratch: Path) -> IO[bytes]:
     return tempfile.NamedTemporaryFile(dir=scratch, prefix="samples-", suffix=".s16le", buffering=0)
 
 
-def _timeline(clock: IO[bytes], stored: int, start: float) -> Timeline:
+def _timeline(clock: IO[bytes], stored: int, file: _File) -> Timeline:
+    start = file.streams.tracks[file.track].start if file.streams else 0.0
+    counted = file.streams.counted if file.streams else _counts_frames(file.path)
     with open(clock.fileno(), "rb", closefd=False) as lines:
         lines.seek(0)
-        timeline = Timeline(find_gaps(lines, start))
+        timeline = Timeline(find_gaps(lines, start, counted))
     if stored + timeline.silence > ffmpeg.LONGEST_SECONDS * SAMPLE_RATE:
         log.warning("the time stamps leave gaps of %.0f s: they are not believed", timeline.silence / SAMPLE_RATE)
         return Timeline()
     return timeline
+
+
+def _counts_frames(path: Path) -> bool:
+    """Return whether a file of one track is not of those whose formats have time stamps: mp4, Ogg, Matroska."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return head[4:] != b"ftyp" and head[:4] not in (b"OggS", b"\x1a\x45\xdf\xa3")
 
 
 def _require_success(file: _File, result: ProcessResult) -> None:

@@ -50,14 +50,21 @@ _SETTINGS = {"LC_ALL": "C", "MALLOC_ARENA_MAX": "1"}
 
 @dataclass(frozen=True)
 class Output:
-    """An open file descriptor, and the channel that is written to it: 0 is the first, and None mixes all of them."""
+    """An open file descriptor, and the channel that is written to it: 0 is the first, and None mixes all of them.
+
+    `alike` is the number of channels where all are mixed at the same volume. With 0 ffmpeg mixes them by the speakers that
+    they are for.
+    """
 
     fd: int
     channel: int | None = None
+    alike: int = 0
 
     def arguments(self, number: int, track: int) -> list[str]:
         """Return the options that make ffmpeg write this output of an audio track of the input of that number."""
-        channel = [] if self.channel is None else ["-af", f"pan=mono|c0=c{self.channel}"]
+        mix = "<" + "+".join(f"c{number}" for number in range(self.alike)) if self.alike else ""
+        chosen = mix if self.channel is None else f"=c{self.channel}"
+        channel = ["-af", f"pan=mono|c0{chosen}"] if chosen else []
         form = ["-f", "s16le", "-ac", "1", "-acodec", "pcm_s16le", "-ar", str(SAMPLE_RATE)]
         return [*_only(number, track), *channel, *form, f"pipe:{self.fd}"]
 

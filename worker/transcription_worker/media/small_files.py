@@ -19,10 +19,10 @@ MOST_TOGETHER = 8
 MOST_OUTPUTS = 3  # of one file: the samples of two channels, and the clock
 # After files that could not be decoded together, so many are decoded alone, and twice as many each time that it happens again.
 LEAST_ALONE, MOST_ALONE = MOST_TOGETHER, 64 * MOST_TOGETHER
-# Warnings of ffmpeg that say nothing about the samples: the speakers of a WAVE file are never named, and the length of an mp3
-# without a Xing header or of an ADTS stream is estimated.
+# Warnings of ffmpeg that say nothing about the samples: the speakers of one or two channels are known without a name, and the
+# length of an mp3 without a Xing header or of an ADTS stream is estimated.
 _HARMLESS = re.compile(
-    rb"\[warning\] (Guessed Channel Layout( for Input Stream #\d+\.\d+ )?: [ \w.()]+"
+    rb"\[warning\] (Guessed Channel Layout( for Input Stream #\d+\.\d+ )?: (mono|stereo)"
     rb"|Estimating duration from bitrate, this may be inaccurate)"
 )
 

@@ -19,6 +19,8 @@ _FROM_ZERO = {"mov", "matroska"}
 # Formats whose time stamps ffmpeg counts from the start of the track that is decoded (AVFMT_TS_DISCONT), and in all others
 # from the start of the first track.
 _FROM_TRACK = {"mpeg", "mpegts", "mpegtsraw", "ogg"}
+# Formats without time stamps, of which ffmpeg counts the frames.
+_COUNTED = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "flac", "loas", "mp3"}
 _NO_INDEX = b"moov atom not found"  # ffmpeg's message about an mp4 that ends before its index
 
 
@@ -41,10 +43,14 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class Streams:
-    """The audio tracks of a file, at least one, and how they were found."""
+    """The audio tracks of a file, at least one, and how they were found.
+
+    `counted` is True where the format has no time stamps, so that ffmpeg counts frames.
+    """
 
     tracks: tuple[AudioTrack, ...]
     reading: Reading
+    counted: bool = False
 
     def choose(self, wanted: int | None) -> AudioTrack:
         """Return the wanted track, or else the one that players play: the first that is marked as default, or the first.
@@ -80,7 +86,7 @@ def find_streams(path: Path, reading: Reading = AS_USUAL) -> Streams:
     if not tracks:
         kinds = ", ".join(sorted({str(stream.get("codec_type")) for stream in shown.get("streams", [])})) or "none"
         raise WorkerError(reasons.NO_AUDIO_STREAM, f"the file's streams: {kinds}; expected audio")
-    return Streams(tracks, reading)
+    return Streams(tracks, reading, bool(_names(shown.get("format", {})) & _COUNTED))
 
 
 def _show(path: Path, reading: Reading) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _track(path: Path, number: int, stream: dict[str, Any], whole: dict[str, Any
 
 
 def _start(path: Path, stream: dict[str, Any], whole: dict[str, Any]) -> float:
-    names = set(str(whole.get("format_name")).split(","))
+    names = _names(whole)
     first, seconds = float(whole.get("start_time") or 0.0), float(whole.get("duration") or 0.0)
     if names & _FROM_TRACK:
         return max(float(stream.get("start_time") or first) - first, 0.0)
@@ -121,3 +127,7 @@ def _start(path: Path, stream: dict[str, Any], whole: dict[str, Any]) -> float:
     if names & _FROM_ZERO and 0.0 < first < seconds and not boxes.is_fragmented(path):
         return first
     return 0.0
+
+
+def _names(whole: dict[str, Any]) -> set[str]:
+    return set(str(whole.get("format_name")).split(","))

@@ -18,6 +18,10 @@ from transcription_worker.engines.protocol import SAMPLE_RATE
 LEAST_JUMP = 0.015  # seconds
 # Gaps are filled once they come to this together: ffmpeg's own threshold (aresample's min_hard_comp).
 LEAST_GAP = 0.1  # seconds
+# Time stamps that count frames follow one another but for frames that are lost. If more than this share of them does not, by
+# more than the seconds that a resampler holds back, the count is wrong.
+MOST_APART = 0.05
+LEAST_APART = 0.001
 _ENDLESS = 1 << 62
 _TIME_BASE = b"#tb 0: "
 
@@ -63,14 +67,16 @@ class Timeline:
                 yield Piece(piece.at + skipped, piece.stored + skipped, count)
 
 
-def find_gaps(lines: Iterable[bytes], start: float) -> list[Gap]:
+def find_gaps(lines: Iterable[bytes], start: float, counted: bool = False) -> list[Gap]:
     """Return the gaps in what ffmpeg's framecrc muxer says about frames of samples, in samples at SAMPLE_RATE.
 
     A line has a frame's stream, dts, pts, duration, size and checksum; times are in units that the header names. `start` is
     the time of the time stamp 0 on the file's clock, in seconds. Time stamps that go back leave no gap: samples follow one
-    another then.
+    another then. `counted` says that the file has none, so that ffmpeg counts frames: it counts on at the first sample rate
+    where the file changes to another, and then leaves gaps that are none.
     """
     gaps: list[Gap] = []
+    frames = apart = 0
     stored = end = silence = 0.0
     seconds = 1 / SAMPLE_RATE
     for line in lines:
@@ -80,9 +86,10 @@ def find_gaps(lines: Iterable[bytes], start: float) -> list[Gap]:
         if line.startswith(b"#") or len(fields) < 6:
             continue
         at, duration = start + int(fields[2]) * seconds, int(fields[3]) * seconds
+        frames, apart = frames + 1, apart + (abs(at - end) > LEAST_APART)
         late = at - (stored + silence)
         if late >= LEAST_GAP and at - end >= LEAST_JUMP:
             gaps.append(Gap(round(stored * SAMPLE_RATE), round(late * SAMPLE_RATE)))
             silence += late
         stored, end = stored + duration, at + duration
-    return gaps
+    return [] if counted and apart > MOST_APART * frames else gaps

@@ -149,3 +149,24 @@ def test_pieces_leave_out_the_silence() -> None:
                     piece.stored : piece.stored + piece.count
                 ]
             np.testing.assert_array_equal(found, whole[start:end])
+
+
+@pytest.mark.parametrize("name", ["a.aac", "a.mp3", "a.ac3"])
+def test_a_stream_that_goes_on_at_another_sample_rate_has_no_gaps(tmp_path: Path, scratch: Path, name: str) -> None:
+    """A capture of a radio station, whose advertisements have a sample rate of their own. ffmpeg counts on at the first one."""
+    rates = (48_000, 32_000) if name == "a.ac3" else (22_050, 44_100)
+    parts = [write_channels(tmp_path / f"{rate}.wav", [noise(rate, 3, rate)], rate) for rate in rates]
+    coded = [convert(part, tmp_path / f"{part.stem}-{name}").read_bytes() for part in parts]
+    path = tmp_path / name
+    path.write_bytes(b"".join(coded))
+    samples = opened(path, scratch)
+    assert samples.size / SAMPLE_RATE == pytest.approx(6, abs=0.3)
+    np.testing.assert_array_equal(samples, whisper.audio.load_audio(str(path)))
+
+
+def test_a_count_of_frames_that_misses_one_now_and_then_leaves_gaps_and_one_that_is_wrong_all_along_does_not() -> None:
+    lost = lines(*((1024 * number, 1024) for number in range(100) if number not in (30, 31)))
+    assert find_gaps(lost, 0.0, counted=True) == [Gap(30 * 1024, 2048)]
+    slow = lines(*((1024 * number, 1024 if number < 50 else 512) for number in range(100)))
+    assert find_gaps(slow, 0.0, counted=True) == []
+    assert len(find_gaps(slow, 0.0)) > 1, "a format with time stamps may have pauses anywhere"
