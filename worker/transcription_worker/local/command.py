@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,8 @@ from transcription_worker.termination import end_program, watch_signals
 
 log = logging.getLogger(__name__)
 
+# How long a program that is told to end waits for somebody to read its last lines.
+LAST_LINES_SECONDS = 2.0
 # What a shell adds to the number of a signal that ended a program.
 SIGNALLED = 128
 TOOLS = ("ffmpeg", "ffprobe", "prlimit", "setpriv")
@@ -104,6 +107,7 @@ class LocalRun:
         self._display = Display(self._progress, len(files))
         self._listener = LocalListener(self._progress, self._display, self._scratch)
         self._pipeline: Pipeline[LocalFile] | None = None
+        self._interrupted = False
 
     def say(self, *lines: str) -> None:
         """Write these lines to stdout."""
@@ -149,10 +153,27 @@ class LocalRun:
         return exit_code(summary) if code is None else code
 
     def interrupt(self, signal_name: str) -> None:
-        """End the program as soon as the files that are being written are written."""
+        """End the program as soon as the files that are being written are written, and at once if it is told a second time.
+
+        It returns at once, so that the second signal is heard.
+        """
+        if self._interrupted:
+            self._leave(signal_name)
+        else:
+            self._interrupted = True
+            threading.Thread(target=self._end_early, args=(signal_name,), name="end", daemon=True).start()
+
+    def _end_early(self, signal_name: str) -> None:
         if self._pipeline is not None:
             self._pipeline.write_gate.close()
-        self.end(signal_name=signal_name)
+        # Where nobody reads stdout, as behind a pager, whoever writes to it waits, and so do all others.
+        told = {"signal_name": signal_name}
+        last_lines = threading.Thread(target=self.end, kwargs=told, name="last lines", daemon=True)
+        last_lines.start()
+        last_lines.join(LAST_LINES_SECONDS)
+        self._leave(signal_name)
+
+    def _leave(self, signal_name: str) -> None:
         self.clean()
         end_program(SIGNALLED + signal.Signals[signal_name])
 

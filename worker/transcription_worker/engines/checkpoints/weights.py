@@ -11,6 +11,7 @@ import whisper
 from safetensors import SafetensorError
 from transcription_api import reasons
 from transcription_api.spec import Precision
+from whisper.audio import N_FRAMES
 
 from transcription_worker.engines.checkpoints.checkpoint import Checkpoint, read_pickled
 from transcription_worker.engines.checkpoints.model_builder import build
@@ -35,6 +36,8 @@ _NO_CHECKPOINT = (
 )
 
 SMALLEST_VOCABULARY = 51864  # tokens: that of the models of English alone
+MELS = (80, 128)  # of which whisper.audio has filters
+AUDIO_CONTEXT = N_FRAMES // 2  # the encoder halves a window's frames, and takes no other length
 
 # (mels, vocabulary, audio layers, audio width, text layers) of the official models. large-v1 and large-v2 have the same and are
 # told apart by their digests.
@@ -90,7 +93,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint in either format, whatever the file's name.
 
     Raises:
-        WorkerError: ModelInvalid, for a vocabulary that lacks tokens of whisper.tokenizer.
+        WorkerError: ModelInvalid, for a vocabulary that lacks tokens of whisper.tokenizer, and for dimensions that the
+            tensors may have and with which no audio can be transcribed.
         Others: see read_pickled and read_safetensors.
     """
     checkpoint = read_safetensors(path) if is_safetensors(path) else read_pickled(path)
@@ -99,7 +103,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"spec.model: got a vocabulary of {checkpoint.dims.n_vocab} tokens, expected at least {SMALLEST_VOCABULARY}"
         )
         raise WorkerError(reasons.MODEL_INVALID, message)
+    for wrong in _wrong_dimensions(checkpoint.dims):
+        raise WorkerError(reasons.MODEL_INVALID, f"spec.model: {wrong}")
     return checkpoint
+
+
+def _wrong_dimensions(dims: Any) -> Iterator[str]:
+    """Yield a sentence for each dimension that would only fail, or mean nothing, once there is audio."""
+    if dims.n_mels not in MELS:
+        yield f"got n_mels {dims.n_mels}, expected {' or '.join(map(str, MELS))}"
+    if dims.n_audio_ctx != AUDIO_CONTEXT:
+        yield f"got n_audio_ctx {dims.n_audio_ctx}, expected {AUDIO_CONTEXT}"
+    for part in ("audio", "text"):
+        heads, width = getattr(dims, f"n_{part}_head"), getattr(dims, f"n_{part}_state")
+        if heads < 1 or width % heads:
+            yield f"got n_{part}_head {heads} with n_{part}_state {width}, expected heads of equal width"
 
 
 def official_name(dims: Any, sha256: str) -> str | None:

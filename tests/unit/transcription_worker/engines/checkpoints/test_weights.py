@@ -285,3 +285,28 @@ def test_a_vocabulary_without_whispers_tokens_is_refused_by_its_size(tmp_path: P
     ) as caught:
         load(tmp_path / "own.pt")
     assert caught.value.reason is reasons.MODEL_INVALID
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"n_mels": 96}, "got n_mels 96, expected 80 or 128"),
+        ({"n_audio_ctx": 750}, "got n_audio_ctx 750, expected 1500"),
+        ({"n_audio_head": 3}, "got n_audio_head 3 with n_audio_state 128, expected heads of equal width"),
+        ({"n_text_head": 0}, "got n_text_head 0 with n_text_state 128, expected heads of equal width"),
+    ],
+)
+def test_dimensions_with_which_every_audio_would_fail_are_no_model(
+    tmp_path: Path, changed: dict[str, int], words: str
+) -> None:
+    """Their tensors fit. The first file would fail as by a defect of the worker, and be tried again."""
+    dims = dataclasses.replace(dims_like("multilingual"), **changed)
+    path = tmp_path / "model.pt"
+    torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": drawn_like(dims)}, path)
+    with pytest.raises(WorkerError, match=f"^ModelInvalid: spec.model: {words}$"):
+        load(path)
+
+
+def drawn_like(dims: ModelDimensions) -> dict[str, torch.Tensor]:
+    """Return tensors of these dimensions, which do not depend on the heads."""
+    return drawn(dataclasses.replace(dims, n_audio_head=2, n_text_head=2), HALF)
