@@ -1,5 +1,6 @@
 """Decode media files to samples on disk: each sample as whisper.audio.load_audio has it, and silence where time stamps leave gaps."""
 
+import dataclasses
 import errno
 import logging
 import os
@@ -20,6 +21,7 @@ from transcription_worker.errors import WorkerError
 from transcription_worker.media import ffmpeg, wav
 from transcription_worker.media.cancellation import find_cancelled, is_mostly_quiet, levels
 from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Clock, DecodeRequest, Output, ProcessResult
+from transcription_worker.media.joined_files import find_following
 from transcription_worker.media.pcm_file import PcmFile
 from transcription_worker.media.reading import Reading, leading_zeros
 from transcription_worker.media.single_track import has_single_track
@@ -94,7 +96,11 @@ def open_media(path: Path, scratch: Path, selection: AudioSelection, decode: Dec
     _require_file(path)
     header = wav.read_header(path)
     plain = None if header is None else _open_plain(path, header, selection)
-    return plain or _open_decoded(_look(path, scratch, header, selection.track, decode), selection)
+    media = plain or _open_decoded(_look(path, scratch, header, selection.track, decode), selection)
+    if (following := find_following(path)) is None:
+        return media
+    words = f"another file begins at byte {following}, as where files are joined: nothing was taken of it"
+    return dataclasses.replace(media, warnings=(*media.warnings, words))
 
 
 def _require_file(path: Path) -> None:

@@ -220,3 +220,33 @@ def test_channels_whose_speakers_are_named_are_mixed_as_by_whisper(tmp_path: Pat
     sound = write_channels(tmp_path / "a.wav", [noise(number, 2) for number in range(6)])
     path = convert(sound, tmp_path / "a.flac", "-af", "channelmap=channel_layout=5.1")
     np.testing.assert_array_equal(opened(path, scratch)[0], by_whisper(path))
+
+
+# --- files that were joined
+
+
+@pytest.mark.parametrize(("name", "rate"), [("a.wav", 16_000), ("a.wav", 22_050), ("a.m4a", 16_000), ("a.mov", 16_000)])
+def test_of_files_that_were_joined_the_result_says_that_the_second_was_not_taken(
+    tmp_path: Path, scratch: Path, name: str, rate: int
+) -> None:
+    first = write_channels(tmp_path / "first.wav", [noise(1, 3, rate)], rate)
+    path = tmp_path / name
+    if path.suffix != ".wav":
+        first = convert(first, path)
+    content = first.read_bytes()
+    path.write_bytes(2 * content)
+    samples, media = opened(path, scratch)
+    assert samples.size / SAMPLE_RATE == pytest.approx(3, abs=0.2)
+    (warning,) = media.warnings
+    assert warning == (
+        f"another file begins at byte {len(content)}, as where files are joined: nothing was taken of it"
+    )
+
+
+def test_of_a_live_stream_that_repeats_its_beginning_what_follows_is_read(tmp_path: Path, scratch: Path) -> None:
+    sound = write_channels(tmp_path / "a.wav", [noise(1, 3)])
+    path = convert(sound, tmp_path / "a.mp4", "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "1000000")
+    path.write_bytes(2 * path.read_bytes())
+    samples, media = opened(path, scratch)
+    assert samples.size / SAMPLE_RATE > 4
+    assert not any("another file" in warning for warning in media.warnings)
