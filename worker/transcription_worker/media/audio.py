@@ -18,7 +18,7 @@ from transcription_api.spec import AudioSelection, Channel, Truncated
 
 from transcription_worker.engines.protocol import SAMPLE_RATE
 from transcription_worker.errors import WorkerError
-from transcription_worker.media import ffmpeg, wav
+from transcription_worker.media import boxes, ffmpeg, wav
 from transcription_worker.media.cancellation import find_cancelled, is_mostly_quiet, levels
 from transcription_worker.media.ffmpeg import SAMPLE_BYTES, Clock, DecodeRequest, Output, ProcessResult
 from transcription_worker.media.joined_files import find_following
@@ -95,9 +95,10 @@ def open_media(path: Path, scratch: Path, selection: AudioSelection, decode: Dec
     """
     _require_file(path)
     header = wav.read_header(path)
+    following = find_following(path)
     plain = None if header is None else _open_plain(path, header, selection)
     media = plain or _open_decoded(_look(path, scratch, header, selection.track, decode), selection)
-    if (following := find_following(path)) is None:
+    if following is None:
         return media
     words = f"another file begins at byte {following}, as where files are joined: nothing was taken of it"
     return dataclasses.replace(media, warnings=(*media.warnings, words))
@@ -140,6 +141,8 @@ def _has_one_track(path: Path) -> bool:
 
 
 def _open_decoded(file: _File, selection: AudioSelection) -> Media:
+    if file.track in boxes.encrypted_sound(file.path):
+        raise ffmpeg.unsupported("the sound is encrypted, expected a file without protection")
     numbers = _channels(file, selection.channel)
     with ExitStack() as opened:
         channels, result = _decode(file, numbers)

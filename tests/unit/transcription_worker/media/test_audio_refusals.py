@@ -301,3 +301,19 @@ def test_no_file_makes_ffmpeg_open_another_file(tmp_path: Path, scratch: Path, n
     for place in (f"file://{inner}", f"file:{inner}", inner.name):
         path.write_text(ELSEWHERE[name].format(url=place))
         assert refusal(path, scratch)[0] is reasons.UNSUPPORTED_MEDIA
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus"])
+def test_encrypted_sound_is_refused_by_that_name(tmp_path: Path, scratch: Path, codec: str) -> None:
+    """ffmpeg decodes encrypted opus to noise, in which a model finds words."""
+    keys = [
+        "-encryption_key",
+        "76a6c65c5ea762046bd749a2e632ccbb",
+        "-encryption_kid",
+        "a7e61c373e219033c21091fa607bf3b8",
+    ]
+    options = ["-c:a", codec, "-strict", "-2", "-encryption_scheme", "cenc-aes-ctr", *keys]
+    path = make(tmp_path / "a.mp4", *options, seconds=3)
+    with pytest.raises(WorkerError, match="the sound is encrypted, expected a file without protection") as caught:
+        open_audio(path, scratch)
+    assert caught.value.reason is reasons.UNSUPPORTED_MEDIA
