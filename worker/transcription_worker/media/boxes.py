@@ -38,10 +38,15 @@ def is_fragmented(path: Path) -> bool:
 
 
 def outer_boxes(path: Path) -> Iterator[Box]:
-    """Yield the boxes in their order. Each begins with a size of 32 bits and a type; a size of 1 is followed by one of 64."""
-    at = 0
+    """Yield the boxes in their order. Each begins with a size of 32 bits and a type; a size of 1 is followed by one of 64.
+
+    The last one may end behind the file, by more than a file can be long.
+    """
+    at, size = 0, path.stat().st_size
     with path.open("rb") as file:
         for _ in range(_MOST_BOXES):
+            if at >= size:
+                return
             file.seek(at)
             head = file.read(16)
             if len(head) < 8:

@@ -250,3 +250,11 @@ def test_of_a_live_stream_that_repeats_its_beginning_what_follows_is_read(tmp_pa
     samples, media = opened(path, scratch)
     assert samples.size / SAMPLE_RATE > 4
     assert not any("another file" in warning for warning in media.warnings)
+
+
+def test_a_box_that_is_longer_than_any_file_ends_the_search_and_not_the_audio(tmp_path: Path, scratch: Path) -> None:
+    path = convert(write_channels(tmp_path / "a.wav", [noise(1, 3)]), tmp_path / "a.m4a")
+    path.write_bytes(path.read_bytes() + struct.pack(">I4sQ", 1, b"free", 2**64 - 1))
+    samples, media = opened(path, scratch)
+    assert samples.size / SAMPLE_RATE == pytest.approx(3, abs=0.2)
+    assert not any("another file" in warning for warning in media.warnings)
