@@ -3,20 +3,20 @@
 import argparse
 import importlib.util
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import whisper
-from transcription_api.spec import Decoding, LanguageDetection, LongForm, Precision, TaskKind
+from transcription_api.spec import DEFAULT_BEAM_SIZE, Decoding, LanguageDetection, LongForm, Precision, TaskKind
 from transcription_worker.engines.protocol import Options
 from transcription_worker.threads import SPIN_COUNT
 
 from benchmarks.engines.busy_process import busy_process
 from benchmarks.engines.compare import Result, compare, print_table, word_errors
-from benchmarks.engines.corpus import long_recording, noise_corpus, speech_corpus
+from benchmarks.engines.corpus import Recording, long_recording, noise_corpus, speech_corpus
 from benchmarks.engines.machine import describe_machine
 from benchmarks.engines.random_models import random_model
 from benchmarks.engines.real_model import PRECISIONS, run_real_beams, run_real_greedy
@@ -101,18 +101,38 @@ def testmodel_faster_whisper(options: Options, threads: int) -> Runner:
 
 
 def run_size(size: str, count: int, folder: Path, chosen: argparse.Namespace) -> bool:
-    """Compare random weights with the dimensions of a size, with the same number of tokens for every window."""
-    recordings = noise_corpus(folder, count, 30.0)
-    options = decoding_options(temperatures=(0.0,), beam_size=1, suppress_tokens=(-1, EOT), without_timestamps=True)
-    batch = min(chosen.batch, 16)
+    """Compare random weights with the dimensions of a size, with the same number of tokens for every window, greedy."""
+    batch, options = min(chosen.batch, 16), forced_tokens(1)
     makers = [
         partial(random_openai_whisper, size, options),
         *(partial(random_batched, size, options, batch, precision) for precision in PRECISIONS),
         *(partial(random_faster_whisper, size, chosen.threads, pieces) for pieces in (0, batch)),
     ]
-    results = compare([SubprocessRunner(make, chosen.threads) for make in makers], recordings, chosen.rounds)
-    print_table(f"Random weights of {size}, greedy, {TOKENS} tokens a window", results, recordings)
+    return _run_size(f"{size}, greedy", noise_corpus(folder, count, 30.0), makers, chosen)[1].ratio >= SIZE_WALL
+
+
+def run_size_with_beams(size: str, count: int, folder: Path, chosen: argparse.Namespace) -> bool:
+    """Compare the same with five beams, for openai-whisper and float32 alone."""
+    batch, options = min(chosen.batch, 16), forced_tokens(DEFAULT_BEAM_SIZE)
+    makers = [
+        partial(random_openai_whisper, size, options),
+        partial(random_batched, size, options, batch, Precision.AUTO),
+    ]
+    results = _run_size(f"{size}, {DEFAULT_BEAM_SIZE} beams", noise_corpus(folder, count, 30.0), makers, chosen)
     return results[1].ratio >= SIZE_WALL
+
+
+def forced_tokens(beams: int) -> Options:
+    """Return options with which no text ends before the model's context does."""
+    return decoding_options(temperatures=(0.0,), beam_size=beams, suppress_tokens=(-1, EOT), without_timestamps=True)
+
+
+def _run_size(
+    what: str, recordings: list[Recording], makers: Sequence[Callable[[], Runner]], chosen: argparse.Namespace
+) -> list[Result]:
+    results = compare([SubprocessRunner(make, chosen.threads) for make in makers], recordings, chosen.rounds)
+    print_table(f"Random weights of {what}, {TOKENS} tokens a window", results, recordings)
+    return results
 
 
 def random_openai_whisper(size: str, options: Options) -> Runner:
@@ -176,6 +196,7 @@ COMPARISONS: dict[str, Callable[[Path, argparse.Namespace], bool]] = {
     "real": run_real_greedy,
     "real-beams": run_real_beams,
     "base": partial(run_size, "base", 8),
+    "base-beams": partial(run_size_with_beams, "base", 8),
     "small": partial(run_size, "small", 4),
     "speech": run_greedy,
     "beams": run_beams,
