@@ -163,7 +163,9 @@ class BatchedRunner:
             del runner.encode, engine._open
 
     def _texts(self, recordings: Sequence[Recording], scratch: Path) -> list[str]:
-        inputs = (self._input(number, one, scratch) for number, one in enumerate(recordings))
+        """Return the texts. The largest files come first, as in a shard and in the local command."""
+        numbered = sorted(enumerate(recordings), key=lambda pair: -pair[1].path.stat().st_size)
+        inputs = (self._input(number, one, scratch) for number, one in numbered)
         found = {outcome.id: outcome.value().text for outcome in self._engine.transcribe(inputs)}
         return [found[str(number)] for number in range(len(recordings))]
 

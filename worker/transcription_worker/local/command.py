@@ -19,7 +19,7 @@ from transcription_worker.device import prove_device
 from transcription_worker.engines.checkpoints.model_file import ModelFile
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.display import Display, write_if_read
-from transcription_worker.local.files import find_files, is_done, left_out, make_output_folder
+from transcription_worker.local.files import find_files, is_done, largest_first, left_out, make_output_folder
 from transcription_worker.local.listener import LocalListener
 from transcription_worker.local.options import in_options
 from transcription_worker.local.plan import Plan, make_plan
@@ -60,7 +60,7 @@ def run_local(given: argparse.Namespace) -> int:
     _require_tools()
     found = find_files(plan)
     make_output_folder(plan.output_dir)
-    todo = [file for file in found.files if not (plan.skip_existing and is_done(file, plan))]
+    todo = largest_first(file for file in found.files if not (plan.skip_existing and is_done(file, plan)))
     run = LocalRun(plan, todo, len(found.files) - len(todo), found.left_out)
     run.say(*left_out(found), *filter(None, [renaming_notice(found.files)]))
     watch_signals(run.interrupt)

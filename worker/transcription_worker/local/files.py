@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +70,15 @@ def find_files(plan: Plan) -> Found:
     found.files = name_apart(list(results.values()))
     found.others = [path for path in found.others if _entry(path) not in entries]
     return found
+
+
+def largest_first(files: Iterable[LocalFile]) -> list[LocalFile]:
+    """Return the files in the order in which they are transcribed, those of a size as they were found.
+
+    One window of a file follows the other, so a long file that is begun last keeps one core busy, or a GPU with one row, while
+    nothing else is left. As in a shard: Graham's longest processing time first (1969).
+    """
+    return sorted(files, key=lambda file: -file.size)
 
 
 def _holds(question: Callable[[], bool]) -> bool:

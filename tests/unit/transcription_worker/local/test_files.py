@@ -6,7 +6,7 @@ import pytest
 from transcription_api import reasons
 from transcription_api.spec import Format, QualityPolicy, Subtitles
 from transcription_worker.errors import WorkerError
-from transcription_worker.local.files import find_files, is_done
+from transcription_worker.local.files import find_files, is_done, largest_first
 from transcription_worker.local.result_names import renaming_notice
 from transcription_worker.pipeline.local_results import write_results
 from transcription_worker.pipeline.local_sink import LocalSink
@@ -31,6 +31,12 @@ def test_a_folders_media_are_taken_by_their_extensions_in_order(folder: Path) ->
     assert files[0].size == 5
     assert files[0].result(Format.SRT) == Path("out/a.srt")
     assert files[0].result(Format.SRT, 1) == Path("out/a.ch1.srt")
+
+
+def test_the_largest_files_come_first_and_those_of_a_size_as_they_were_found(folder: Path) -> None:
+    sizes = {"a.wav": 2, "b.wav": 9, "c.wav": 2, "d.wav": 30}
+    files = [LocalFile(folder / name, folder, name[0], size) for name, size in sizes.items()]
+    assert [one.stem for one in largest_first(files)] == ["d", "b", "a", "c"]
 
 
 def test_folders_below_keep_their_places(folder: Path) -> None:

@@ -15,9 +15,8 @@ from transcription_worker.engines.batched.kernels.numba_jit import jit
 from transcription_worker.engines.batched.kernels.vocabulary_cpu import (
     MAX_NUMBA_ROWS,
     MIN_ALLOWED,
-    ROW_TILE,
     SUPPRESSED,
-    pad_rows,
+    pad_hidden,
     scan_block,
     scan_vocabulary,
 )
@@ -69,9 +68,7 @@ class NumbaSampler:
         """Scan all logits as scan_vocabulary does, with torch's matrix product for many rows, where it is faster."""
         rows = normed.shape[0]
         if rows <= MAX_NUMBA_ROWS:
-            scan_vocabulary(
-                pad_rows(normed.numpy(), ROW_TILE), self._weight, bounds, self._penalties, best, tokens, sums
-            )
+            scan_vocabulary(pad_hidden(normed.numpy()), self._weight, bounds, self._penalties, best, tokens, sums)
             return
         embedding, columns = self._decoder.embedding, LOGITS_PER_BLOCK // rows
         for start in range(0, embedding.shape[0], columns):

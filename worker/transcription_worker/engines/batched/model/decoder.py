@@ -11,10 +11,9 @@ from torch.nn.functional import linear, pad, scaled_dot_product_attention
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.kernels.vocabulary_cpu import (
     MAX_NUMBA_ROWS,
-    ROW_TILE,
     compute_logits,
     pack_embedding,
-    pad_rows,
+    pad_hidden,
 )
 from transcription_worker.engines.batched.model.backend import Backend
 from transcription_worker.engines.batched.model.cross_attention import CacheTensors, project_heads, split_heads
@@ -189,7 +188,7 @@ class Decoder:
         if self.packed_embedding is None or hidden.shape[0] > MAX_NUMBA_ROWS:
             return linear(norm, self._padded_embedding)[:, : self.embedding.shape[0]].float()
         logits = torch.empty(hidden.shape[0], self.embedding.shape[0])
-        compute_logits(pad_rows(norm.numpy(), ROW_TILE), self.packed_embedding, logits.numpy())
+        compute_logits(pad_hidden(norm.numpy()), self.packed_embedding, logits.numpy())
         return logits
 
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
