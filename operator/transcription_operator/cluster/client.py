@@ -114,26 +114,26 @@ class KubernetesClient:
             "limit": "1",
         }
         path = _collection(CORE, owner.key.namespace, "pods")
-        return bool((await self._connection.request("GET", path, query=query))["items"])
+        return bool(await self._items(path, query))
 
     async def list_job_events(self, job: JobView) -> tuple[JobEvent, ...]:
         """The events whose subject is the Job, at most EVENTS_LIMIT: its controller makes fewer in an hour, their lifetime."""
         query = {"fieldSelector": f"involvedObject.uid={job.uid}", "limit": str(EVENTS_LIMIT)}
-        body = await self._connection.request("GET", _collection(CORE, job.namespace, "events"), query=query)
-        return tuple(view_job_event(item) for item in body["items"])
+        items = await self._items(_collection(CORE, job.namespace, "events"), query)
+        return tuple(view_job_event(item) for item in items)
 
     async def queue_reason(self, job: JobView) -> str | None:
         """Kueue's words on why it has not admitted the Job, from the workload that it makes of it."""
         query = {"labelSelector": f"{LABEL_JOB_UID}={job.uid}", "limit": str(PAGE_SIZE)}
-        body = await self._connection.request("GET", _collection(WORKLOADS, job.namespace, "workloads"), query=query)
-        return next((words for item in body["items"] if (words := view_queue_reason(item))), None)
+        items = await self._items(_collection(WORKLOADS, job.namespace, "workloads"), query)
+        return next((words for item in items if (words := view_queue_reason(item))), None)
 
     async def list_queue_events(self, job: JobView) -> tuple[JobEvent, ...]:
         """The events by which Kueue tells why it has not admitted the Job's workload: its name begins with the Job's."""
         query = {"fieldSelector": f"involvedObject.kind=Workload,reason={PENDING}", "limit": str(QUEUE_EVENTS_LIMIT)}
-        body = await self._connection.request("GET", _collection(CORE, job.namespace, "events"), query=query)
+        items = await self._items(_collection(CORE, job.namespace, "events"), query)
         start = f"{WORKLOAD_PREFIX}{job.name}-"
-        found = (item for item in body["items"] if item["involvedObject"].get("name", "").startswith(start))
+        found = (item for item in items if item["involvedObject"].get("name", "").startswith(start))
         return tuple(view_job_event(item) for item in found)
 
     async def create_job(self, manifest: Json) -> JobView:
@@ -237,19 +237,29 @@ class KubernetesClient:
         while True:
             page = query | {"limit": str(PAGE_SIZE)} | ({"continue": token} if token else {})
             try:
-                body = await self._connection.request("GET", path, query=page, accept=accept)
+                body = await self._list(path, page, accept)
             except ApiError as error:
                 if not (token and error.expired):
                     raise
-                body = await self._connection.request("GET", path, query=query, accept=accept)
-            if body.get("items", ()) is None:  # Go writes an empty slice so, as of nodes of which none is cordoned
-                body["items"] = []
-            if not isinstance(body.get("items"), list):
-                raise UnreachableError(f"GET {path}: got {body['kind']} without items, expected a list")
+                body = await self._list(path, query, accept)
             yield body
             token = body.get("metadata", {}).get("continue") or ""
             if not token:
                 return
+
+    async def _items(self, path: str, query: dict[str, str]) -> list[Json]:
+        """The objects of a list of one page."""
+        items: list[Json] = (await self._list(path, query))["items"]
+        return items
+
+    async def _list(self, path: str, query: dict[str, str], accept: str = JSON) -> Json:
+        """A page of a list, with items that are a list. Raises UnreachableError for another answer."""
+        body = await self._connection.request("GET", path, query=query, accept=accept)
+        if body.get("items", ()) is None:  # Go writes an empty slice so, as of nodes of which none is cordoned
+            body["items"] = []
+        if not isinstance(body.get("items"), list):
+            raise UnreachableError(f"GET {path}: got {body['kind']} without items, expected a list")
+        return body
 
 
 async def _view_pages(pages: AsyncIterator[Json], view: Any) -> AsyncIterator[list[Any]]:

@@ -7,6 +7,7 @@ from aiohttp import web
 from transcription_operator.cluster import ApiError, Connection, KubernetesClient, LeaseLock, UnreachableError
 from transcription_operator.models.objects import Key
 
+from tests.support.kubernetes_objects import job
 from tests.support.scripted_apiserver import ScriptedApiserver, connected, error_response, scripted_apiserver
 
 PATH = "/apis/batch/v1/namespaces/team-a/jobs"
@@ -58,6 +59,18 @@ async def test_a_list_whose_items_are_null_is_empty(apiserver: ScriptedApiserver
     assert [page async for page in KubernetesClient(connection).list_jobs("team-a")] == [[]]
 
 
+@pytest.mark.parametrize("ask", ["list_job_events", "list_queue_events", "queue_reason"])
+async def test_what_others_say_of_a_job_is_read_from_a_list_like_any_other(
+    apiserver: ScriptedApiserver, connection: Connection, ask: str
+) -> None:
+    question = getattr(KubernetesClient(connection), ask)
+    apiserver.faults.append(lambda _: web.json_response({"kind": "List", "metadata": {}, "items": None}))
+    assert not await question(job(2, suspend=True))
+    apiserver.faults[:] = [lambda _: web.json_response({"kind": "List", "metadata": {}})]
+    with pytest.raises(UnreachableError, match="without items"):
+        await question(job(2, suspend=True))
+
+
 async def test_a_list_whose_token_has_expired_is_begun_again(
     apiserver: ScriptedApiserver, connection: Connection
 ) -> None:
@@ -76,7 +89,7 @@ async def test_a_list_whose_token_has_expired_is_begun_again(
         )
 
     apiserver.faults.append(expire)
-    seen = [job.name async for jobs in KubernetesClient(connection).list_jobs("team-a") for job in jobs]
+    seen = [one.name async for jobs in KubernetesClient(connection).list_jobs("team-a") for one in jobs]
     assert seen == ["one", "one", "two"]
 
 
