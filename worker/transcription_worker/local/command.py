@@ -49,7 +49,7 @@ USE_CPU = "--device cpu runs on the CPU instead, many times slower"
 
 
 def run_local(given: argparse.Namespace) -> int:
-    """Return 0 or the exit code of the first failed file's reason.
+    """Return 0 or the exit code of the reason of the largest file that failed.
 
     Raises:
         ValueError: the options contradict each other, or there is no file; nothing was done.

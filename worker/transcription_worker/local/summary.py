@@ -79,7 +79,7 @@ def summary_lines(summary: RunSummary) -> Iterator[str]:
 
 
 def exit_code(summary: RunSummary) -> int:
-    """Return 0, or the exit code of the first failed file's reason."""
+    """Return 0, or the exit code of the reason of the first in the run's order."""
     failures = summary.counts.failures
     if failures:
         _, error = failures[min(failures)]

@@ -59,16 +59,16 @@ async def test_a_list_whose_items_are_null_is_empty(apiserver: ScriptedApiserver
     assert [page async for page in KubernetesClient(connection).list_jobs("team-a")] == [[]]
 
 
-@pytest.mark.parametrize("ask", ["list_job_events", "list_queue_events", "queue_reason"])
+@pytest.mark.parametrize("question", ["list_job_events", "list_queue_events", "queue_reason"])
 async def test_what_others_say_of_a_job_is_read_from_a_list_like_any_other(
-    apiserver: ScriptedApiserver, connection: Connection, ask: str
+    apiserver: ScriptedApiserver, connection: Connection, question: str
 ) -> None:
-    question = getattr(KubernetesClient(connection), ask)
+    read = getattr(KubernetesClient(connection), question)
     apiserver.faults.append(lambda _: web.json_response({"kind": "List", "metadata": {}, "items": None}))
-    assert not await question(job(2, suspend=True))
+    assert not await read(job(2, suspend=True))
     apiserver.faults[:] = [lambda _: web.json_response({"kind": "List", "metadata": {}})]
     with pytest.raises(UnreachableError, match="without items"):
-        await question(job(2, suspend=True))
+        await read(job(2, suspend=True))
 
 
 async def test_a_list_whose_token_has_expired_is_begun_again(
