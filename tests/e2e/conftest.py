@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.job_namespace import JobNamespace, stored_inputs
+from tests.support.job_namespace import JobNamespace, namespace_of, stored_inputs
 from tests.support.stack.release import release_values
 
 
@@ -25,8 +25,5 @@ def client(values: dict[str, Any]) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def namespace(client: Any, request: pytest.FixtureRequest) -> Iterator[JobNamespace]:
     """Yield a restricted namespace with the credentials, for one module of tests."""
-    name = "e2e-" + request.module.__name__.rsplit("test_", 1)[-1].replace("_", "-")
-    namespace = JobNamespace(name, client)
-    namespace.ensure()
-    yield namespace
-    namespace.remove(wait=False)
+    with namespace_of("e2e", client, request.module.__name__, wait=False) as namespace:
+        yield namespace

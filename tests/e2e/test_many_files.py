@@ -3,15 +3,13 @@
 import csv
 import io
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.job_namespace import PATIENCE, JobNamespace, condition
+from tests.support.job_namespace import PATIENCE, JobNamespace, condition, upload_to_each
 from tests.support.many_pods import over, pods_that_transcribe, stored_results
-from tests.support.speech import speak, write_wav
+from tests.support.speech import speak
 from tests.support.stack.kube import kubectl, until
 from tests.support.stack.operator_sample import OperatorSamples
 
@@ -26,12 +24,8 @@ WRITES = 200
 def recordings(namespace: JobNamespace) -> str:
     """Return a prefix of the source with COUNT recordings, a text that is called audio, and a note."""
     prefix = f"{namespace.name}/calls/"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "speech.wav"
-        samples, _ = speak("en", 8_100_101, SECONDS)
-        write_wav(path, samples)
-        for number in range(COUNT):
-            namespace.client.upload_file(str(path), "audio", f"{prefix}{number % 7}/{number:03}.wav")
+    keys = (f"{prefix}{number % 7}/{number:03}.wav" for number in range(COUNT))
+    upload_to_each(namespace.client, speak("en", 8_100_101, SECONDS)[0], keys)
     namespace.client.put_object(Bucket="audio", Key=f"{prefix}broken.wav", Body=b"This is a text.\n" * 40)
     namespace.client.put_object(Bucket="audio", Key=f"{prefix}notes.txt", Body=b"no media")
     return prefix

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.job_namespace import JobNamespace, stored_inputs
+from tests.support.job_namespace import JobNamespace, namespace_of, stored_inputs
 from tests.support.stack.kueue import ensure_kueue, remove_kueue
 from tests.support.stack.release import release_values
 
@@ -24,8 +24,6 @@ def client() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def namespace(client: Any, request: pytest.FixtureRequest) -> Iterator[JobNamespace]:
     """Yield a restricted namespace with the credentials, for one module of tests."""
-    name = "kueue-" + request.module.__name__.rsplit("test_", 1)[-1].replace("_", "-")
-    namespace = JobNamespace(name, client)
-    namespace.ensure()
-    yield namespace
-    namespace.remove(wait=True)  # while Kueue is there to take its finalizers from the workloads
+    # Removed while Kueue is there to take its finalizers from the workloads.
+    with namespace_of("kueue", client, request.module.__name__, wait=True) as namespace:
+        yield namespace

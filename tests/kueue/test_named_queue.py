@@ -4,22 +4,20 @@ One resource waits from the start to the end, longer than its deadline for pendi
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
-from tests.support.job_namespace import ENDED, ON_GPU_NODE, PATIENCE, JobNamespace, condition
+from tests.support.job_namespace import ENDED, ON_GPU_NODE, PATIENCE, JobNamespace, condition, upload_to_each
 from tests.support.many_pods import over, pods_that_transcribe
 from tests.support.queued import change, job_of, waits_saying
 from tests.support.repository import ROOT
-from tests.support.speech import speak, write_wav
+from tests.support.speech import speak
 from tests.support.stack.admission import PAUSE_IMAGE
 from tests.support.stack.kube import apply, get, kubectl, until
 from tests.support.stack.kueue import Queue, admission_of, pods_of, workloads
@@ -46,14 +44,9 @@ def waiting(namespace: JobNamespace) -> None:
 def recordings(namespace: JobNamespace) -> str:
     """Return a prefix of the source with FILES recordings; beside it is one that takes long enough to be interrupted."""
     prefix = f"{namespace.name}/{FILES}-calls/"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "speech.wav"
-        samples, _ = speak("en", 8_300_001, FILE_SECONDS)
-        write_wav(path, samples)
-        for number in range(FILES):
-            namespace.client.upload_file(str(path), "audio", f"{prefix}{number:02}.wav")
-        write_wav(path, np.tile(samples, MINUTES_TIMES))
-        namespace.client.upload_file(str(path), "audio", MINUTES)
+    samples, _ = speak("en", 8_300_001, FILE_SECONDS)
+    upload_to_each(namespace.client, samples, (f"{prefix}{number:02}.wav" for number in range(FILES)))
+    upload_to_each(namespace.client, np.tile(samples, MINUTES_TIMES), [MINUTES])
     return prefix
 
 

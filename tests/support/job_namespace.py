@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,25 @@ def stored_inputs(values: dict[str, Any]) -> Iterator[Any]:
         client.upload_file(str(model_path()), "models", s3.MODEL_KEY)
         upload_audio(client)
         yield client
+
+
+def upload_to_each(client: Any, samples: Any, keys: Iterable[str]) -> None:
+    """Upload one recording, as a WAV file, to each of these keys of the source."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        write_wav(path, samples)
+        for key in keys:
+            client.upload_file(str(path), "audio", key)
+
+
+@contextmanager
+def namespace_of(kind: str, client: Any, module: str, wait: bool) -> Iterator["JobNamespace"]:
+    """Yield a restricted namespace with the credentials for a module of tests. wait: until it is gone afterwards."""
+    name = module.rsplit("test_", 1)[-1].replace("_", "-")
+    namespace = JobNamespace(f"{kind}-{name}", client)
+    namespace.ensure()
+    yield namespace
+    namespace.remove(wait=wait)
 
 
 @functools.cache
