@@ -28,11 +28,14 @@ def dimensions(size: str, text_context: int) -> Any:
 def random_model(size: str, tokens: int, device: str = "cpu") -> Any:
     """Return a Whisper that gives `tokens` tokens for every window, if `eot` is suppressed.
 
-    whisper.decoding stops after half of n_text_ctx, for every engine of a comparison alike.
+    whisper.decoding stops after half of n_text_ctx, for every engine of a comparison alike. As in OpenAI's checkpoints every weight
+    is a number of half precision.
     """
     torch.manual_seed(SEED)
     with torch.device(device):
         model = Whisper(dimensions(size, 2 * tokens)).eval()
         # The constructor leaves the positions as they were in memory.
         torch.nn.init.normal_(model.decoder.positional_embedding, std=0.02)
+        for weight in model.parameters():
+            weight.data = weight.data.half().float()
     return model

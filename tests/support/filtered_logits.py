@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from transcription_worker.engines.batched.decoding.logit_rules import LogitRules, RuleState
-from transcription_worker.engines.batched.kernels.vocabulary_cpu import pack_embedding
+from transcription_worker.engines.batched.kernels.linear_cpu import pack_weight
 from whisper.decoding import ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
@@ -92,7 +92,7 @@ class Logits:
 
     @property
     def packed_embedding(self) -> Any:
-        return pack_embedding(self.embedding)
+        return pack_weight(self.embedding)
 
     def final_norm(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden

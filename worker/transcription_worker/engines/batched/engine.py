@@ -27,7 +27,7 @@ from transcription_worker.engines.batched.scheduling.prefetch import AudioSource
 from transcription_worker.engines.batched.scheduling.scheduler import ASYNC_DEVICES
 from transcription_worker.engines.batched.scheduling.scheduler_pool import SchedulerPool
 from transcription_worker.engines.batched.scheduling.task_queue import TaskQueue, TaskResult
-from transcription_worker.engines.checkpoints.precision import dtype_of, store
+from transcription_worker.engines.checkpoints.precision import dtype_of
 from transcription_worker.engines.clips import FrameRange, clip_progress, frame_clips
 from transcription_worker.engines.memory import host_or_device_memory
 from transcription_worker.engines.protocol import (
@@ -71,7 +71,6 @@ class BatchedEngine:
         self._model = model
         self._device = torch.device(model.device)
         self._dtype = dtype_of(precision, self._device)
-        store(model, self._dtype)
         mixed = precision in (Precision.INT8, Precision.FLOAT8)
         self._precision = precision.value if mixed else str(self._dtype).removeprefix("torch.")
         self._runner = ModelRunner(model, self._dtype, precision)
@@ -81,7 +80,7 @@ class BatchedEngine:
         if batch is None and self._device.type == "cuda":
             self._memory = GpuMemory.of(model.dims, self._dtype, self._device, precision)
             batch = self._memory.windows(1)
-        self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._dtype, self._device, precision)
+        self.batch = batch or window_count(model.dims, DEFAULT_BEAM_SIZE, self._runner.dtype, self._device, precision)
 
     def transcribe(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
         """Implement protocol.Engine."""

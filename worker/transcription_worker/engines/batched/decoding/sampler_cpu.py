@@ -4,6 +4,8 @@ All logits of a step take 3 MB for 16 rows, and whisper's rules and the softmax 
 stays in the core's own cache, and a single pass takes from it what the sampler needs.
 """
 
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,19 +15,16 @@ from torch import Tensor
 from transcription_worker.engines.batched.decoding.logit_rules import LogitRules, RuleState
 from transcription_worker.engines.batched.kernels.numba_jit import jit
 from transcription_worker.engines.batched.kernels.vocabulary_cpu import (
-    MAX_NUMBA_ROWS,
     MIN_ALLOWED,
     SUPPRESSED,
-    pad_hidden,
-    scan_block,
+    VOCABULARY_BLOCK,
+    join_scans,
     scan_vocabulary,
 )
 from transcription_worker.engines.batched.model.decoder import Decoder
 
 Array = np.ndarray[Any, Any]
 
-# Logits of a block that torch computes: 256 KiB.
-LOGITS_PER_BLOCK = 65_536
 # Indices of the vocabulary's ranges, see logit_rules.
 TEXT, SPECIAL, TIMESTAMP = range(3)
 
@@ -50,31 +49,41 @@ class NumbaSampler:
     ) -> tuple[Tensor, Tensor]:
         """Implement Sampler."""
         rows, rules = hidden.shape[0], self._rules
-        bounds, sums = np.empty((3, rows, 3), dtype=np.int64), np.zeros((3, rows, 2))
-        best = np.full((3, rows, self._top_k), SUPPRESSED)
-        tokens = np.zeros(best.shape, dtype=np.int64)
-        sums[:, :, 0] = SUPPRESSED
+        bounds = np.empty((3, rows, 3), dtype=np.int64)
         num_sampled, last, penultimate, last_timestamp = (one[:rows].numpy() for one in state.tensors())
         max_initial = -1 if rules.max_initial_timestamp_index is None else rules.max_initial_timestamp_index
         range_bounds(
             num_sampled, last, penultimate, last_timestamp, self._ranges, rules.timestamps, max_initial, bounds
         )
-        self._scan(self._decoder.final_norm(hidden), bounds, best, tokens, sums)
+        best, tokens, sums = self._scan(self._decoder.final_norm(hidden), bounds)
         top, logprobs = np.empty_like(tokens[0]), np.empty_like(best[0])
         merge_ranges(best, tokens, sums, rules.timestamps, top, logprobs)
         return torch.from_numpy(top), torch.from_numpy(logprobs)
 
-    def _scan(self, normed: Tensor, bounds: Array, best: Array, tokens: Array, sums: Array) -> None:
-        """Scan all logits as scan_vocabulary does, with torch's matrix product for many rows, where it is faster."""
-        rows = normed.shape[0]
-        if rows <= MAX_NUMBA_ROWS:
-            scan_vocabulary(pad_hidden(normed.numpy()), self._weight, bounds, self._penalties, best, tokens, sums)
-            return
-        embedding, columns = self._decoder.embedding, LOGITS_PER_BLOCK // rows
-        for start in range(0, embedding.shape[0], columns):
-            logits = torch.mm(normed, embedding[start : start + columns].T).numpy()
-            for part in range(3):
-                scan_block(logits, start, bounds[part], self._penalties, best[part], tokens[part], sums[part])
+    def _scan(self, normed: Tensor, bounds: Array) -> tuple[Array, Array, Array]:
+        """Scan all logits, a part of the vocabulary in each of the threads that torch has. Returns best, tokens and sums."""
+        count = torch.get_num_threads()
+        best = np.full((count, 3, normed.shape[0], self._top_k), SUPPRESSED)
+        tokens, sums = np.zeros(best.shape, dtype=np.int64), np.zeros((*best.shape[:3], 2))
+        sums[..., 0] = SUPPRESSED
+        size = -(-self._weight.shape[0] // (count * VOCABULARY_BLOCK)) * VOCABULARY_BLOCK
+        rows = normed.numpy()
+
+        def scan(part: int) -> None:
+            first, last = part * size, min((part + 1) * size, self._weight.shape[0])
+            found = best[part], tokens[part], sums[part]
+            scan_vocabulary(rows, self._weight, first, last, bounds, self._penalties, *found)
+
+        others = [self._threads.submit(scan, part) for part in range(1, count)]
+        scan(0)
+        for one in others:
+            one.result()
+        join_scans(best, tokens, sums)
+        return best[0], tokens[0], sums[0]
+
+    @functools.cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(thread_name_prefix="vocabulary")
 
 
 def _penalties(rules: LogitRules, vocabulary: int) -> Array:

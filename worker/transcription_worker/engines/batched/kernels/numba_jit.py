@@ -21,6 +21,8 @@ MATH = {"reassoc", "contract", "nsz", "arcp", "afn", "nnan"}
 SOURCES = (
     "kernels/numba_jit.py",
     "kernels/attention_cpu.py",
+    "kernels/layer_norm_cpu.py",
+    "kernels/linear_cpu.py",
     "kernels/quantization_cpu.py",
     "kernels/vocabulary_cpu.py",
     "decoding/sampler_cpu.py",

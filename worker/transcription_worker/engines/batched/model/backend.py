@@ -25,8 +25,10 @@ from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.model.cross_attention import (
     CacheTensors,
     CrossAttention,
+    Linear,
     NumbaCrossAttention,
     split_heads,
+    unchanged,
 )
 from transcription_worker.engines.batched.model.encoder_attention import (
     EncoderAttention,
@@ -34,9 +36,10 @@ from transcription_worker.engines.batched.model.encoder_attention import (
     whisper_attention,
 )
 from transcription_worker.engines.batched.model.float8_attention import Float8CrossAttention
-from transcription_worker.engines.batched.model.int8_linear import Int8Linear
+from transcription_worker.engines.batched.model.int8_linear import quantize_linear
 from transcription_worker.engines.batched.model.layer_norm import AddAndNorm, add_and_norm
-from transcription_worker.engines.batched.model.self_attention import SelfAttention
+from transcription_worker.engines.batched.model.packed_linear import MAX_WIDTH, PackedLinear
+from transcription_worker.engines.batched.model.self_attention import NumbaSelfAttention, SelfAttention
 
 log = logging.getLogger(__name__)
 
@@ -48,17 +51,13 @@ ENCODER_BATCH_GPU = 16
 SLOTS, POSITION, LENGTH = 32, 100, 128
 
 
-def _unchanged(layer: Any) -> Any:
-    return layer
-
-
 @dataclass(frozen=True)
 class Backend:
     """Implementations for a model and a type.
 
     attention_context: entered around all attention. encoder_context: entered inside it around the encoder. encoder_attention:
     makes the self-attention of a layer of the encoder. pads_vocabulary: whether logits are computed with a vocabulary of a
-    rounder size. linear: makes what computes a torch.nn.Linear of the decoder.
+    rounder size. linear: makes what computes a linear layer of the decoder.
     """
 
     cross_attention: Callable[[Any, torch.dtype], CrossAttention] = CrossAttention
@@ -68,7 +67,17 @@ class Backend:
     encoder_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     encoder_attention: Callable[[Any, torch.dtype], EncoderAttention] = whisper_attention
     pads_vocabulary: bool = False
-    linear: Callable[[Any], Any] = _unchanged
+    linear: Callable[[Any], Linear] = unchanged
+
+
+def decoder_dtype(model: Any, dtype: torch.dtype) -> torch.dtype:
+    """The type that a model's decoder computes in, where its encoder computes in `dtype`.
+
+    In bfloat16 on a CPU the decoder of a model up to MAX_WIDTH stays in float32: its kernels are faster than torch's in half
+    precision, as few rows have few products and much besides.
+    """
+    narrow = model.dims.n_text_state <= MAX_WIDTH
+    return torch.float32 if torch.device(model.device).type == "cpu" and narrow else dtype
 
 
 def choose_backend(model: Any, dtype: torch.dtype, precision: Precision = Precision.AUTO) -> Backend:
@@ -85,8 +94,10 @@ def choose_backend(model: Any, dtype: torch.dtype, precision: Precision = Precis
             return Backend(cross_attention=Float8CrossAttention)
         if not uses_numba(dtype, device):
             return Backend()
-        linear = Int8Linear if precision is Precision.INT8 else _unchanged
-        return Backend(cross_attention=NumbaCrossAttention, linear=linear)
+        linear = PackedLinear if model.dims.n_text_state <= MAX_WIDTH else unchanged
+        linear = quantize_linear if precision is Precision.INT8 else linear
+        cross = functools.partial(NumbaCrossAttention, linear=linear)
+        return Backend(cross_attention=cross, self_attention=NumbaSelfAttention, linear=linear)
     plain = Backend(Float8CrossAttention if in_float8 else CrossAttention, attention_context=without_cudnn)
     if dtype is torch.float32:
         return plain

@@ -1,5 +1,6 @@
 """The decoder's cross-attention to the audio features: what of them is cached for each slot, and how a step reads it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ MAX_NUMBA_QUERIES = 16
 
 # Tensors of a KV cache; their second dimension is the slots or rows.
 CacheTensors = tuple[Tensor, ...]
+# Computes a torch.nn.Linear: (..., inputs) to (..., outputs).
+Linear = Callable[[Tensor], Tensor]
+
+
+def unchanged(layer: Any) -> Any:
+    """The layer itself."""
+    return layer
 
 
 def caches_features(heads: int, group: int) -> bool:
@@ -31,22 +39,24 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
     return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
-def project_heads(attention: Any, x: Tensor) -> Tensor:
+def project_heads(projection: Linear, x: Tensor) -> Tensor:
     """Join heads, (batch, heads, length, head width) to (batch, length, width), and apply the output projection."""
-    out: Tensor = attention.out(x.transpose(1, 2).flatten(start_dim=2))
-    return out
+    return projection(x.transpose(1, 2).flatten(start_dim=2))
 
 
 class CrossAttention:
     """Caches keys and values of every layer, computed once for each window, as attention kernels of GPUs take them.
 
-    In all methods, `layer` is a decoder layer's number and `hidden` has passed the layer's norm.
+    In all methods, `layer` is a decoder layer's number and `hidden` has passed the layer's norm. linear: makes what computes
+    the projections of queries and results.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype, linear: Callable[[Any], Linear] = unchanged) -> None:
         self._dims, self._dtype, self._device = model.dims, dtype, torch.device(model.device)
         self._heads = model.dims.n_text_head
         self._blocks = [block.cross_attn for block in model.decoder.blocks]
+        self._query = [linear(block.query) for block in self._blocks]
+        self._out = [linear(block.out) for block in self._blocks]
 
     def allocate(self, slots: int, group: int = 1) -> CacheTensors:  # noqa: ARG002
         """Empty keys and values, each (layers, slots, heads, n_audio_ctx, head width), for slots of `group` rows."""
@@ -82,7 +92,7 @@ class CrossAttention:
 
     def queries(self, layer: int, hidden: Tensor) -> Tensor:
         """The layer's queries, (batch, heads, length, head width)."""
-        return split_heads(self._blocks[layer].query(hidden), self._heads)
+        return split_heads(self._query[layer](hidden), self._heads)
 
     def keys_and_values(self, layer: int, features: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's keys and values, each (slots, heads, n_audio_ctx, head width)."""
@@ -91,7 +101,7 @@ class CrossAttention:
 
     def _attend(self, layer: int, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         out = scaled_dot_product_attention(self.queries(layer, hidden), keys, values)
-        return project_heads(self._blocks[layer], out)
+        return project_heads(self._out[layer], out)
 
 
 class NumbaCrossAttention(CrossAttention):
@@ -104,8 +114,10 @@ class NumbaCrossAttention(CrossAttention):
     its projections in the same way (arXiv:2405.04434, section 2.1.2). In float32 alone.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(model, dtype)
+    def __init__(
+        self, model: Any, dtype: torch.dtype = torch.float32, linear: Callable[[Any], Linear] = unchanged
+    ) -> None:
+        super().__init__(model, dtype, linear)
         shape = (self._heads, model.dims.n_text_state // self._heads, model.dims.n_text_state)
         self._scale = shape[1] ** -0.5
         self._key_weights = [one.key.weight.view(shape) for one in self._blocks]
@@ -146,22 +158,21 @@ class NumbaCrossAttention(CrossAttention):
 
     def _step(self, layer: int, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """hidden: (rows, width). keys, values: (slots, heads, n_audio_ctx, head width)."""
-        block, slots = self._blocks[layer], keys.shape[0]
-        queries = split_heads((block.query(hidden) * self._scale).view(slots, -1, hidden.shape[-1]), self._heads)
+        slots = keys.shape[0]
+        queries = split_heads((self._query[layer](hidden) * self._scale).view(slots, -1, hidden.shape[-1]), self._heads)
         seen = _attend(queries.flatten(0, 1), keys.flatten(0, 1), values.flatten(0, 1))
-        return project_heads(block, seen.unflatten(0, (slots, self._heads))).flatten(0, 1)
+        return project_heads(self._out[layer], seen.unflatten(0, (slots, self._heads))).flatten(0, 1)
 
     def _absorbed(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
         """hidden: (slots, length, width). features: (slots, n_audio_ctx, width)."""
-        block, (slots, length, width) = self._blocks[layer], hidden.shape
-        queries = (block.query(hidden) * self._scale).view(slots * length, self._heads, -1).transpose(0, 1)
+        slots, length, width = hidden.shape
+        queries = (self._query[layer](hidden) * self._scale).view(slots * length, self._heads, -1).transpose(0, 1)
         wide = torch.bmm(queries, self._key_weights[layer])
         wide = wide.transpose(0, 1).reshape(slots, length * self._heads, width).contiguous()
         seen = _attend(wide, features, features)
         seen = seen.reshape(slots * length, self._heads, width).transpose(0, 1)
         narrow = torch.bmm(seen, self._value_weights[layer]).transpose(0, 1).reshape(slots, length, width)
-        out: Tensor = block.out(narrow + block.value.bias)
-        return out
+        return self._out[layer](narrow + self._blocks[layer].value.bias)
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

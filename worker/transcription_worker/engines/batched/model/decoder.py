@@ -6,15 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad, scaled_dot_product_attention
+from torch.nn.functional import gelu, linear, pad, scaled_dot_product_attention
 
+from transcription_worker.engines.batched.kernels.linear_cpu import multiply, pack_weight
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
-from transcription_worker.engines.batched.kernels.vocabulary_cpu import (
-    MAX_NUMBA_ROWS,
-    compute_logits,
-    pack_embedding,
-    pad_hidden,
-)
 from transcription_worker.engines.batched.model.backend import Backend
 from transcription_worker.engines.batched.model.cross_attention import CacheTensors, project_heads, split_heads
 from transcription_worker.engines.batched.model.fused_projections import fuse
@@ -39,7 +34,7 @@ class KVCache:
 class Decoder:
     """The text decoder of a whisper.model.Whisper, whose parameters it reads and never changes.
 
-    embedding: the token embedding, (vocabulary, width). packed_embedding: the same for vocabulary_cpu, None on devices that
+    embedding: the token embedding, (vocabulary, width). packed_embedding: the same for kernels of numba, None on devices that
     do not use it.
     """
 
@@ -51,6 +46,8 @@ class Decoder:
         self._qkv = [
             backend.linear(fuse(dtype, block.attn.query, block.attn.key, block.attn.value)) for block in self._blocks
         ]
+        self._out = [backend.linear(block.attn.out) for block in self._blocks]
+        self._up, self._down = ([backend.linear(block.mlp[at]) for block in self._blocks] for at in (0, 2))
         self._cross_attention = backend.cross_attention(model, dtype)
         self._self_attention = backend.self_attention(model, dtype)
         self._add_and_norm = backend.add_and_norm
@@ -58,7 +55,7 @@ class Decoder:
         self._next_norms = [*(block.attn_ln for block in self._blocks[1:]), None]
         self.embedding: Tensor = self._text.token_embedding.weight.detach().to(dtype)
         self._padded_embedding = _padded(self.embedding) if backend.pads_vocabulary else self.embedding
-        self.packed_embedding = pack_embedding(self.embedding) if uses_numba(dtype, self._device) else None
+        self.packed_embedding = pack_weight(self.embedding) if uses_numba(dtype, self._device) else None
 
     @property
     def length_multiple(self) -> int:
@@ -84,7 +81,7 @@ class Decoder:
             queries, keys, values = self._split_qkv(layer, norm)
             self._self_attention.write(layer, keys, values, cache.self_attention, rows)
             attended = scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
-            return project_heads(self._blocks[layer].attn, attended)
+            return project_heads(self._out[layer], attended)
 
         def attend_to_audio(layer: int, norm: Tensor) -> Tensor:
             return self._cross_attention.prefill(layer, norm, cache.cross_attention, slots)
@@ -108,11 +105,11 @@ class Decoder:
         for layer, block in enumerate(self._blocks):
             queries, keys, values = self._split_qkv(layer, layer_norm_float32(block.attn_ln, hidden))
             attended = scaled_dot_product_attention(queries, keys, values, is_causal=tokens.shape[1] > 1)
-            hidden = hidden + project_heads(block.attn, attended)
+            hidden = hidden + project_heads(self._out[layer], attended)
             norm = layer_norm_float32(block.cross_attn_ln, hidden)
             scores |= self._scores(layer, [pair for pair in wanted if pair[0] == layer], norm, features)
             hidden = hidden + self._cross_attention.forward(layer, norm, features)
-            hidden = hidden + self._feed_forward(block, hidden)
+            hidden = hidden + self._feed_forward(layer, layer_norm_float32(block.mlp_ln, hidden))
         nothing = hidden.new_zeros(hidden.shape[0], 0, *hidden.shape[1:2], features.shape[1], dtype=torch.float32)
         return hidden, torch.stack([scores[key] for key in wanted], dim=1) if wanted else nothing
 
@@ -139,10 +136,7 @@ class Decoder:
 
         def attend_to_text(layer: int, norm: Tensor) -> Tensor:
             qkv, own = self._qkv[layer](norm), cache.self_attention
-            out: Tensor = self._blocks[layer].attn.out(
-                self._self_attention.step(layer, qkv, positions, mask, own, group, finished)
-            )
-            return out
+            return self._out[layer](self._self_attention.step(layer, qkv, positions, mask, own, group, finished))
 
         def attend_to_audio(layer: int, norm: Tensor) -> Tensor:
             return self._cross_attention.step(layer, norm, cache.cross_attention, slots, finished)
@@ -162,8 +156,8 @@ class Decoder:
             hidden, norm = self._add_and_norm(hidden, attend_to_text(layer, norm), block.cross_attn_ln)
             hidden, norm = self._add_and_norm(hidden, attend_to_audio(layer, norm), block.mlp_ln)
             if (next_norm := self._next_norms[layer]) is None:
-                return hidden + block.mlp(norm)
-            hidden, norm = self._add_and_norm(hidden, block.mlp(norm), next_norm)
+                return hidden + self._feed_forward(layer, norm)
+            hidden, norm = self._add_and_norm(hidden, self._feed_forward(layer, norm), next_norm)
         return hidden
 
     def reorder_cache(self, cache: KVCache, source: Tensor, length: int) -> None:
@@ -185,10 +179,10 @@ class Decoder:
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits of the whole vocabulary, (rows, vocabulary), float32. hidden: (rows, width)."""
         norm = self.final_norm(hidden)
-        if self.packed_embedding is None or hidden.shape[0] > MAX_NUMBA_ROWS:
+        if self.packed_embedding is None:
             return linear(norm, self._padded_embedding)[:, : self.embedding.shape[0]].float()
         logits = torch.empty(hidden.shape[0], self.embedding.shape[0])
-        compute_logits(pad_hidden(norm.numpy()), self.packed_embedding, logits.numpy())
+        multiply(norm.numpy(), self.packed_embedding, logits.numpy())
         return logits
 
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -198,8 +192,8 @@ class Decoder:
         """Queries, keys and values of a layer's self-attention, each (batch, heads, length, head width)."""
         return tuple(split_heads(part, self._heads) for part in self._qkv[layer](norm).chunk(3, dim=-1))
 
-    def _feed_forward(self, block: Any, hidden: Tensor) -> Tensor:
-        return block.mlp(layer_norm_float32(block.mlp_ln, hidden))
+    def _feed_forward(self, layer: int, norm: Tensor) -> Tensor:
+        return self._down[layer](gelu(self._up[layer](norm)))
 
 
 def _padded(embedding: Tensor) -> Tensor:

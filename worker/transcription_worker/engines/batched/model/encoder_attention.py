@@ -37,4 +37,4 @@ class FusedAttention:
     def __call__(self, norm: Tensor) -> Tensor:
         """See EncoderAttention."""
         queries, keys, values = (split_heads(part, self._heads) for part in self._qkv(norm).chunk(3, dim=-1))
-        return project_heads(self._attention, scaled_dot_product_attention(queries, keys, values))
+        return project_heads(self._attention.out, scaled_dot_product_attention(queries, keys, values))

@@ -43,6 +43,11 @@ class Int8Linear(torch.nn.Module):  # type: ignore[misc]
         return torch.addcmul(self._bias, product, scales[:, None]).view(*x.shape[:-1], -1)
 
 
+def quantize_linear(layer: Any) -> Any:
+    """The Int8Linear of a torch.nn.Linear; what is one already stays as it is."""
+    return layer if isinstance(layer, Int8Linear) else Int8Linear(layer)
+
+
 def quantize_model(model: Any) -> None:
     """Replace the linear layers of a whisper.model.Whisper that the batched engine calls.
 
@@ -60,4 +65,4 @@ def quantize_model(model: Any) -> None:
 
 def _replace(parent: Any, *names: str) -> None:
     for name in names:
-        setattr(parent, name, Int8Linear(getattr(parent, name)))
+        setattr(parent, name, quantize_linear(getattr(parent, name)))

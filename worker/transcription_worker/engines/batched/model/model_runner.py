@@ -9,11 +9,17 @@ from whisper.timing import WordTiming
 from whisper.tokenizer import get_tokenizer
 
 from transcription_worker.engines.batched.model.alignment import align
-from transcription_worker.engines.batched.model.backend import ENCODER_BATCH_CPU, ENCODER_BATCH_GPU, choose_backend
+from transcription_worker.engines.batched.model.backend import (
+    ENCODER_BATCH_CPU,
+    ENCODER_BATCH_GPU,
+    choose_backend,
+    decoder_dtype,
+)
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.encoder import Encoder
 from transcription_worker.engines.batched.model.int8_linear import quantize_model
 from transcription_worker.engines.batched.requests import AlignRequest
+from transcription_worker.engines.checkpoints.precision import store
 from transcription_worker.engines.memory_steps import MemorySteps
 from transcription_worker.engines.spoken_language import LanguageProbabilities
 
@@ -24,18 +30,21 @@ ALIGN_BATCH = 16
 class ModelRunner:
     """A model on its device, with the backend chosen for it. Call all methods in torch.inference_mode.
 
-    precision: int8 and float8 say more than `dtype` does; with int8 linear layers of `model` are replaced. encoder_batch:
-    windows that the encoder takes at once. attention_context: enter it around everything that computes attention.
-    memory_steps: what was given up where memory ran out.
+    dtype: the encoder's type; the attribute is the decoder's, see decoder_dtype. precision: int8 and float8 say more than the
+    type does; with int8 linear layers of `model` are replaced. encoder_batch: windows that the encoder takes at once.
+    attention_context: enter it around everything that computes attention. memory_steps: what was given up where memory ran
+    out.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype, precision: Precision = Precision.AUTO) -> None:
-        self.model, self.dtype = model, dtype
+        self.model, self.dtype = model, decoder_dtype(model, dtype)
         self.device = torch.device(model.device)
-        backend = choose_backend(model, dtype, precision)
-        self.decoder, self._encoder = Decoder(model, dtype, backend), Encoder(model, dtype, backend)
+        store(model.encoder, dtype)
+        store(model.decoder, self.dtype)
         if precision is Precision.INT8:
             quantize_model(model)
+        backend = choose_backend(model, self.dtype, precision)
+        self.decoder, self._encoder = Decoder(model, self.dtype, backend), Encoder(model, dtype, backend)
         self.attention_context = backend.attention_context
         self.encoder_batch = ENCODER_BATCH_GPU if self.device.type == "cuda" else ENCODER_BATCH_CPU
         self.memory_steps = MemorySteps()
@@ -45,7 +54,7 @@ class ModelRunner:
 
     def encode(self, mels: list[Tensor]) -> list[Tensor]:
         """Encode log-mel windows, each (n_mels, 3000). Returns features, each (1500, width)."""
-        return list(self._encoder(torch.stack(mels)))
+        return list(self._encoder(torch.stack(mels)).to(self.dtype))
 
     def detect_languages(self, features: list[Tensor]) -> list[LanguageProbabilities]:
         """Language probabilities of windows as in whisper.decoding.detect_language, with the probability of no speech.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from transcription_worker.engines.batched.kernels.attention_cpu import attend_to_text
 from transcription_worker.engines.batched.model.cross_attention import CacheTensors
 
 # A step reads the cache up to a multiple of this many positions; on a GPU each multiple has its own CUDA graph.
@@ -74,3 +75,59 @@ class SelfAttention:
         """Copy a slot's rows to those of another slot, up to `length` positions."""
         for one in cache:
             one[:, target, :, :length] = one[:, source, :, :length]
+
+
+class IndirectSelfAttention(SelfAttention):
+    """Never copies a row to reorder beams; the base of those whose kernels take that into account.
+
+    The cache has a third tensor, `sources`, of shape (1, rows, n_text_ctx): which row of its group holds each position. A row
+    writes its own positions alone, and each of them once, so that whatever another row continues from stays; the prompt is
+    in every row of the group. TensorRT-LLM calls this cache indirection.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+        super().__init__(model, dtype)
+        self.length_multiple = model.dims.n_text_ctx
+
+    def allocate(self, rows: int) -> CacheTensors:
+        """See SelfAttention.allocate; `sources` comes third."""
+        sources = torch.zeros(1, rows, self._dims.n_text_ctx, dtype=torch.int8, device=self._device)
+        return (*super().allocate(rows), sources)
+
+    def mask(self, positions: Tensor, length: int) -> Tensor:  # noqa: ARG002
+        """See SelfAttention.mask; the kernel needs nothing but the positions."""
+        return positions
+
+    def reorder(self, cache: CacheTensors, source: Tensor, length: int) -> None:  # noqa: ARG002
+        """See SelfAttention.reorder."""
+        cache[2][0, : source.shape[0]] = cache[2][0, source]
+
+    def move(self, cache: CacheTensors, source: slice, target: slice, length: int) -> None:
+        """See SelfAttention.move."""
+        super().move(cache[:2], source, target, length)
+        cache[2][:, target] = cache[2][:, source]
+
+
+class NumbaSelfAttention(IndirectSelfAttention):
+    """Reads each row's cache up to its position, with a kernel compiled by numba. In float32 alone."""
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(model, dtype)
+        self.length_multiple = 1
+
+    def step(
+        self,
+        layer: int,
+        qkv: Tensor,
+        positions: Tensor,
+        mask: Tensor,  # noqa: ARG002
+        cache: CacheTensors,
+        group: int,
+        finished: Tensor,
+    ) -> Tensor:
+        """See SelfAttention.step."""
+        out = torch.empty(qkv.shape[0], qkv.shape[1] // 3)
+        keys, values, sources = cache[0][layer], cache[1][layer], cache[2][0]
+        arrays = (one.numpy() for one in (qkv, keys, values, sources, positions, finished, out))
+        attend_to_text(group, *arrays)
+        return out

@@ -11,9 +11,10 @@ from transcription_worker.engines.batched.kernels import float8
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.model.cross_attention import caches_features
 
-# More windows were not faster on two cores. 16 for each further core were not measured.
-MAX_WINDOWS_CPU = 32
-MAX_WINDOWS_PER_CORE = 16
+# With more, the last windows of a run wait for the slow steps of many: 45 recordings with five beams took 22.0 s with 16 windows
+# and 24.9 with 32 (tiny.en, two cores), and as long as each other with one beam.
+MAX_WINDOWS_CPU = 16
+MAX_WINDOWS_PER_CORE = 8
 # A window of large-v3 with 100 tokens took 8.9 ms of an H200 with 64 windows together, 8.0 with 96, 7.7 with 128, 6.9 with 192 and
 # 6.7 with 256; with five beams 11.7 ms with 64, 10.5 with 96 and 9.9 with 128.
 MAX_WINDOWS_GPU = 192
@@ -67,8 +68,9 @@ def window_bytes(
     if precision is Precision.FLOAT8:
         head_width = dims.n_text_state // dims.n_text_head
         return int(text + dims.n_text_layer * float8.window_bytes(dims.n_text_head, dims.n_audio_ctx, head_width))
-    features = uses_numba(dtype, device) and caches_features(dims.n_text_head, group)
-    audio = 1 if features else 2 * dims.n_text_layer
+    numba = uses_numba(dtype, device)
+    text += group * dims.n_text_ctx if numba else 0  # which row holds each position, see IndirectSelfAttention
+    audio = 1 if numba and caches_features(dims.n_text_head, group) else 2 * dims.n_text_layer
     return int(text + audio * dims.n_audio_ctx * dims.n_text_state * dtype.itemsize)
 
 

@@ -4,14 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from transcription_worker.engines.batched.decoding.logit_rules import LogitRules, RuleState
 from transcription_worker.engines.batched.decoding.sampler import Sampler, TorchSampler
 from transcription_worker.engines.batched.decoding.sampler_cpu import NumbaSampler
-from transcription_worker.engines.batched.kernels.numba_jit import has_float16_conversion
-from transcription_worker.engines.batched.kernels.vocabulary_cpu import compute_logits, pack_embedding
 
 from tests.support.filtered_logits import Logits, batches, expected, mixed, rules, state_after
 
@@ -85,17 +82,19 @@ def test_logits_far_apart_and_far_from_zero_lose_nothing() -> None:
     torch.testing.assert_close(chances, best.values, rtol=0, atol=1e-4)
 
 
-def test_half_precision_is_used_where_it_changes_no_number() -> None:
-    halves = torch.randn(3000, 64, generator=torch.Generator().manual_seed(9)).half()
-    halves[0, :4] = torch.tensor([0.0, 6e-8, -6e-8, 65504.0]).half()  # the least and the greatest
-    hidden = torch.randn(8, 64, generator=torch.Generator().manual_seed(10))
-    for embedding, stored in (
-        (halves.float(), np.uint16 if has_float16_conversion() else np.float32),
-        (halves.float() * 1.001, np.float32),
-    ):
-        weight = pack_embedding(embedding)
-        assert weight.dtype == stored
-        logits = torch.empty(7, 3000)
-        compute_logits(hidden.numpy(), weight, logits.numpy())
-        exact = hidden[:7].double() @ embedding.double().T
-        torch.testing.assert_close(logits.double(), exact, rtol=1e-5, atol=1e-4)
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("top_k", [1, 6])
+def test_several_threads_find_what_one_finds(threads: int, top_k: int) -> None:
+    of = rules()
+    before = torch.get_num_threads()
+    for rows, logits in batches():
+        found = []
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            try:
+                found.append(picked(logits, state_after(rows, of), of, top_k))
+            finally:
+                torch.set_num_threads(before)
+        (tokens, chances), (others, their_chances) = found
+        assert torch.equal(tokens, others)
+        torch.testing.assert_close(chances, their_chances, rtol=0, atol=1e-6)

@@ -159,7 +159,7 @@ def test_keys_and_values_of_8_bits_add_nearly_what_exact_ones_add(slots: int, gr
 def test_more_cores_decode_more_windows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     dims, cpu = random_model(4).dims, torch.device("cpu")
     monkeypatch.setattr(capacity, "free_host_bytes", lambda: 1 << 40)
-    for threads, windows in ((1, 32), (2, 32), (8, 128)):
+    for threads, windows in ((1, 16), (2, 16), (8, 64)):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert capacity.window_count(dims, 5, torch.float32, cpu) == windows
     monkeypatch.setattr(capacity, "free_host_bytes", lambda: 0)
