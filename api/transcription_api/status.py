@@ -189,7 +189,7 @@ class Status:
     audio_duration: str | None = field(default=None, metadata=WORD)  # 1h02m03s, for people
     wall_seconds: float | None = field(default=None, metadata=SECONDS)
     rtfx: float | None = field(default=None, metadata=bounded(minimum=0))  # rounded to one decimal
-    # Of many files: the share of the time of all pods in which their GPUs waited for audio.
+    # The share of the time of the pod, or of all pods over many files, in which their GPUs waited for audio.
     audio_wait_share: float | None = field(default=None, metadata=FRACTION)
     words: int | None = field(default=None, metadata=COUNT)
     segments: int | None = field(default=None, metadata=COUNT)

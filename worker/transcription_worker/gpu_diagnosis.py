@@ -27,8 +27,8 @@ FAULT_SIGNS = (
 
 # The values of variables that hide every GPU.
 HIDING = {
-    "CUDA_VISIBLE_DEVICES": ("", "-1", "NoDevFiles"),
-    "NVIDIA_VISIBLE_DEVICES": ("", "void", "none"),
+    "CUDA_VISIBLE_DEVICES": ("", "-1", "void", "none", "NoDevFiles"),
+    "NVIDIA_VISIBLE_DEVICES": ("", "-1", "void", "none"),
 }
 
 # CUDA's words for a GPU that may be had later: its fabric starts, or another process has it to itself.

@@ -30,7 +30,8 @@ class GPUClass:
     """GPUs that are about as fast: times real time at which one takes audio with a model like large-v3, and with others.
 
     The first two are what the batched engine is to reach, 60% of what the device's arithmetic and bandwidth allow with
-    large-v3; the others follow from them as MLPerf inference v5.1 has these GPUs beside each other. None was measured yet.
+    large-v3; the others follow from them as MLPerf inference v5.1 has these GPUs beside each other. What was
+    measured is in docs/platforms.md.
     """
 
     products: str

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from transcription_api import layout, names, reasons
-from transcription_api.report import FileCounts, PlanSummary, ReasonCount, Report
+from transcription_api.report import MAX_WARNINGS, FileCounts, PlanSummary, ReasonCount, Report
 from transcription_api.spec import Spec
 from transcription_api.status import ConditionType, Failure, PhaseSeconds, Status
 
@@ -82,7 +82,10 @@ def _with_account(status: Status, report: Report, key: str) -> Status:
         audio_seconds=seconds,
         audio_duration=None if seconds is None else format_duration(seconds),
         wall_seconds=report.wall_seconds,
+        audio_wait_share=report.audio_wait_share,
         words=report.words,
+        # Beside what the pods that transcribed had to give up.
+        warnings=tuple(dict.fromkeys((*(report.warnings or ()), *(status.warnings or ()))))[:MAX_WARNINGS] or None,
         quality=report.quality,
     )
 

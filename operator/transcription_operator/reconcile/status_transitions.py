@@ -177,7 +177,7 @@ def with_report(status: Status, spec: Spec, report: Report | None, at: str) -> S
         segments=report.segments,
         audio_track=report.audio_track,
         audio_tracks=report.audio_tracks,
-        warnings=report.warnings,
+        warnings=report.warnings or status.warnings,
         quality=report.quality,
         preview=preview or None,
         reused=report.reused or None,

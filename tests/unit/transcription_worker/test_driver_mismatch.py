@@ -79,14 +79,14 @@ def test_a_driver_without_device_nodes_has_nothing_to_show(machine: Machine) -> 
     assert "driver 580.95.05 is there, but no device: no /dev/nvidia* in the container" in message
 
 
-@pytest.mark.parametrize("value", ["", "-1"])
+@pytest.mark.parametrize("value", ["", "-1", "void"])
 def test_a_mask_of_cuda_is_named(machine: Machine, value: str) -> None:
     report = machine.doctor(node() | {"CUDA_VISIBLE_DEVICES": value})
     assert verdict(report) == ("GPUNotVisible", f"CUDA_VISIBLE_DEVICES is {value!r}, which hides every GPU")
     assert report["gpus"][0]["name"] == "NVIDIA H100 80GB HBM3", "NVML sees what CUDA does not"
 
 
-@pytest.mark.parametrize("value", ["", "void", "none"])
+@pytest.mark.parametrize("value", ["", "-1", "void", "none"])
 def test_a_mask_of_the_runtime_is_named(machine: Machine, value: str) -> None:
     report = machine.doctor(node(gpu="") | {"NVIDIA_VISIBLE_DEVICES": value}, nodes=())
     assert verdict(report) == ("GPUNotVisible", f"NVIDIA_VISIBLE_DEVICES is {value!r}, which hides every GPU")

@@ -86,7 +86,7 @@ def test_an_old_driver_names_the_version_found_and_the_one_needed() -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["", "-1", "NoDevFiles"])
+@pytest.mark.parametrize("value", ["", "-1", "void", "none", "NoDevFiles"])
 def test_a_mask_that_hides_every_gpu_is_named(value: str) -> None:
     facts = but(masks=(("CUDA_VISIBLE_DEVICES", value),), gpus=(), init_error=NO_GPUS)
     diagnosis = diagnose(facts)
@@ -94,7 +94,7 @@ def test_a_mask_that_hides_every_gpu_is_named(value: str) -> None:
     assert diagnosis.message == f"CUDA_VISIBLE_DEVICES is {value!r}, which hides every GPU"
 
 
-@pytest.mark.parametrize("value", ["", "void", "none"])
+@pytest.mark.parametrize("value", ["", "-1", "void", "none"])
 def test_a_pod_that_requested_no_gpu_is_told_what_the_runtime_was_asked_for(value: str) -> None:
     facts = but(masks=(("NVIDIA_VISIBLE_DEVICES", value),), nodes=(), gpus=(), init_error=NO_GPUS)
     assert diagnose(facts).reason is reasons.GPU_NOT_VISIBLE

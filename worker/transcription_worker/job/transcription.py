@@ -1,5 +1,6 @@
 """The pipeline of one task, from S3 to S3, for the object that its spec names; and what one for many files shares with it."""
 
+import dataclasses
 import fcntl
 import functools
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from transcription_worker.engines.protocol import Options
 from transcription_worker.errors import WorkerError
 from transcription_worker.model import fetch_model, find_model_version
 from transcription_worker.paths import Paths
+from transcription_worker.pipeline.audio_wait import share_of
 from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.pipeline import Pipeline
@@ -109,6 +111,7 @@ class JobListener(PipelineListener[S3Input]):
     def __init__(self, tracker: ProgressTracker, known: dict[str, object]) -> None:
         self._tracker, self._known = tracker, known
         self._outcome: Report | WorkerError | None = None
+        self._audio_wait_share: float | None = None
 
     def result(self) -> Report:
         """Return the report of the input.
@@ -117,7 +120,7 @@ class JobListener(PipelineListener[S3Input]):
             WorkerError: the failure of the input.
         """
         if isinstance(self._outcome, Report):
-            return self._outcome
+            return dataclasses.replace(self._outcome, audio_wait_share=self._audio_wait_share)
         raise self._outcome or RuntimeError("the pipeline has ended without an outcome")
 
     def has_result(self) -> bool:
@@ -136,6 +139,9 @@ class JobListener(PipelineListener[S3Input]):
 
     def engine_loaded(self, engine: EngineUsed) -> None:
         self._known["engine"] = engine.name
+
+    def audio_waited(self, waited: float, seconds: float) -> None:
+        self._audio_wait_share = share_of(waited, seconds)
 
     def track_advanced(self, number: int, track: int, seconds: float) -> None:
         self._tracker.advance(seconds, track, number)

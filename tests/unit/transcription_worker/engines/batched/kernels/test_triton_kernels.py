@@ -20,6 +20,8 @@ from tests.support import gpu_marker
 
 # The compute capabilities of Ampere, Ada, Hopper, and Blackwell in data centres and desktops.
 CAPABILITIES = (80, 86, 89, 90, 100, 120)
+# Volta, for which the image with CUDA 12 has code, and Turing, for which both have: copies wait there, and nothing is asked of speed.
+OLDER_CAPABILITIES = (70, 75)
 # Those that float8 is for.
 FLOAT8_CAPABILITIES = tuple(one for one in CAPABILITIES if divmod(one, 10) >= FLOAT8_CAPABILITY)
 BATCHED = Path(__file__).parents[1]
@@ -125,6 +127,18 @@ def test_kernels_compile_for_a_gpu_and_keep_all_they_hold_in_registers(
     if name == "audio in 8 bits":
         assert "cp.async.ca" not in made.asm["ptx"]  # every copy has 16 bytes
         assert not re.search(r"ld\.shared\S*\.[bu]8", made.asm["ptx"])  # nothing is turned around byte by byte
+
+
+@pytest.mark.parametrize("name", ["audio", "text", "norm"])
+@pytest.mark.parametrize("target", OLDER_CAPABILITIES)
+def test_kernels_compile_for_the_oldest_gpus_that_an_image_has_code_for(
+    target: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    kernel, pointers, scalars, constants, warps = large("*fp16")[name]
+    made = compiled(kernel, pointers, scalars, constants, target, warps)
+    assert made.asm["cubin"]
+    assert made.metadata.shared <= 48 << 10
 
 
 @pytest.mark.parametrize("target", [one for one in CAPABILITIES if one not in FLOAT8_CAPABILITIES])
