@@ -8,14 +8,23 @@ from transcription_api.task import parse_task, task_text
 from tests.support.api_client import Json, RefusedError
 from tests.support.simulated_cluster import Namespace, good_report
 
+# A Job without a pod ends by a deadline as short as this while the fuzzed resources are waited for.
+SHORT_DEADLINE_SECONDS = 20
+
 
 def play(area: Namespace, job: Json) -> None:
-    """Do what a cluster does with a Job that is not suspended, up to its end. A pod that is refused is told in an event."""
+    """Do what a cluster does with a Job that is not suspended, up to its end.
+
+    A pod that is refused is told in an event; its Job ends if it has a short deadline, within which the operator leaves the status
+    as it is near the end.
+    """
     area.write_job(job, active=0)
     try:
         pod = area.add_pod(job)
     except RefusedError as error:
         area.add_job_event(job, "Warning", "FailedCreate", f"Error creating: {error.message}")
+        if job["spec"].get("activeDeadlineSeconds", SHORT_DEADLINE_SECONDS) < SHORT_DEADLINE_SECONDS:
+            area.fail(job, "DeadlineExceeded", failed=0, message="Job was active longer than specified deadline")
         return
     area.end_pod(pod, exit_codes.OK, report_of(job))
     area.complete(job)
