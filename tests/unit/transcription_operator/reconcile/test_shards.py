@@ -14,7 +14,7 @@ from transcription_operator.reconcile.shards import MAX_POLLED
 
 from tests.support.decisions import NOW, condition
 from tests.support.kubernetes_objects import pod
-from tests.support.many_files import ACCOUNT, PLAN, World, begun, ended, running
+from tests.support.many_files import PLAN, World, begun, ended, running
 
 # The most writes of a run of an hour, events and Jobs included.
 MOST_WRITES = 200
@@ -180,18 +180,6 @@ def test_what_pods_had_to_give_up_stays_in_the_status_however_many_pods_there_we
     world.play("collect")
     assert condition(world.parsed(), "Collected").status == "True"
     assert world.parsed().warnings == tuple(sorted(words)[:4])
-
-
-def test_how_long_gpus_waited_is_told_beside_what_pods_had_to_give_up() -> None:
-    world = begun("transcribe")
-    gave_up, waited = "memory ran out: 48 windows at a time", "the GPU waited for audio for 35% of its time"
-    world.end_job("Complete", ended(Report(files=FileCounts(total=1, done=1), warnings=(gave_up,))), succeeded=10)
-    world.settle()
-    world.end_job("Complete", ended(Report(files=ACCOUNT, audio_wait_share=0.35, warnings=(waited,))), succeeded=1)
-    world.settle(20)
-    status = world.parsed()
-    assert condition(status, "Collected").status == "True"
-    assert (status.audio_wait_share, status.warnings) == (0.35, (waited, gave_up))
 
 
 def test_a_first_pod_that_runs_is_shown_at_once() -> None:

@@ -35,16 +35,4 @@ class TritonFloat8CrossAttention(Float8CrossAttention, TritonCrossAttention):
 class TritonSelfAttention(IndirectSelfAttention):
     """Reads each row's cache only up to its position."""
 
-    def step(
-        self,
-        layer: int,
-        qkv: Tensor,
-        positions: Tensor,
-        mask: Tensor,  # noqa: ARG002
-        cache: CacheTensors,
-        group: int,
-        finished: Tensor,
-    ) -> Tensor:
-        """See SelfAttention.step."""
-        keys, values, sources = cache[0][layer], cache[1][layer], cache[2][0]
-        return self_attention(qkv, keys, values, sources, positions, group, finished)
+    attend = staticmethod(self_attention)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from transcription_worker.engines.batched.kernels.linear_cpu import linear, pack_weight
 
-# Up to so many rows the kernel is at least as fast as torch's product with one thread, and with two. With more threads, which
-# read the weights together, torch's product is used for any.
+# Up to so many rows, by torch's threads, the kernel is used. With one thread it was ahead of torch's product at all of 1 to 80
+# rows. Several threads of torch share the reading: chosen for two, whose few rows gain little, and not measured.
 MAX_ROWS = {1: 256, 2: 16}
 
 # Models as wide as small. Wider ones keep no second copy of their weights: they would take a quarter more memory.

@@ -1,5 +1,6 @@
 """The decoder's self-attention to the text of each row: its KV cache, and how a step reads and extends it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -83,7 +84,11 @@ class IndirectSelfAttention(SelfAttention):
     The cache has a third tensor, `sources`, of shape (1, rows, n_text_ctx): which row of its group holds each position. A row
     writes its own positions alone, and each of them once, so that whatever another row continues from stays; the prompt is
     in every row of the group. TensorRT-LLM calls this cache indirection.
+
+    attend: the kernel; it takes qkv, keys, values, sources, positions, group and finished.
     """
+
+    attend: Callable[..., Tensor]
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         super().__init__(model, dtype)
@@ -107,14 +112,6 @@ class IndirectSelfAttention(SelfAttention):
         super().move(cache[:2], source, target, length)
         cache[2][:, target] = cache[2][:, source]
 
-
-class NumbaSelfAttention(IndirectSelfAttention):
-    """Reads each row's cache up to its position, with a kernel compiled by numba. In float32 alone."""
-
-    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(model, dtype)
-        self.length_multiple = 1
-
     def step(
         self,
         layer: int,
@@ -126,8 +123,29 @@ class NumbaSelfAttention(IndirectSelfAttention):
         finished: Tensor,
     ) -> Tensor:
         """See SelfAttention.step."""
-        out = torch.empty(qkv.shape[0], qkv.shape[1] // 3)
         keys, values, sources = cache[0][layer], cache[1][layer], cache[2][0]
+        return self.attend(qkv, keys, values, sources, positions, group, finished)
+
+
+class NumbaSelfAttention(IndirectSelfAttention):
+    """Reads each row's cache up to its position, with a kernel compiled by numba. In float32 alone."""
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(model, dtype)
+        self.length_multiple = 1
+
+    @staticmethod
+    def attend(
+        qkv: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        sources: Tensor,
+        positions: Tensor,
+        group: int,
+        finished: Tensor,
+    ) -> Tensor:
+        """Attend as attend_to_text does. Returns (rows, width)."""
+        out = torch.empty(qkv.shape[0], qkv.shape[1] // 3)
         arrays = (one.numpy() for one in (qkv, keys, values, sources, positions, finished, out))
         attend_to_text(group, *arrays)
         return out

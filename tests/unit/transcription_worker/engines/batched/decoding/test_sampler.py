@@ -1,14 +1,17 @@
 """Both samplers give what whisper.decoding's filters and a softmax give."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from transcription_worker.engines.batched.decoding import sampler_cpu
 from transcription_worker.engines.batched.decoding.logit_rules import LogitRules, RuleState
 from transcription_worker.engines.batched.decoding.sampler import Sampler, TorchSampler
 from transcription_worker.engines.batched.decoding.sampler_cpu import NumbaSampler
+from transcription_worker.engines.batched.kernels.vocabulary_cpu import scan_vocabulary
 
 from tests.support.filtered_logits import Logits, batches, expected, mixed, rules, state_after
 
@@ -84,17 +87,27 @@ def test_logits_far_apart_and_far_from_zero_lose_nothing() -> None:
 
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("top_k", [1, 6])
-def test_several_threads_find_what_one_finds(threads: int, top_k: int) -> None:
-    of = rules()
-    before = torch.get_num_threads()
+def test_several_threads_find_what_one_finds(threads: int, top_k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    of, ranges = rules(), list[tuple[int, int]]()
+
+    def watched(hidden: Any, weight: Any, first: int, last: int, *found: Any) -> None:
+        ranges.append((first, last))
+        scan_vocabulary(hidden, weight, first, last, *found)
+
+    monkeypatch.setattr(sampler_cpu, "scan_vocabulary", watched)
+    usual = torch.get_num_threads()
     for rows, logits in batches():
         found = []
         for count in (1, threads):
+            ranges.clear()
             torch.set_num_threads(count)
             try:
                 found.append(picked(logits, state_after(rows, of), of, top_k))
             finally:
-                torch.set_num_threads(before)
+                torch.set_num_threads(usual)
+        ends = sorted(ranges)
+        assert (len(ends), ends[0][0], ends[-1][1]) == (threads, 0, logits.shape[1])
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(ends))
         (tokens, chances), (others, their_chances) = found
         assert torch.equal(tokens, others)
         torch.testing.assert_close(chances, their_chances, rtol=0, atol=1e-6)
