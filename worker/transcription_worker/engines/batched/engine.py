@@ -107,7 +107,7 @@ class BatchedEngine:
         self, prefetcher: Prefetcher, tasks: TaskQueue, running: set[PrefetchedInput]
     ) -> Iterator[Outcome]:
         """Submit files that are ready, while the task queue has spare capacity. Yields the outcomes of those that failed."""
-        while tasks.spare_capacity > 0 and (prefetched := prefetcher.take()) is not None:
+        while tasks.has_room and (prefetched := prefetcher.take()) is not None:
             if prefetched.source is None:
                 yield Outcome(prefetched.item.id, error=prefetched.error)
             else:

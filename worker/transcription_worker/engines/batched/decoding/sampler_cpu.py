@@ -37,8 +37,9 @@ class NumbaSampler:
         if decoder.packed_embedding is None:
             raise ValueError("the decoder is not in float32 on a CPU")
         self._weight = decoder.packed_embedding
-        self._ranges = (rules.eot, rules.timestamp_begin, decoder.embedding.shape[0])
-        self._penalties = _penalties(rules, decoder.embedding.shape[0])
+        self._vocabulary = decoder.embedding.shape[0]
+        self._ranges = (rules.eot, rules.timestamp_begin, self._vocabulary)
+        self._penalties = _penalties(rules, self._vocabulary)
 
     def sample(
         self,
@@ -66,11 +67,11 @@ class NumbaSampler:
         best = np.full((count, 3, normed.shape[0], self._top_k), SUPPRESSED)
         tokens, sums = np.zeros(best.shape, dtype=np.int64), np.zeros((*best.shape[:3], 2))
         sums[..., 0] = SUPPRESSED
-        size = -(-self._weight.shape[0] // (count * VOCABULARY_BLOCK)) * VOCABULARY_BLOCK
+        size = -(-self._vocabulary // (count * VOCABULARY_BLOCK)) * VOCABULARY_BLOCK
         rows = normed.numpy()
 
         def scan(part: int) -> None:
-            first, last = part * size, min((part + 1) * size, self._weight.shape[0])
+            first, last = part * size, min((part + 1) * size, self._vocabulary)
             found = best[part], tokens[part], sums[part]
             scan_vocabulary(rows, self._weight, first, last, bounds, self._penalties, *found)
 

@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 import llvmlite.binding
 import numba
 import torch
-from llvmlite import ir
-from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +21,7 @@ SOURCES = (
     "kernels/attention_cpu.py",
     "kernels/layer_norm_cpu.py",
     "kernels/linear_cpu.py",
+    "kernels/product_tile_cpu.py",
     "kernels/quantization_cpu.py",
     "kernels/vocabulary_cpu.py",
     "decoding/sampler_cpu.py",
@@ -54,23 +53,8 @@ def jit(function: F) -> F:
     return compiled
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def to_float32(_: Any, number: Any) -> Any:
-    """Inside compiled functions: convert a float16, given as its bits (uint16), to float32; a float32 stays as it is.
-
-    numba has no float16 on a CPU.
-    """
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        if number == numba.types.float32:
-            return arguments[0]
-        return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), ir.FloatType())
-
-    return numba.types.float32(number), generate
-
-
 def has_float16_conversion() -> bool:
-    """Whether this CPU has the instruction that `to_float32` needs; without it LLVM calls a function that is missing."""
+    """Whether this CPU has the instruction that turns float16 into float32; without it LLVM calls a function that is missing."""
     features = llvmlite.binding.get_host_cpu_features()
     return bool(features.get("f16c") or features.get("fp-armv8"))
 

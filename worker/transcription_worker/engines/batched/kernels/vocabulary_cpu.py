@@ -7,6 +7,7 @@ import numpy as np
 from transcription_worker.engines.batched.kernels.attention_cpu import exponentials
 from transcription_worker.engines.batched.kernels.linear_cpu import multiply
 from transcription_worker.engines.batched.kernels.numba_jit import jit
+from transcription_worker.engines.batched.kernels.product_tile_cpu import COLUMNS
 
 Array = np.ndarray[Any, Any]
 
@@ -14,7 +15,7 @@ Array = np.ndarray[Any, Any]
 SUPPRESSED = np.float32(-1e30)
 # A logit below this belongs to a suppressed token.
 MIN_ALLOWED = np.float32(-1e29)
-# Columns in a block: its logits of 80 rows fill 75 KiB of the core's L2 cache.
+# Columns in a block, a multiple of COLUMNS: its logits of 80 rows fill 75 KiB of the core's L2 cache.
 VOCABULARY_BLOCK = 240
 
 
@@ -35,9 +36,10 @@ def scan_vocabulary(
     first: a multiple of VOCABULARY_BLOCK, like `last`, which may also be the vocabulary's size. hidden: (rows, width). weight:
     the token embedding, see pack_weight. bounds, best, tokens, sums: as in scan_block, with the ranges as first dimension.
     """
-    logits = np.empty((hidden.shape[0], VOCABULARY_BLOCK), dtype=np.float32)
+    block = np.empty((hidden.shape[0], VOCABULARY_BLOCK), dtype=np.float32)
     for start in range(first, last, VOCABULARY_BLOCK):
-        multiply(hidden, weight[start : min(start + VOCABULARY_BLOCK, last)], logits)
+        logits = block[:, : last - start]
+        multiply(hidden, weight, start // COLUMNS, logits)
         for part in range(bounds.shape[0]):
             scan_block(logits, start, bounds[part], penalties, best[part], tokens[part], sums[part])
 

@@ -182,7 +182,7 @@ class Decoder:
         if self.packed_embedding is None:
             return linear(norm, self._padded_embedding)[:, : self.embedding.shape[0]].float()
         logits = torch.empty(hidden.shape[0], self.embedding.shape[0])
-        multiply(norm.numpy(), self.packed_embedding, logits.numpy())
+        multiply(norm.numpy(), self.packed_embedding, 0, logits.numpy())
         return logits
 
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:

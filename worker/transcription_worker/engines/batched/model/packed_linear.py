@@ -29,6 +29,6 @@ class PackedLinear:
         if rows.shape[0] > MAX_ROWS.get(torch.get_num_threads(), 0):
             out: Tensor = self._layer(x)
             return out
-        product = torch.empty(rows.shape[0], self._weight.shape[0])
-        linear(rows.numpy(), self._weight, self._bias, product.numpy())
+        product = torch.empty(rows.shape[0], self._bias.shape[0])
+        linear(rows.contiguous().numpy(), self._weight, self._bias, product.numpy())
         return product.view(*x.shape[:-1], -1)

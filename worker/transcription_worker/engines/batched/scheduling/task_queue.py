@@ -9,6 +9,10 @@ from typing import Any
 from transcription_worker.engines.batched.requests import RequestGenerator
 from transcription_worker.errors import WorkerError
 
+# Files are submitted between two rounds of the first scheduler, which may be encoding for seconds: meanwhile the others start what
+# waits here.
+WAITING_PER_SCHEDULER = 2
+
 
 @dataclass(eq=False)
 class Task:
@@ -53,6 +57,11 @@ class TaskQueue:
         """How many tasks could be submitted without any having to wait. Negative while tasks wait."""
         with self._changed:
             return self.capacity - sum(self._running) - len(self._waiting)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another file may be submitted: beyond the capacity some wait for the next scheduler that has a place."""
+        return self.spare_capacity > -WAITING_PER_SCHEDULER * len(self._running)
 
     @property
     def capacity(self) -> int:
