@@ -38,6 +38,7 @@ from transcription_worker.engines.batched.model.encoder_attention import (
 from transcription_worker.engines.batched.model.float8_attention import Float8CrossAttention
 from transcription_worker.engines.batched.model.int8_linear import quantize_linear
 from transcription_worker.engines.batched.model.layer_norm import AddAndNorm, add_and_norm
+from transcription_worker.engines.batched.model.onednn_linear import OneDnnLinear, OneDnnMlp, has_onednn
 from transcription_worker.engines.batched.model.packed_linear import MAX_WIDTH, PackedLinear
 from transcription_worker.engines.batched.model.self_attention import NumbaSelfAttention, SelfAttention
 
@@ -56,8 +57,8 @@ class Backend:
     """Implementations for a model and a type.
 
     attention_context: entered around all attention. encoder_context: entered inside it around the encoder. encoder_attention:
-    makes the self-attention of a layer of the encoder. pads_vocabulary: whether logits are computed with a vocabulary of a
-    rounder size. linear: makes what computes a linear layer of the decoder.
+    makes the self-attention of a layer of the encoder, and encoder_mlp what follows it. pads_vocabulary: whether logits are
+    computed with a vocabulary of a rounder size. linear: makes what computes a linear layer of the decoder.
     """
 
     cross_attention: Callable[[Any, torch.dtype], CrossAttention] = CrossAttention
@@ -66,6 +67,7 @@ class Backend:
     attention_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     encoder_context: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     encoder_attention: Callable[[Any, torch.dtype], EncoderAttention] = whisper_attention
+    encoder_mlp: Callable[[Any], Linear] = unchanged
     pads_vocabulary: bool = False
     linear: Callable[[Any], Linear] = unchanged
 
@@ -80,24 +82,21 @@ def decoder_dtype(model: Any, dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if torch.device(model.device).type == "cpu" and narrow else dtype
 
 
-def choose_backend(model: Any, dtype: torch.dtype, precision: Precision = Precision.AUTO) -> Backend:
+def choose_backend(
+    model: Any, dtype: torch.dtype, precision: Precision = Precision.AUTO, encoder_dtype: torch.dtype | None = None
+) -> Backend:
     """Choose the backend for the model's device.
 
-    precision: int8, on a CPU in float32 alone, and float8 say more than `dtype` does.
+    dtype: the decoder's. encoder_dtype: the encoder's, where it is another. precision: int8, on a CPU in float32 alone, and
+    float8 say more than the types do.
 
     On a GPU in half precision this takes some seconds, unless Triton has the compiled kernels in its cache.
     """
     device = torch.device(model.device)
     in_float8 = precision is Precision.FLOAT8
     if device.type != "cuda":
-        if in_float8:
-            return Backend(cross_attention=Float8CrossAttention)
-        if not uses_numba(dtype, device):
-            return Backend()
-        linear = PackedLinear if model.dims.n_text_state <= MAX_WIDTH else unchanged
-        linear = quantize_linear if precision is Precision.INT8 else linear
-        cross = functools.partial(NumbaCrossAttention, linear=linear)
-        return Backend(cross_attention=cross, self_attention=NumbaSelfAttention, linear=linear)
+        decoder = _choose_decoder_on_cpu(model, dtype, precision)
+        return _with_onednn(decoder, model, encoder_dtype or dtype, precision)
     plain = Backend(Float8CrossAttention if in_float8 else CrossAttention, attention_context=without_cudnn)
     if dtype is torch.float32:
         return plain
@@ -111,6 +110,26 @@ def choose_backend(model: Any, dtype: torch.dtype, precision: Precision = Precis
         backend = choose_kernels(model.dims, dtype, device, triton_kernels, attention_cuda, graph_seconds, in_float8)
     torch.cuda.empty_cache()  # so that the trials' memory counts as free when the windows are counted
     return backend
+
+
+def _choose_decoder_on_cpu(model: Any, dtype: torch.dtype, precision: Precision) -> Backend:
+    if precision is Precision.FLOAT8:
+        return Backend(cross_attention=Float8CrossAttention)
+    if not uses_numba(dtype, torch.device(model.device)):
+        return Backend()
+    linear = PackedLinear if model.dims.n_text_state <= MAX_WIDTH else unchanged
+    linear = quantize_linear if precision is Precision.INT8 else linear
+    cross = functools.partial(NumbaCrossAttention, linear=linear)
+    return Backend(cross_attention=cross, self_attention=NumbaSelfAttention, linear=linear)
+
+
+def _with_onednn(backend: Backend, model: Any, dtype: torch.dtype, precision: Precision) -> Backend:
+    """Return the backend with oneDNN in the encoder, if it has products of its type. Wide models keep no second copy of weights."""
+    narrow = model.dims.n_audio_state <= MAX_WIDTH
+    if precision is Precision.INT8 or not narrow or not has_onednn(dtype):
+        return backend
+    attention = functools.partial(FusedAttention, linear=OneDnnLinear)
+    return dataclasses.replace(backend, encoder_attention=attention, encoder_mlp=OneDnnMlp)
 
 
 def choose_kernels(

@@ -17,6 +17,7 @@ class Encoder:
         self._audio, self._dtype, self._backend = model.encoder, dtype, backend
         self._blocks = list(model.encoder.blocks)
         self._attention = [backend.encoder_attention(block.attn, dtype) for block in self._blocks]
+        self._mlp = [backend.encoder_mlp(block.mlp) for block in self._blocks]
         # The norm after each layer: the next layer's first, or the encoder's last.
         self._next_norms = [block.attn_ln for block in self._blocks[1:]] + [model.encoder.ln_post]
 
@@ -28,7 +29,7 @@ class Encoder:
         hidden = (convolved.transpose(1, 2) + audio.positional_embedding).to(self._dtype).contiguous()
         norm = layer_norm_float32(self._blocks[0].attn_ln, hidden)
         with self._backend.encoder_context():
-            for block, attend, next_norm in zip(self._blocks, self._attention, self._next_norms, strict=True):
-                hidden, norm = self._backend.add_and_norm(hidden, attend(norm), block.mlp_ln)
-                hidden, norm = self._backend.add_and_norm(hidden, block.mlp(norm), next_norm)
+            for layer, block in enumerate(self._blocks):
+                hidden, norm = self._backend.add_and_norm(hidden, self._attention[layer](norm), block.mlp_ln)
+                hidden, norm = self._backend.add_and_norm(hidden, self._mlp[layer](norm), self._next_norms[layer])
         return norm

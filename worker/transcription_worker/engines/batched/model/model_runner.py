@@ -43,7 +43,7 @@ class ModelRunner:
         store(model.decoder, self.dtype)
         if precision is Precision.INT8:
             quantize_model(model)
-        backend = choose_backend(model, self.dtype, precision)
+        backend = choose_backend(model, self.dtype, precision, dtype)
         self.decoder, self._encoder = Decoder(model, self.dtype, backend), Encoder(model, dtype, backend)
         self.attention_context = backend.attention_context
         self.encoder_batch = ENCODER_BATCH_GPU if self.device.type == "cuda" else ENCODER_BATCH_CPU

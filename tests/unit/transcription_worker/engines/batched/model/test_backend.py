@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 import torch
 from transcription_api.spec import Precision
+from transcription_worker.engines.batched.model import backend as backend_module
 from transcription_worker.engines.batched.model.backend import choose_backend, decoder_dtype
 from transcription_worker.engines.batched.model.cross_attention import unchanged
+from transcription_worker.engines.batched.model.encoder_attention import whisper_attention
 from transcription_worker.engines.batched.model.int8_linear import quantize_linear
+from transcription_worker.engines.batched.model.onednn_linear import OneDnnMlp
 from transcription_worker.engines.batched.model.packed_linear import MAX_WIDTH, PackedLinear
 from transcription_worker.engines.batched.model.self_attention import NumbaSelfAttention, SelfAttention
 
@@ -16,7 +19,7 @@ HALF, FULL = torch.bfloat16, torch.float32
 
 
 def model(width: int, device: str = "cpu") -> Any:
-    return types.SimpleNamespace(dims=types.SimpleNamespace(n_text_state=width), device=device)
+    return types.SimpleNamespace(dims=types.SimpleNamespace(n_text_state=width, n_audio_state=width), device=device)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,28 @@ def test_what_decodes_on_a_cpu_hangs_on_width_and_precision(
 ) -> None:
     backend = choose_backend(model(width), dtype, precision)
     assert (backend.linear, backend.self_attention) == (linear, attention)
+
+
+@pytest.mark.parametrize(
+    ("width", "dtype", "precision", "products", "mlp"),
+    [
+        (MAX_WIDTH, FULL, Precision.AUTO, {FULL}, OneDnnMlp),
+        (MAX_WIDTH, HALF, Precision.BFLOAT16, {FULL, HALF}, OneDnnMlp),
+        (MAX_WIDTH, HALF, Precision.BFLOAT16, {FULL}, unchanged),
+        (MAX_WIDTH, FULL, Precision.AUTO, set(), unchanged),
+        (MAX_WIDTH + 64, FULL, Precision.AUTO, {FULL}, unchanged),
+        (MAX_WIDTH, FULL, Precision.INT8, {FULL}, unchanged),
+    ],
+)
+def test_an_encoder_has_onednns_layers_where_there_are_products_of_its_type(
+    width: int,
+    dtype: torch.dtype,
+    precision: Precision,
+    products: set[torch.dtype],
+    mlp: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backend_module, "has_onednn", lambda asked: asked in products)
+    backend = choose_backend(model(width), FULL, precision, dtype)
+    assert backend.encoder_mlp is mlp
+    assert (backend.encoder_attention is whisper_attention) == (mlp is unchanged)
