@@ -19,6 +19,7 @@ MATH = {"reassoc", "contract", "nsz", "arcp", "afn", "nnan"}
 SOURCES = (
     "kernels/numba_jit.py",
     "kernels/attention_cpu.py",
+    "kernels/cross_attention_cpu.py",
     "kernels/layer_norm_cpu.py",
     "kernels/linear_cpu.py",
     "kernels/product_tile_cpu.py",

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from transcription_worker.engines.batched.kernels.attention_cpu import attend
+from transcription_worker.engines.batched.kernels.cross_attention_cpu import attend_to_audio, panel_shapes, write_panels
 
 # Up to this many queries of a slot the numba kernel is faster than torch's matrix products, which read the features twice.
 MAX_NUMBA_QUERIES = 16
@@ -124,31 +125,33 @@ class NumbaCrossAttention(CrossAttention):
         self._value_weights = [one.value.weight.view(shape).transpose(1, 2) for one in self._blocks]
 
     def allocate(self, slots: int, group: int = 1) -> CacheTensors:
-        """Empty features, (1, slots, n_audio_ctx, width), or keys and values, see `caches_features`."""
+        """Empty features, (1, slots, n_audio_ctx, width), or keys and values in panels, each (layers, slots, heads, *panel)."""
+        dims = self._dims
+        shapes: list[tuple[int, ...]] = [(1, slots, dims.n_audio_ctx, dims.n_text_state)]
         if not caches_features(self._heads, group):
-            return super().allocate(slots, group)
-        return (
-            torch.from_numpy(np.zeros((1, slots, self._dims.n_audio_ctx, self._dims.n_text_state), dtype=np.float32)),
-        )
+            panels = panel_shapes(dims.n_audio_ctx, dims.n_text_state // self._heads)
+            shapes = [(dims.n_text_layer, slots, self._heads, *shape) for shape in panels]
+        return tuple(torch.from_numpy(np.zeros(shape, dtype=np.float32)) for shape in shapes)
 
     def write(self, features: Tensor, cache: CacheTensors, slots: slice) -> None:
         """See CrossAttention.write."""
-        if len(cache) > 1:
-            super().write(features, cache, slots)
-        else:
+        if len(cache) == 1:
             cache[0][0, slots] = features
+            return
+        for layer, block in enumerate(self._blocks):
+            exact = (block.key(features).numpy(), block.value(features).numpy())
+            write_panels(*exact, *(one[layer, slots].numpy() for one in cache))
 
     def prefill(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: slice) -> Tensor:
         """See CrossAttention.prefill."""
-        if len(cache) > 1:
-            return super().prefill(layer, hidden, cache, slots)
-        return self.forward(layer, hidden, cache[0][0, slots])
+        if len(cache) == 1:
+            return self.forward(layer, hidden, cache[0][0, slots])
+        return self._attend_to_panels(layer, hidden, *(one[layer, slots] for one in cache))
 
     def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int, finished: Tensor) -> Tensor:  # noqa: ARG002
         """See CrossAttention.step."""
-        if len(cache) > 1:
-            return self._step(layer, hidden, *(one[layer, :slots] for one in cache))
-        return self._absorbed(layer, hidden.view(slots, -1, hidden.shape[-1]), cache[0][0, :slots]).flatten(0, 1)
+        rows = hidden.view(slots, -1, hidden.shape[-1])
+        return self.prefill(layer, rows, cache, slice(slots)).flatten(0, 1)
 
     def forward(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
         """See CrossAttention.forward. Long texts have enough queries to make computing keys and values worth it."""
@@ -156,12 +159,12 @@ class NumbaCrossAttention(CrossAttention):
         few = length * (self._heads - 1) < width
         return self._absorbed(layer, hidden, features) if few else super().forward(layer, hidden, features)
 
-    def _step(self, layer: int, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """hidden: (rows, width). keys, values: (slots, heads, n_audio_ctx, head width)."""
-        slots = keys.shape[0]
-        queries = split_heads((self._query[layer](hidden) * self._scale).view(slots, -1, hidden.shape[-1]), self._heads)
-        seen = _attend(queries.flatten(0, 1), keys.flatten(0, 1), values.flatten(0, 1))
-        return project_heads(self._out[layer], seen.unflatten(0, (slots, self._heads))).flatten(0, 1)
+    def _attend_to_panels(self, layer: int, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """hidden: (slots, length, width). keys, values: (slots, heads, *panel)."""
+        out = torch.empty_like(hidden)
+        queries = self._query[layer](hidden).numpy()
+        attend_to_audio(queries, keys.numpy(), values.numpy(), self._dims.n_audio_ctx, out.numpy())
+        return self._out[layer](out)
 
     def _absorbed(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
         """hidden: (slots, length, width). features: (slots, n_audio_ctx, width)."""

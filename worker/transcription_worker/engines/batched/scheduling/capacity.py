@@ -1,5 +1,6 @@
 """How many windows are decoded together: as many as fit into memory, up to where more bring no gain."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from transcription_api.spec import Precision
 
 from transcription_worker.engines.batched.kernels import float8
+from transcription_worker.engines.batched.kernels.cross_attention_cpu import panel_shapes
 from transcription_worker.engines.batched.kernels.numba_jit import uses_numba
 from transcription_worker.engines.batched.model.cross_attention import caches_features
 
@@ -65,13 +67,17 @@ def window_bytes(
     dims: the model's whisper.model.ModelDimensions. precision: with float8 the audio's keys and values have 8 bits.
     """
     text = 2 * dims.n_text_layer * group * dims.n_text_ctx * dims.n_text_state * dtype.itemsize
+    head_width = dims.n_text_state // dims.n_text_head
     if precision is Precision.FLOAT8:
-        head_width = dims.n_text_state // dims.n_text_head
         return int(text + dims.n_text_layer * float8.window_bytes(dims.n_text_head, dims.n_audio_ctx, head_width))
-    numba = uses_numba(dtype, device)
-    text += group * dims.n_text_ctx if numba else 0  # which row holds each position, see IndirectSelfAttention
-    audio = 1 if numba and caches_features(dims.n_text_head, group) else 2 * dims.n_text_layer
-    return int(text + audio * dims.n_audio_ctx * dims.n_text_state * dtype.itemsize)
+    features = dims.n_audio_ctx * dims.n_text_state
+    if not uses_numba(dtype, device):
+        return int(text + 2 * dims.n_text_layer * features * dtype.itemsize)
+    text += group * dims.n_text_ctx  # which row holds each position, see IndirectSelfAttention
+    if caches_features(dims.n_text_head, group):
+        return int(text + features * dtype.itemsize)
+    panels = sum(map(math.prod, panel_shapes(dims.n_audio_ctx, head_width)))
+    return int(text + dims.n_text_layer * dims.n_text_head * panels * dtype.itemsize)
 
 
 def window_count(

@@ -77,8 +77,10 @@ def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int
 
 
 @pytest.mark.parametrize("length", [1, 5, 60])
-def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None:
-    model = random_model(4)
+@pytest.mark.parametrize("group", [1, 5])
+@pytest.mark.parametrize("heads", [3, 4, 6])
+def test_prompts_of_any_length_add_what_keys_and_values_add(length: int, group: int, heads: int) -> None:
+    model = random_model(heads)
     generator = torch.Generator().manual_seed(4)
     features = torch.randn(2, PLACES, 48, generator=generator)
     hidden = torch.randn(2, length, 48, generator=generator)
@@ -86,7 +88,7 @@ def test_prompts_of_any_length_add_what_keys_and_values_add(length: int) -> None
     slots = slice(1, 3)
     for layer in range(2):
         wanted = plain.forward(layer, hidden, features)
-        cache = features_only.allocate(3)
+        cache = features_only.allocate(3, group)
         features_only.write(features, cache, slots)
         torch.testing.assert_close(features_only.prefill(layer, hidden, cache, slots), wanted, rtol=0, atol=1e-5)
         torch.testing.assert_close(features_only.forward(layer, hidden, features), wanted, rtol=0, atol=1e-5)
