@@ -11,7 +11,8 @@ export PYTEST_XDIST_AUTO_NUM_WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONL
 SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Of the worker's image in test-e2e: docs/gpu.md.
 CUDA := 13
-TORCH_TESTS := tests/unit/transcription_worker/engines tests/unit/transcription_worker/test_doctor.py tests/integration/engines
+TORCH_TESTS := tests/unit/transcription_worker/engines tests/unit/transcription_worker/test_doctor.py \
+	tests/unit/transcription_worker/test_driver_mismatch.py tests/integration/engines
 # Test binaries on PATH, and the kubeconfig of the kind cluster unless CLUSTER=existing.
 WITH_CLUSTER := eval "$$(hack/cluster/env)" &&
 

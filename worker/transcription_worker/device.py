@@ -60,6 +60,7 @@ def observe_device(limit: float = cuda_driver.LIMIT_SECONDS) -> DeviceFacts:
             driver_cuda=driver.cuda,
             present=driver.gpus,
             ecc_errors=driver.ecc_errors,
+            lost_gpus=driver.lost,
             libcuda_error=cuda_driver.libcuda_error(),
         )
         if facts[0].cuda is not None and facts[0].library_error is None:

@@ -69,6 +69,7 @@ def doctor_report(facts: DeviceFacts, diagnosis: Diagnosis, policy: DevicePolicy
             for gpu in facts.gpus or facts.present
         ],
         "eccErrors": facts.ecc_errors,
+        "lostGPUs": facts.lost_gpus,
         "cpu": cpu_name(),
     }
 
@@ -100,6 +101,7 @@ def render_report(report: dict[str, Any]) -> str:
         ("images", ", ".join(f"CUDA {version}" for version in report["usableImages"])),
         ("devices", "; ".join(gpus) or "none"),
         ("ECC", f"{report['eccErrors']} uncorrectable errors" if report["eccErrors"] else None),
+        ("lost", f"{report['lostGPUs']} GPUs answer no more" if report["lostGPUs"] else None),
         ("CPU", report["cpu"]),
     ]
     return "\n".join(f"{name + ':':<11}{value}" for name, value in lines if value)

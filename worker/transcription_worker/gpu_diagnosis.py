@@ -59,6 +59,7 @@ class DeviceFacts:
     driver_cuda: str | None = None  # the newest CUDA version that the driver knows
     present: tuple[GPU, ...] = ()  # what NVML sees, also where CUDA does not start
     ecc_errors: int | None = None  # uncorrectable, since the driver was loaded
+    lost_gpus: int = 0  # that the driver has, and that answer no more
     silent_seconds: float | None = None  # for which the driver gave no answer
     libcuda_error: str | None = None
     nodes: tuple[str, ...] = ()
@@ -112,6 +113,9 @@ def _not_started(facts: DeviceFacts, words: str) -> Diagnosis:
         return Diagnosis(reasons.GPU_NOT_VISIBLE, f"{mask[0]} is {mask[1]!r}, which hides every GPU")
     if facts.libcuda_error is not None and not facts.nodes:
         return Diagnosis(reasons.GPU_DRIVER_MISSING, _missing(facts))
+    if facts.lost_gpus:
+        found = f"CUDA did not start (driver {facts.driver or 'of unknown version'}): {_last_words(words)}"
+        return Diagnosis(reasons.GPU_FAILED, found + _lost(facts))
     if "No CUDA GPUs are available" in words or "no CUDA-capable device" in words or not facts.nodes:
         return Diagnosis(reasons.GPU_NOT_VISIBLE, _invisible(facts))
     if facts.libcuda_error is not None or "Found no NVIDIA driver" in words:
@@ -128,7 +132,7 @@ def _kernel_failed(gpu: GPU, facts: DeviceFacts) -> Diagnosis:
         return Diagnosis(reasons.GPU_UNSUPPORTED, _unsupported(gpu, facts))
     errors = f" ({facts.ecc_errors} uncorrectable ECC errors since the driver was loaded)" if facts.ecc_errors else ""
     found = f"{gpu.name}: a small kernel failed: {_first_line(words)}{errors}"
-    return Diagnosis(_failed_or_not_ready(words), found + _hint(words + errors))
+    return Diagnosis(_failed_or_not_ready(words), found + (_lost(facts) or _hint(words + errors)))
 
 
 def _failed_or_not_ready(words: str) -> Reason:
@@ -198,6 +202,13 @@ def _unsupported(gpu: GPU, facts: DeviceFacts) -> str:
     return f"{found}; " + (
         f"the worker's image with CUDA {others[0]} has code for it" if others else "no other image has code for it"
     )
+
+
+def _lost(facts: DeviceFacts) -> str:
+    """Say that a GPU answers the driver no more; empty where all do."""
+    count = "a GPU has" if facts.lost_gpus == 1 else f"{facts.lost_gpus} GPUs have"
+    remedy = "restart the node, and take it out of service if it comes again"
+    return f"; {count} fallen off the bus (Xid 79): {remedy}" if facts.lost_gpus else ""
 
 
 def _hint(words: str) -> str:

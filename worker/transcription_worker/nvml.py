@@ -18,6 +18,8 @@ DEV = Path("/dev")
 _VERSION_BYTES, _NAME_BYTES = 80, 96
 # NVML_MEMORY_ERROR_TYPE_UNCORRECTED, and NVML_VOLATILE_ECC: errors since the driver was loaded.
 _UNCORRECTED, _SINCE_START = 1, 0
+# NVML_ERROR_GPU_IS_LOST: the GPU has fallen off the bus, which the kernel log has as Xid 79.
+_GPU_IS_LOST = 15
 # More GPUs than a node has.
 _MOST_GPUS = 64
 
@@ -36,13 +38,14 @@ class Driver:
     """What the driver says of itself. What it does not say is None.
 
     version: such as 580.65.06. cuda: the newest CUDA that it knows, such as 13.0. ecc_errors: uncorrectable errors of the
-    memory of all GPUs since the driver was loaded.
+    memory of all GPUs since the driver was loaded. lost: GPUs that answer no more, and are not among `gpus`.
     """
 
     version: str | None = None
     cuda: str | None = None
     gpus: tuple[GPU, ...] = ()
     ecc_errors: int | None = None
+    lost: int = 0
 
 
 class _Memory(ctypes.Structure):
@@ -100,22 +103,25 @@ def _cuda(library: Any) -> str | None:
     return shown_cuda(version.value) if known else None
 
 
-def _devices(library: Any) -> tuple[tuple[GPU, ...], int | None]:
-    """Return the GPUs and the sum of their ECC errors, None if no GPU counts them."""
+def _devices(library: Any) -> tuple[tuple[GPU, ...], int | None, int]:
+    """Return the GPUs, the sum of their ECC errors, None if no GPU counts them, and how many GPUs are lost."""
     count = ctypes.c_uint()
     if library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
-        return (), None
-    gpus, errors = list[GPU](), list[int]()
+        return (), None, 0
+    gpus, errors, lost = list[GPU](), list[int](), 0
     for index in range(min(count.value, _MOST_GPUS)):
         handle = ctypes.c_void_p()
-        if library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) != 0:
-            continue  # a GPU that has fallen off the bus is counted all the same
-        gpus += [found] if (found := _gpu(library, handle)) is not None else []
-        errors += _ecc_errors(library, handle)
-    return tuple(gpus), sum(errors) if errors else None
+        status = library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
+        if status == 0:
+            status, found = _gpu(library, handle)
+            gpus += [found] if found is not None else []
+            errors += _ecc_errors(library, handle)
+        lost += status == _GPU_IS_LOST
+    return tuple(gpus), sum(errors) if errors else None, lost
 
 
-def _gpu(library: Any, handle: ctypes.c_void_p) -> GPU | None:
+def _gpu(library: Any, handle: ctypes.c_void_p) -> tuple[int, GPU | None]:
+    """Return the first status that is not 0, else the GPU."""
     name, memory = ctypes.create_string_buffer(_NAME_BYTES), _Memory()
     major, minor = ctypes.c_int(), ctypes.c_int()
     calls: tuple[Callable[[], int], ...] = (
@@ -123,9 +129,10 @@ def _gpu(library: Any, handle: ctypes.c_void_p) -> GPU | None:
         lambda: library.nvmlDeviceGetCudaComputeCapability(handle, ctypes.byref(major), ctypes.byref(minor)),
         lambda: library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)),
     )
-    if any(call() != 0 for call in calls):
-        return None
-    return GPU(name.value.decode(errors="replace"), (major.value, minor.value), memory.total)
+    status = next((status for call in calls if (status := call()) != 0), 0)
+    return status, None if status else GPU(
+        name.value.decode(errors="replace"), (major.value, minor.value), memory.total
+    )
 
 
 def _ecc_errors(library: Any, handle: ctypes.c_void_p) -> list[int]:

@@ -5,6 +5,7 @@
      STAND_IN_CUDA    the newest CUDA that it knows, as in 12040
      STAND_IN_GPU     name,major,minor,bytes of the one GPU; without it there is none
      STAND_IN_ECC     uncorrectable errors of the GPU's memory
+     STAND_IN_LOST    set where the GPU has fallen off the bus
      STAND_IN_CUINIT  what cuInit returns
      STAND_IN_HANGS   the name of the function that never comes back
 
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { INVALID_VALUE = 1, NO_DEVICE = 100, NVML_NOT_SUPPORTED = 3, NVML_NOT_FOUND = 6 };
+enum { INVALID_VALUE = 1, NO_DEVICE = 100, NVML_NOT_SUPPORTED = 3, NVML_NOT_FOUND = 6, NVML_GPU_IS_LOST = 15 };
 
 static const char *setting(const char *name, const char *otherwise) {
     const char *value = getenv(name);
@@ -107,6 +108,7 @@ int nvmlDeviceGetCount_v2(unsigned *count) {
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
     *handle = (void *)1;
+    if (getenv("STAND_IN_LOST")) return NVML_GPU_IS_LOST;
     return index < (unsigned)gpus() ? 0 : NVML_NOT_FOUND;
 }
 

@@ -1,7 +1,8 @@
 """Every mismatch of driver, device and image is told apart, by the real torch on a stand-in for NVIDIA's driver.
 
 torch and libcudart run as they are up to cuInit, which is where most mismatches show. What comes after needs a driver: there
-torch's words are replayed as they were recorded, and the rest is the doctor's own.
+torch's words are replayed as they were recorded, and the rest is the doctor's own. `make test-torch` runs them with the torch of
+the other image.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch as installed
 from transcription_api import exit_codes
 
 from tests.support.nvidia.stand_in import LIBCUDA, NVML, Machine
@@ -24,9 +26,15 @@ H100, T4, V100, K80 = (
 )
 MODULE = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Fri May 31 09:35:42 UTC 2024\n"
 SM_12 = "sm_70 sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
+SM_13 = SM_12.removeprefix("sm_70 ")
 NOT_STARTED = (
     "Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling NumCudaDevices() that "
 )
+
+
+CUDA = str(installed.version.cuda).partition(".")[0]
+WITH_CUDA_13 = pytest.mark.skipif(CUDA != "13", reason=f"the installed torch is of CUDA {CUDA}")
+WITH_CUDA_12 = pytest.mark.skipif(CUDA != "12", reason=f"the installed torch is of CUDA {CUDA}: make test-torch")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +100,7 @@ def test_a_mask_of_the_runtime_is_named(machine: Machine, value: str) -> None:
     assert verdict(report) == ("GPUNotVisible", f"NVIDIA_VISIBLE_DEVICES is {value!r}, which hides every GPU")
 
 
+@WITH_CUDA_13
 @pytest.mark.parametrize(
     ("driver", "cuda", "gpu", "images", "remedy"),
     [
@@ -115,6 +124,26 @@ def test_an_image_for_cuda_13_names_the_driver_it_needs_and_the_image_for_the_on
     assert report["usableImages"] == images
 
 
+@WITH_CUDA_12
+@pytest.mark.parametrize(("driver", "cuda", "gpu"), [("450.80.02", 11000, T4), ("470.82.01", 11040, K80)])
+def test_the_torch_of_cuda_12_names_the_driver_that_it_needs(
+    machine: Machine, driver: str, cuda: int, gpu: str
+) -> None:
+    reason, message = verdict(machine.doctor(node(gpu, driver, cuda)))
+    assert reason == "GPUDriverTooOld"
+    assert message.startswith(f"driver {driver}, which knows CUDA 11.{cuda % 1000 // 10}; CUDA 12.")
+    assert "needs 525.60.13 or newer" in message
+
+
+@WITH_CUDA_12
+@pytest.mark.parametrize(("driver", "cuda"), [("525.60.13", 12000), ("550.54.15", 12040), ("575.57.08", 12090)])
+def test_the_torch_of_cuda_12_finds_no_driver_of_cuda_12_too_old(machine: Machine, driver: str, cuda: int) -> None:
+    """It goes on to what the stand-in does not have, and that is no mismatch of versions."""
+    report = machine.doctor(node(H100, driver, cuda))
+    assert report["reason"] not in ("GPUDriverTooOld", "GPUDriverMissing", "GPUNotVisible")
+    assert report["usableImages"] == ["12"]
+
+
 def started(gpu: tuple[Any, ...], **recorded: Any) -> dict[str, Any]:
     return {"gpus": [gpu]} | recorded
 
@@ -135,7 +164,7 @@ def test_an_image_for_cuda_12_names_the_driver_that_is_older_than_cuda_12(machin
 
 
 def test_a_gpu_that_the_build_has_no_code_for_is_named_with_the_image_that_has(machine: Machine) -> None:
-    torch = started(("Tesla V100-SXM2-16GB", (7, 0), 16 << 30))
+    torch = started(("Tesla V100-SXM2-16GB", (7, 0), 16 << 30), cuda="13.2", built_for=SM_13)
     reason, message = verdict(machine.doctor(node(V100), torch=torch))
     assert reason == "GPUUnsupported"
     assert message.startswith("Tesla V100-SXM2-16GB has compute capability 7.0; this build has sm_75 sm_80")
@@ -179,6 +208,34 @@ def test_an_ecc_error_at_the_first_kernel_is_a_failed_gpu_with_the_errors_that_t
     assert "reset the GPU" in message
 
 
+@pytest.mark.parametrize("words", ["an illegal instruction was encountered", "unspecified launch failure"])
+def test_an_xid_at_the_first_kernel_is_a_failed_gpu(machine: Machine, words: str) -> None:
+    """Xid 13, 31, 43 and their like: the GPU stays, and the process has CUDA's words."""
+    torch = started(("NVIDIA H100", (9, 0), 85 << 30), kernel_error=f"CUDA error: {words}")
+    assert verdict(machine.doctor(node(), torch=torch)) == (
+        "GPUFailed",
+        f"NVIDIA H100: a small kernel failed: CUDA error: {words}",
+    )
+
+
+def test_a_gpu_that_falls_off_the_bus_at_the_first_kernel_is_named_as_lost(machine: Machine) -> None:
+    torch = started(("NVIDIA H100", (9, 0), 85 << 30), kernel_error="CUDA error: unspecified launch failure")
+    report = machine.doctor(node(STAND_IN_LOST="1"), torch=torch)
+    reason, message = verdict(report)
+    assert (reason, report["lostGPUs"]) == ("GPUFailed", 1)
+    assert "unspecified launch failure; a GPU has fallen off the bus (Xid 79): restart the node" in message
+
+
+@pytest.mark.parametrize("code", [100, 999])
+def test_a_gpu_that_has_fallen_off_the_bus_before_is_not_taken_for_one_that_was_never_there(
+    machine: Machine, code: int
+) -> None:
+    """CUDA says no device, or an unknown error: the first would be permanent, and the next pod may get another card."""
+    reason, message = verdict(machine.doctor(node(STAND_IN_LOST="1", STAND_IN_CUINIT=str(code))))
+    assert reason == "GPUFailed"
+    assert "; a GPU has fallen off the bus (Xid 79): restart the node" in message
+
+
 def test_a_full_gpu_at_the_first_kernel_is_out_of_memory(machine: Machine) -> None:
     torch = started(("NVIDIA H100", (9, 0), 85 << 30), kernel_error="CUDA out of memory. Tried to allocate 20.00 MiB.")
     assert verdict(machine.doctor(node(), torch=torch))[0] == "OutOfMemory"
@@ -206,6 +263,7 @@ def test_a_library_of_cuda_that_the_image_lacks_is_told_before_anything_else(
     assert f"GPULibraryMissing: torch was not loaded: {words}" in done.stderr
 
 
+@WITH_CUDA_13
 def test_without_nvml_the_kernel_module_gives_the_version(machine: Machine) -> None:
     report = machine.doctor(node(cuda=12040), libraries=(LIBCUDA,), kernel_module=MODULE)
     reason, message = verdict(report)

@@ -1,14 +1,17 @@
-"""Attention of rows to keys and values of the audio on a CPU, which are cached in panels as product tiles read them."""
+"""Attention of rows to the audio on a CPU, whose keys and values are cached in panels, as product tiles read them."""
 
 from typing import Any
 
 import numpy as np
 
-from transcription_worker.engines.batched.kernels.attention_cpu import exponentials
+from transcription_worker.engines.batched.kernels.exponentials_cpu import exponentials
 from transcription_worker.engines.batched.kernels.numba_jit import jit
 from transcription_worker.engines.batched.kernels.product_tile_cpu import COLUMNS, MOST_ROWS, multiply_tile
 
 Array = np.ndarray[Any, Any]
+
+# Rows that read a panel while it lies in the core's caches. Their scores for 1,500 positions take 106 KiB.
+ROWS_TOGETHER = 3 * MOST_ROWS
 
 
 def panel_shapes(positions: int, size: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -37,59 +40,56 @@ def write_panels(keys: Array, values: Array, key_panels: Array, value_panels: Ar
 
 
 @jit
-def attend_to_audio(queries: Array, keys: Array, values: Array, positions: int, out: Array) -> None:
-    """Write softmax(queries @ keys.T / sqrt(size)) @ values of each head to `out`.
+def attend_to_audio(queries: Array, scale: float, keys: Array, values: Array, positions: int, out: Array) -> None:
+    """Write softmax(scale * queries @ keys.T) @ values of each head to `out`.
 
     queries, out: (slots, rows, width). keys, values: (slots, heads, *panel_shapes). positions: n_audio_ctx. Eight windows of five
     beams took 2.0 ms a layer at tiny's dimensions on each of two cores of an AMD EPYC, which read 18 GB/s each.
     """
-    heads, size = keys.shape[1], keys.shape[3]
-    query, tile = np.empty((MOST_ROWS, size), dtype=np.float32), np.empty((MOST_ROWS, COLUMNS), dtype=np.float32)
-    scores = np.zeros((MOST_ROWS, values.shape[3]), dtype=np.float32)
-    factors, scratch = np.empty(MOST_ROWS, dtype=np.float32), np.empty(values.shape[3], dtype=np.float32)
-    scale = np.float32(1 / np.sqrt(size))
+    heads, size, padded = keys.shape[1], keys.shape[3], values.shape[3]
+    scaled, tile = np.empty((ROWS_TOGETHER, size), dtype=np.float32), np.empty((MOST_ROWS, COLUMNS), dtype=np.float32)
+    scores, scratch = np.zeros((ROWS_TOGETHER, padded), dtype=np.float32), np.empty(padded, dtype=np.float32)
     for slot in range(queries.shape[0]):
-        for first in range(0, queries.shape[1], MOST_ROWS):
-            rows = min(MOST_ROWS, queries.shape[1] - first)
+        for first in range(0, queries.shape[1], ROWS_TOGETHER):
+            rows = min(ROWS_TOGETHER, queries.shape[1] - first)
             for head in range(heads):
+                columns = slice(head * size, (head + 1) * size)
                 for row in range(rows):
                     for column in range(size):
-                        query[row, column] = queries[slot, first + row, head * size + column] * scale
-                _score(query, rows, keys[slot, head], tile, scores)
-                for row in range(rows):
-                    factors[row] = _exponentiate(scores[row], positions, scratch)
-                _sum_values(
-                    scores, rows, values[slot, head], factors, tile, out[slot, first:, head * size : (head + 1) * size]
+                        scaled[row, column] = queries[slot, first + row, head * size + column] * np.float32(scale)
+                _multiply_panels(scaled, rows, keys[slot, head], tile, scores)
+                _multiply_softmax(
+                    scores, rows, positions, values[slot, head], tile, scratch, out[slot, first:, columns]
                 )
 
 
 @jit
-def _score(query: Array, rows: int, keys: Array, tile: Array, scores: Array) -> None:
-    """Write the products of some rows with the keys of one head."""
-    for panel in range(keys.shape[0]):
-        multiply_tile(query, 0, rows, keys[panel], tile)
-        for row in range(rows):
-            for column in range(COLUMNS):
-                scores[row, panel * COLUMNS + column] = tile[row, column]
+def _multiply_softmax(
+    scores: Array, rows: int, positions: int, values: Array, tile: Array, scratch: Array, out: Array
+) -> None:
+    """Write the softmax of some rows' scores times the values of one head to `out`, (at least rows, size)."""
+    for row in range(rows):
+        highest = scores[row, 0]
+        for position in range(positions):
+            highest = max(highest, scores[row, position])
+        factor = 1 / exponentials(scores[row], positions, highest, scratch)
+        for position in range(positions):
+            scores[row, position] *= factor
+        for position in range(positions, scores.shape[1]):
+            scores[row, position] = 0
+    _multiply_panels(scores, rows, values, tile, out)
 
 
 @jit
-def _exponentiate(scores: Array, positions: int, scratch: Array) -> np.float32:
-    """Turn a row's scores into exponentials relative to the highest, zero from `positions` on. Returns 1 / their sum."""
-    highest = scores[0]
-    for position in range(positions):
-        highest = max(highest, scores[position])
-    total = exponentials(scores, positions, highest, scratch)
-    for position in range(positions, scores.shape[0]):
-        scores[position] = 0
-    return 1 / total
-
-
-@jit
-def _sum_values(weights: Array, rows: int, values: Array, factors: Array, tile: Array, out: Array) -> None:
-    """Write each row's weighted sum of the values of one head, times its factor, to `out`, (at least rows, size)."""
-    for panel in range(values.shape[0]):
-        multiply_tile(weights, 0, rows, values[panel], tile)
-        for row in range(rows):
-            for column in range(min(COLUMNS, out.shape[1] - panel * COLUMNS)):
-                out[row, panel * COLUMNS + column] = tile[row, column] * factors[row]
+def _multiply_panels(hidden: Array, rows: int, panels: Array, tile: Array, out: Array) -> None:
+    """Write the products of some rows with each panel to `out`, (at least rows, columns), as far as it has columns."""
+    tiles = -(-rows // MOST_ROWS)
+    most = -(-rows // tiles)
+    for panel in range(panels.shape[0]):
+        start = panel * COLUMNS
+        for first in range(0, rows, most):
+            count = min(most, rows - first)
+            multiply_tile(hidden, first, count, panels[panel], tile)
+            for row in range(count):
+                for column in range(min(COLUMNS, out.shape[1] - start)):
+                    out[first + row, start + column] = tile[row, column]

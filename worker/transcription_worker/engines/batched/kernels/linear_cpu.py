@@ -42,7 +42,8 @@ def linear(hidden: Array, weight: Array, bias: Array, out: Array) -> None:
 def multiply(hidden: Array, weight: Array, first: int, out: Array) -> None:
     """Write the products with the columns from the panel `first` on to `out`, (rows, columns). Others as in `linear`."""
     tile = np.empty((MOST_ROWS, COLUMNS), dtype=np.float32)
-    most = -(-hidden.shape[0] // -(-hidden.shape[0] // MOST_ROWS))  # 7 rows are four and three, not six and one
+    tiles = max(1, -(-hidden.shape[0] // MOST_ROWS))
+    most = max(1, -(-hidden.shape[0] // tiles))  # 7 rows are four and three, not six and one
     for start in range(0, out.shape[1], COLUMNS):
         columns = min(COLUMNS, out.shape[1] - start)
         for row in range(0, hidden.shape[0], most):

@@ -18,12 +18,13 @@ MATH = {"reassoc", "contract", "nsz", "arcp", "afn", "nnan"}
 # All files with compiled functions. numba's cache looks at a function's own file alone, but the functions call each other.
 SOURCES = (
     "kernels/numba_jit.py",
-    "kernels/attention_cpu.py",
     "kernels/cross_attention_cpu.py",
+    "kernels/exponentials_cpu.py",
     "kernels/layer_norm_cpu.py",
     "kernels/linear_cpu.py",
     "kernels/product_tile_cpu.py",
     "kernels/quantization_cpu.py",
+    "kernels/self_attention_cpu.py",
     "kernels/vocabulary_cpu.py",
     "decoding/sampler_cpu.py",
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from transcription_worker.engines.batched.kernels.attention_cpu import exponentials
+from transcription_worker.engines.batched.kernels.exponentials_cpu import exponentials
 from transcription_worker.engines.batched.kernels.linear_cpu import multiply
 from transcription_worker.engines.batched.kernels.numba_jit import jit
 from transcription_worker.engines.batched.kernels.product_tile_cpu import COLUMNS

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
-from transcription_worker.engines.batched.kernels.attention_cpu import attend
 from transcription_worker.engines.batched.kernels.cross_attention_cpu import attend_to_audio, panel_shapes, write_panels
 
-# Up to this many queries of a slot the numba kernel is faster than torch's matrix products, which read the features twice.
-MAX_NUMBA_QUERIES = 16
+# Up to this many queries of a slot its features are cached, see caches_features.
+MAX_FEATURE_QUERIES = 16
 
 # Tensors of a KV cache; their second dimension is the slots or rows.
 CacheTensors = tuple[Tensor, ...]
@@ -28,11 +27,10 @@ def unchanged(layer: Any) -> Any:
 def caches_features(heads: int, group: int) -> bool:
     """Whether NumbaCrossAttention caches features for slots of `group` rows, and not keys and values.
 
-    A slot has a query for each head of each row, as wide as the model where features are cached. With more of them than a
-    pass takes the narrow products with keys and values are quicker, though they read more memory: a step of 8 windows with
-    five beams took 16 ms instead of 44 at tiny's dimensions (one core of an AMD EPYC).
+    A slot has a query for each head of each row, as wide as the model where features are cached. With many of them the narrow
+    products with keys and values are quicker, though those are to be computed for every layer of each window first.
     """
-    return heads * group <= MAX_NUMBA_QUERIES
+    return heads * group <= MAX_FEATURE_QUERIES
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -106,13 +104,13 @@ class CrossAttention:
 
 
 class NumbaCrossAttention(CrossAttention):
-    """Caches the features themselves where a slot has few queries, and attends with kernels compiled by numba.
+    """Caches the features themselves where a slot has few queries, and attends with a kernel compiled by numba.
 
     The weights of keys and values are absorbed into queries and results: q (x K)' = (q K') x', and softmax(..) (x V) =
-    (softmax(..) x) V. A window is cached once for all layers, instead of twice for each layer, and each layer reads it once a
-    step. In return every head's products are as wide as the model, which a CPU computes while it would otherwise wait for
-    memory. With many heads and beams that takes longer than the memory: then keys and values are cached. DeepSeek-V2 absorbs
-    its projections in the same way (arXiv:2405.04434, section 2.1.2). In float32 alone.
+    (softmax(..) x) V. A window is cached once for all layers, and nothing of it is computed for each layer. In return every
+    head's products are as wide as the model, which a CPU computes while it would otherwise wait for memory. With many heads and
+    beams that takes longer than the memory: then keys and values are cached. DeepSeek-V2 absorbs its projections in the same
+    way (arXiv:2405.04434, section 2.1.2). In float32 alone.
     """
 
     def __init__(
@@ -125,18 +123,21 @@ class NumbaCrossAttention(CrossAttention):
         self._value_weights = [one.value.weight.view(shape).transpose(1, 2) for one in self._blocks]
 
     def allocate(self, slots: int, group: int = 1) -> CacheTensors:
-        """Empty features, (1, slots, n_audio_ctx, width), or keys and values in panels, each (layers, slots, heads, *panel)."""
-        dims = self._dims
-        shapes: list[tuple[int, ...]] = [(1, slots, dims.n_audio_ctx, dims.n_text_state)]
+        """Keys and values of zeros in panels, see `panel_shapes`: (layers, slots, heads, *panels).
+
+        Where features are cached they are both, and there are neither layers nor heads: (1, slots, *panels).
+        """
+        dims, size = self._dims, self._dims.n_text_state
+        outer: tuple[int, ...] = (1, slots)
         if not caches_features(self._heads, group):
-            panels = panel_shapes(dims.n_audio_ctx, dims.n_text_state // self._heads)
-            shapes = [(dims.n_text_layer, slots, self._heads, *shape) for shape in panels]
+            outer, size = (dims.n_text_layer, slots, self._heads), dims.n_text_state // self._heads
+        shapes = ((*outer, *panels) for panels in panel_shapes(dims.n_audio_ctx, size))
         return tuple(torch.from_numpy(np.zeros(shape, dtype=np.float32)) for shape in shapes)
 
     def write(self, features: Tensor, cache: CacheTensors, slots: slice) -> None:
         """See CrossAttention.write."""
-        if len(cache) == 1:
-            cache[0][0, slots] = features
+        if _holds_features(cache):
+            write_panels(features.numpy(), features.numpy(), *(one[0, slots, None].numpy() for one in cache))
             return
         for layer, block in enumerate(self._blocks):
             exact = (block.key(features).numpy(), block.value(features).numpy())
@@ -144,9 +145,11 @@ class NumbaCrossAttention(CrossAttention):
 
     def prefill(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: slice) -> Tensor:
         """See CrossAttention.prefill."""
-        if len(cache) == 1:
-            return self.forward(layer, hidden, cache[0][0, slots])
-        return self._attend_to_panels(layer, hidden, *(one[layer, slots] for one in cache))
+        if not _holds_features(cache):
+            return self._out[layer](self._attend_to(cache, layer, slots, self._query[layer](hidden), self._scale))
+        if self._has_few_queries(hidden.shape[1]):
+            return self._absorbed(layer, hidden, lambda wide: self._attend_to(cache, 0, slots, wide, 1.0))
+        return super().forward(layer, hidden, self._features(cache, slots))
 
     def step(self, layer: int, hidden: Tensor, cache: CacheTensors, slots: int, finished: Tensor) -> Tensor:  # noqa: ARG002
         """See CrossAttention.step."""
@@ -154,36 +157,40 @@ class NumbaCrossAttention(CrossAttention):
         return self.prefill(layer, rows, cache, slice(slots)).flatten(0, 1)
 
     def forward(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
-        """See CrossAttention.forward. Long texts have enough queries to make computing keys and values worth it."""
-        length, width = hidden.shape[1:]
-        few = length * (self._heads - 1) < width
-        return self._absorbed(layer, hidden, features) if few else super().forward(layer, hidden, features)
+        """See CrossAttention.forward."""
+        if not self._has_few_queries(hidden.shape[1]):
+            return super().forward(layer, hidden, features)
+        return self._absorbed(
+            layer, hidden, lambda wide: torch.bmm(torch.bmm(wide, features.mT).softmax(dim=-1), features)
+        )
 
-    def _attend_to_panels(self, layer: int, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """hidden: (slots, length, width). keys, values: (slots, heads, *panel)."""
-        out = torch.empty_like(hidden)
-        queries = self._query[layer](hidden).numpy()
-        attend_to_audio(queries, keys.numpy(), values.numpy(), self._dims.n_audio_ctx, out.numpy())
-        return self._out[layer](out)
+    def _has_few_queries(self, length: int) -> bool:
+        """Whether texts of this length have too few queries to make computing keys and values worth it."""
+        return bool(length * (self._heads - 1) < self._dims.n_text_state)
 
-    def _absorbed(self, layer: int, hidden: Tensor, features: Tensor) -> Tensor:
-        """hidden: (slots, length, width). features: (slots, n_audio_ctx, width)."""
+    def _features(self, cache: CacheTensors, slots: slice) -> Tensor:
+        """The cached features, (slots, n_audio_ctx, width)."""
+        panels = cache[1][0, slots]
+        return panels.transpose(1, 2).flatten(2)[:, : self._dims.n_audio_ctx, : self._dims.n_text_state]
+
+    def _attend_to(self, cache: CacheTensors, layer: int, slots: slice, queries: Tensor, scale: float) -> Tensor:
+        """Attend to the panels of a layer with queries of some slots, (slots, rows, width). Returns the same shape."""
+        heads = [one[layer, slots, None] if _holds_features(cache) else one[layer, slots] for one in cache]
+        out = torch.empty_like(queries)
+        keys, values = (one.numpy() for one in heads)
+        attend_to_audio(queries.numpy(), scale, keys, values, self._dims.n_audio_ctx, out.numpy())
+        return out
+
+    def _absorbed(self, layer: int, hidden: Tensor, attend: Callable[[Tensor], Tensor]) -> Tensor:
+        """Attend to features. hidden: (slots, length, width). attend: takes scaled queries, (slots, length * heads, width)."""
         slots, length, width = hidden.shape
         queries = (self._query[layer](hidden) * self._scale).view(slots * length, self._heads, -1).transpose(0, 1)
         wide = torch.bmm(queries, self._key_weights[layer])
-        wide = wide.transpose(0, 1).reshape(slots, length * self._heads, width).contiguous()
-        seen = _attend(wide, features, features)
+        seen = attend(wide.transpose(0, 1).reshape(slots, length * self._heads, width).contiguous())
         seen = seen.reshape(slots * length, self._heads, width).transpose(0, 1)
         narrow = torch.bmm(seen, self._value_weights[layer]).transpose(0, 1).reshape(slots, length, width)
         return self._out[layer](narrow + self._blocks[layer].value.bias)
 
 
-def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """softmax(queries @ keys') @ values. queries: (slots, queries, width). keys, values: (slots, n_audio_ctx, width)."""
-    count = queries.shape[1]
-    if count > MAX_NUMBA_QUERIES:
-        return torch.bmm(torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1), values)
-    even = pad(queries, (0, 0, 0, count % 2)).contiguous()
-    out = torch.empty_like(even)
-    attend(even.numpy(), keys.numpy(), values.numpy(), out.numpy())
-    return out[:, :count]
+def _holds_features(cache: CacheTensors) -> bool:
+    return bool(cache[0].dim() == 5)

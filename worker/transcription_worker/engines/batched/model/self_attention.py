@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from transcription_worker.engines.batched.kernels.attention_cpu import attend_to_text
+from transcription_worker.engines.batched.kernels.self_attention_cpu import attend_to_text
 from transcription_worker.engines.batched.model.cross_attention import CacheTensors
 
 # A step reads the cache up to a multiple of this many positions; on a GPU each multiple has its own CUDA graph.

@@ -70,14 +70,14 @@ def window_bytes(
     head_width = dims.n_text_state // dims.n_text_head
     if precision is Precision.FLOAT8:
         return int(text + dims.n_text_layer * float8.window_bytes(dims.n_text_head, dims.n_audio_ctx, head_width))
-    features = dims.n_audio_ctx * dims.n_text_state
     if not uses_numba(dtype, device):
-        return int(text + 2 * dims.n_text_layer * features * dtype.itemsize)
+        return int(text + 2 * dims.n_text_layer * dims.n_audio_ctx * dims.n_text_state * dtype.itemsize)
     text += group * dims.n_text_ctx  # which row holds each position, see IndirectSelfAttention
     if caches_features(dims.n_text_head, group):
-        return int(text + features * dtype.itemsize)
-    panels = sum(map(math.prod, panel_shapes(dims.n_audio_ctx, head_width)))
-    return int(text + dims.n_text_layer * dims.n_text_head * panels * dtype.itemsize)
+        panels, count = panel_shapes(dims.n_audio_ctx, dims.n_text_state), 1
+    else:
+        panels, count = panel_shapes(dims.n_audio_ctx, head_width), dims.n_text_layer * dims.n_text_head
+    return int(text + count * sum(map(math.prod, panels)) * dtype.itemsize)
 
 
 def window_count(

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from transcription_api.spec import Precision
-from transcription_worker.engines.batched.kernels.attention_cpu import attend, exponentials
+from transcription_worker.engines.batched.kernels.cross_attention_cpu import attend_to_audio, panel_shapes, write_panels
+from transcription_worker.engines.batched.kernels.exponentials_cpu import exponentials
+from transcription_worker.engines.batched.kernels.product_tile_cpu import COLUMNS
 from transcription_worker.engines.batched.model.backend import choose_backend
 from transcription_worker.engines.batched.model.cross_attention import (
-    MAX_NUMBA_QUERIES,
+    MAX_FEATURE_QUERIES,
     CrossAttention,
     NumbaCrossAttention,
+    split_heads,
 )
 from transcription_worker.engines.batched.model.decoder import Decoder
 from transcription_worker.engines.batched.model.float8_attention import Float8CrossAttention
@@ -23,17 +26,23 @@ from whisper.model import ModelDimensions, Whisper
 PLACES = 203
 
 
-@pytest.mark.parametrize("queries", [2, 6, 16])
-@pytest.mark.parametrize("places", [PLACES, 60, 3])
+@pytest.mark.parametrize("rows", [1, 6, 7, 40])
+@pytest.mark.parametrize("places", [PLACES, 64, 3])
 @pytest.mark.parametrize("spread", [0.1, 3.0])
-def test_the_numba_kernel_is_a_softmax_between_two_products(queries: int, places: int, spread: float) -> None:
-    generator = torch.Generator().manual_seed(queries)
-    queried = torch.randn(3, queries, 40, generator=generator) * spread
-    keys, values = (torch.randn(3, places, 40, generator=generator) for _ in range(2))
-    out = torch.full_like(queried, 7.0)
-    attend(queried.numpy(), keys.numpy(), values.numpy(), out.numpy())
-    wanted = (queried.double() @ keys.double().transpose(1, 2)).softmax(dim=-1) @ values.double()
-    torch.testing.assert_close(out.double(), wanted, rtol=0, atol=2e-6 * spread * 10)
+@pytest.mark.parametrize(("heads", "size"), [(1, 40), (3, 16)])
+def test_the_numba_kernel_is_a_softmax_between_two_products(
+    rows: int, places: int, spread: float, heads: int, size: int
+) -> None:
+    generator, width = torch.Generator().manual_seed(rows), heads * size
+    queries = torch.randn(3, rows, width, generator=generator) * spread
+    keys, values = (torch.randn(3, places, width, generator=generator) for _ in range(2))
+    panels = [np.zeros((3, heads, *shape), dtype=np.float32) for shape in panel_shapes(places, size)]
+    write_panels(keys.numpy(), values.numpy(), panels[0], panels[1])
+    out = torch.full_like(queries, 7.0)
+    attend_to_audio(queries.numpy(), 0.5, panels[0], panels[1], places, out.numpy())
+    split = [split_heads(one.double(), heads) for one in (queries, keys, values)]
+    wanted = (0.5 * split[0] @ split[1].mT).softmax(dim=-1) @ split[2]
+    torch.testing.assert_close(split_heads(out.double(), heads), wanted, rtol=0, atol=2e-6 * spread * 10)
 
 
 def test_exponentials_are_right_to_what_a_float_can_tell_beside_the_highest() -> None:
@@ -60,7 +69,7 @@ def random_model(heads: int) -> Any:
 
 
 @pytest.mark.parametrize("heads", [3, 4])
-@pytest.mark.parametrize(("slots", "group"), [(1, 1), (4, 1), (4, 5), (2, MAX_NUMBA_QUERIES)])
+@pytest.mark.parametrize(("slots", "group"), [(1, 1), (4, 1), (4, 5), (2, MAX_FEATURE_QUERIES)])
 def test_a_step_adds_what_keys_and_values_add(heads: int, slots: int, group: int) -> None:
     model = random_model(heads)
     generator = torch.Generator().manual_seed(3)
@@ -97,22 +106,16 @@ def test_prompts_of_any_length_add_what_keys_and_values_add(length: int, group: 
 def test_beams_of_many_heads_are_cached_as_keys_and_values_which_are_read_more_quickly() -> None:
     model = random_model(4)
     one = NumbaCrossAttention(model)
-    assert [len(one.allocate(2, group)) for group in (1, 4, 5)] == [1, 1, 2]
+    assert [one.allocate(2, group)[0].shape[0] for group in (1, 4, 5)] == [1, 1, model.dims.n_text_layer]
 
 
-def test_a_window_is_cached_once_for_all_layers_where_keys_and_values_take_two_for_each() -> None:
-    model = random_model(4)
-    cache = sum(
-        one.numel() for one in choose_backend(model, torch.float32).cross_attention(model, torch.float32).allocate(2)
-    )
-    assert cache == 2 * PLACES * 48
-    assert (
-        sum(
-            one.numel()
-            for one in choose_backend(model, torch.bfloat16).cross_attention(model, torch.bfloat16).allocate(2)
-        )
-        == 2 * 2 * cache
-    )
+def test_a_window_is_cached_once_for_all_layers_where_keys_and_values_are_cached_for_each() -> None:
+    model, whole_panels = random_model(4), -(-PLACES // COLUMNS) * COLUMNS
+    numbers = []
+    for dtype in (torch.float32, torch.bfloat16):
+        cache = choose_backend(model, dtype).cross_attention(model, dtype).allocate(2)
+        numbers.append(sum(one.numel() for one in cache))
+    assert numbers == [2 * 2 * whole_panels * 48, 2 * 2 * model.dims.n_text_layer * PLACES * 48]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,12 @@ import torch
 from transcription_api import reasons
 from transcription_worker.engines.batched.requests import Request
 from transcription_worker.engines.batched.scheduling.scheduler_pool import MIN_WINDOWS_PER_SCHEDULER, scheduler_count
-from transcription_worker.engines.batched.scheduling.task_queue import Task, TaskQueue, TaskResult
+from transcription_worker.engines.batched.scheduling.task_queue import (
+    WAITING_PER_SCHEDULER,
+    Task,
+    TaskQueue,
+    TaskResult,
+)
 from transcription_worker.errors import WorkerError
 
 CPU = torch.device("cpu")
@@ -73,6 +78,22 @@ def test_spare_capacity_is_notified_once_it_is_there() -> None:
     tasks.submit(generator(), "second")
     tasks.take(0, 0, wait=True)
     assert notified[1:] == [None]
+
+
+def test_files_wait_for_the_next_scheduler_that_has_a_place_but_not_many() -> None:
+    tasks, _ = task_queue(2, max_running=1)
+    submitted = 0
+    while tasks.has_room:
+        tasks.submit(generator(), submitted)
+        submitted += 1
+    assert submitted == 2 + 2 * WAITING_PER_SCHEDULER
+    assert owners(tasks.take(0, 0, wait=True)) == [0]
+    assert owners(tasks.take(1, 0, wait=True)) == [1]
+    assert not tasks.has_room
+    assert owners(tasks.take(1, 0, wait=False)) == [
+        2
+    ]  # the other scheduler need not come to the end of its round first
+    assert tasks.has_room
 
 
 def test_closing_ends_the_waiting_and_leaves_what_has_not_begun() -> None:
