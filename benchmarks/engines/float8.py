@@ -24,7 +24,7 @@ PRECISIONS = (Precision.FLOAT32, Precision.FLOAT8)
 def main() -> int:
     """Compare with each number of beams."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=1000, help="of the 45 recordings; every n-th where it is fewer")
+    parser.add_argument("--files", type=int, default=1000, help="of the 58 recordings; every n-th where it is fewer")
     parser.add_argument("--batch", type=int, default=8, help="windows that are decoded together")
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 5], help="5 is the resource's default")
     parser.add_argument("--threads", type=int, default=2)

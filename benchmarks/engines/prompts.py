@@ -1,7 +1,7 @@
 """Bring recordings of a person who reads English, with what she says: the voice prompts of Asterisk, packages of Debian.
 
 They are Creative Commons BY-SA 3.0 (c) Digium, read by Allison Smith, and are downloaded for benchmarks alone. Of the prompts
-whose text is known those of MIN_SECONDS to MAX_SECONDS are taken, but of the many below SHORT_SECONDS one of SHORT_EVERY.
+whose text is known those of MIN_SECONDS and more are taken, but of the many below SHORT_SECONDS one of SHORT_EVERY.
 """
 
 import gzip
@@ -23,14 +23,14 @@ DIGESTS = {
     TEXTS: "973e797d28e37fa6ca3c0a9d6fa717e77cf1268ae916bf09fd3503113cdffa50",
 }
 FOLDER, TEXT_FILE = "usr/share/asterisk/sounds/en_US_f_Allison", f"usr/share/doc/{TEXTS}/core-sounds-en.txt.gz"
-MIN_SECONDS, MAX_SECONDS = 2.0, 60.0
+MIN_SECONDS = 2.0
 SHORT_SECONDS, SHORT_EVERY = 5.0, 12
 # Its text is in brackets: monkeys scream.
 NO_SPEECH = ("tt-monkeys",)
 
 
 def prompt_recordings(count: int) -> list[Recording]:
-    """Return up to `count` of 57 recordings of 2 to 31 s as WAV files, the longest first, as a shard has its files.
+    """Return up to `count` of 58 recordings of 2 to 73 s as WAV files, the longest first, as a shard has its files.
 
     Where fewer are wanted than there are, every n-th is taken, and the longest.
 
@@ -44,7 +44,7 @@ def prompt_recordings(count: int) -> list[Recording]:
     texts = _texts(folder)
     read = [Recording(path, _seconds(path), texts[path.stem]) for path in folder.glob("*.wav") if path.stem in texts]
     read.sort(key=lambda one: (-one.seconds, one.path))
-    found = [one for one in read if SHORT_SECONDS <= one.seconds <= MAX_SECONDS]
+    found = [one for one in read if one.seconds >= SHORT_SECONDS]
     found += [one for one in read if MIN_SECONDS <= one.seconds < SHORT_SECONDS][::SHORT_EVERY]
     return [found[number * len(found) // count] for number in range(count)] if count < len(found) else found
 

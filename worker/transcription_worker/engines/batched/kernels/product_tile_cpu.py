@@ -11,10 +11,10 @@ from transcription_worker.engines.batched.kernels.numba_jit import jit
 # Columns of a tile, and its most rows. Their sums fill 12 of the 16 vector registers that every CPU with AVX2 has; two hold
 # weights, and one a number of the hidden state. An AMD EPYC with AVX-512 had nothing from larger tiles.
 COLUMNS, MOST_ROWS = 16, 6
-LANES = 8
-VECTORS = COLUMNS // LANES
+VECTOR_NUMBERS = 8
+VECTORS = COLUMNS // VECTOR_NUMBERS
 _FLOAT, _HALF, _BYTE, _INT32, _INT64 = ir.FloatType(), ir.HalfType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
+_VECTOR = ir.VectorType(_FLOAT, VECTOR_NUMBERS)
 _PREFETCH_TYPE = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), *[_INT32] * 3])
 
 
@@ -64,13 +64,13 @@ def _generate_tile(builder: Any, rows: int, row: Any, number: Any, hidden: Any, 
     width = builder.extract_value(hidden.shape, 1)
     weights = builder.bitcast(panel.data, number.as_pointer())
     first = builder.gep(hidden.data, [builder.mul(row, width)])
-    zeros = ir.Constant(_VECTOR, [0.0] * LANES)
+    zeros = ir.Constant(_VECTOR, [0.0] * VECTOR_NUMBERS)
     sums = [[cgutils.alloca_once_value(builder, zeros) for _ in range(VECTORS)] for _ in range(rows)]
     with cgutils.for_range(builder, width) as loop:
         at = builder.mul(loop.index, _INT64(COLUMNS))
         _prefetch(builder, weights, builder.add(at, builder.mul(width, _INT64(COLUMNS))))
         loaded = [
-            _load_weights(builder, weights, builder.add(at, _INT64(vector * LANES)), number)
+            _load_weights(builder, weights, builder.add(at, _INT64(vector * VECTOR_NUMBERS)), number)
             for vector in range(VECTORS)
         ]
         for line in range(rows):
@@ -81,7 +81,7 @@ def _generate_tile(builder: Any, rows: int, row: Any, number: Any, hidden: Any, 
                 builder.store(builder.fadd(builder.load(total), product, flags=["contract"]), total)
     for line in range(rows):
         for vector in range(VECTORS):
-            place = builder.gep(tile.data, [_INT64(line * COLUMNS + vector * LANES)])
+            place = builder.gep(tile.data, [_INT64(line * COLUMNS + vector * VECTOR_NUMBERS)])
             builder.store(builder.load(sums[line][vector]), builder.bitcast(place, _VECTOR.as_pointer()), align=4)
 
 
@@ -93,7 +93,7 @@ def _prefetch(builder: Any, data: Any, at: Any) -> None:
 
 
 def _load_weights(builder: Any, weights: Any, at: Any, number: Any) -> Any:
-    vector = ir.VectorType(number, LANES)
+    vector = ir.VectorType(number, VECTOR_NUMBERS)
     place = builder.bitcast(builder.gep(weights, [at]), vector.as_pointer())
     loaded = builder.load(place, align=2 if number is _HALF else 4)
     return builder.fpext(loaded, _VECTOR) if number is _HALF else loaded
@@ -103,4 +103,6 @@ def _broadcast(builder: Any, value: Any) -> Any:
     """Return a vector whose numbers are all the value."""
     nothing = ir.Constant(_VECTOR, ir.Undefined)
     one = builder.insert_element(nothing, value, _INT32(0))
-    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
+    return builder.shuffle_vector(
+        one, nothing, ir.Constant(ir.VectorType(_INT32, VECTOR_NUMBERS), [0] * VECTOR_NUMBERS)
+    )
