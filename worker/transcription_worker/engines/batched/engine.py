@@ -106,7 +106,7 @@ class BatchedEngine:
     def _submit_ready(
         self, prefetcher: Prefetcher, tasks: TaskQueue, running: set[PrefetchedInput]
     ) -> Iterator[Outcome]:
-        """Submit files that are ready, while the task queue has spare capacity. Yields the outcomes of those that failed."""
+        """Submit files that are ready, while the task queue has room. Yields the outcomes of those that failed."""
         while tasks.has_room and (prefetched := prefetcher.take()) is not None:
             if prefetched.source is None:
                 yield Outcome(prefetched.item.id, error=prefetched.error)
