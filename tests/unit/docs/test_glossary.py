@@ -42,7 +42,7 @@ SOURCES = sorted(
     path
     for folder in ("api", "operator", "worker", "benchmarks", "hack", "tests")
     for path in (ROOT / folder).rglob("*.py")
-    if path != Path(__file__)
+    if path != Path(__file__) and ".venv" not in path.parts  # that of make test-torch lies beside its lock
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
