@@ -113,14 +113,13 @@ def _not_started(facts: DeviceFacts, words: str) -> Diagnosis:
         return Diagnosis(reasons.GPU_NOT_VISIBLE, f"{mask[0]} is {mask[1]!r}, which hides every GPU")
     if facts.libcuda_error is not None and not facts.nodes:
         return Diagnosis(reasons.GPU_DRIVER_MISSING, _missing(facts))
+    found = f"CUDA did not start (driver {facts.driver or 'of unknown version'}): {_last_words(words)}"
     if facts.lost_gpus:
-        found = f"CUDA did not start (driver {facts.driver or 'of unknown version'}): {_last_words(words)}"
         return Diagnosis(reasons.GPU_FAILED, found + _lost(facts))
     if "No CUDA GPUs are available" in words or "no CUDA-capable device" in words or not facts.nodes:
         return Diagnosis(reasons.GPU_NOT_VISIBLE, _invisible(facts))
     if facts.libcuda_error is not None or "Found no NVIDIA driver" in words:
         return Diagnosis(reasons.GPU_DRIVER_MISSING, _missing(facts))
-    found = f"CUDA did not start (driver {facts.driver or 'of unknown version'}): {_last_words(words)}"
     return Diagnosis(_failed_or_not_ready(words), found + _hint(words))
 
 
@@ -206,9 +205,10 @@ def _unsupported(gpu: GPU, facts: DeviceFacts) -> str:
 
 def _lost(facts: DeviceFacts) -> str:
     """Say that a GPU answers the driver no more; empty where all do."""
+    if not facts.lost_gpus:
+        return ""
     count = "a GPU has" if facts.lost_gpus == 1 else f"{facts.lost_gpus} GPUs have"
-    remedy = "restart the node, and take it out of service if it comes again"
-    return f"; {count} fallen off the bus (Xid 79): {remedy}" if facts.lost_gpus else ""
+    return f"; {count} fallen off the bus (Xid 79): restart the node, and take it out of service if it comes again"
 
 
 def _hint(words: str) -> str:

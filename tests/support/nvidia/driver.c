@@ -5,7 +5,7 @@
      STAND_IN_CUDA    the newest CUDA that it knows, as in 12040
      STAND_IN_GPU     name,major,minor,bytes of the one GPU; without it there is none
      STAND_IN_ECC     uncorrectable errors of the GPU's memory
-     STAND_IN_LOST    set where the GPU has fallen off the bus
+     STAND_IN_LOST    the function of NVML that says that the GPU has fallen off the bus
      STAND_IN_CUINIT  what cuInit returns
      STAND_IN_HANGS   the name of the function that never comes back
 
@@ -26,6 +26,8 @@ static const char *setting(const char *name, const char *otherwise) {
 static void hang(const char *function) {
     while (!strcmp(setting("STAND_IN_HANGS", ""), function)) pause();
 }
+
+static int lost(const char *function) { return !strcmp(setting("STAND_IN_LOST", ""), function); }
 
 static int gpu(char *name, int *major, int *minor, unsigned long long *bytes) {
     return sscanf(setting("STAND_IN_GPU", ""), "%95[^,],%d,%d,%llu", name, major, minor, bytes) == 4;
@@ -108,7 +110,7 @@ int nvmlDeviceGetCount_v2(unsigned *count) {
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
     *handle = (void *)1;
-    if (getenv("STAND_IN_LOST")) return NVML_GPU_IS_LOST;
+    if (lost("nvmlDeviceGetHandleByIndex_v2")) return NVML_GPU_IS_LOST;
     return index < (unsigned)gpus() ? 0 : NVML_NOT_FOUND;
 }
 
@@ -117,6 +119,7 @@ int nvmlDeviceGetName(void *handle, char *name, unsigned length) {
     int major, minor;
     unsigned long long bytes;
     (void)handle;
+    if (lost("nvmlDeviceGetName")) return NVML_GPU_IS_LOST;
     if (!gpu(found, &major, &minor, &bytes)) return NVML_NOT_FOUND;
     snprintf(name, length, "%s", found);
     return 0;

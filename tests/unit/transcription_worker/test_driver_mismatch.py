@@ -24,6 +24,8 @@ H100, T4, V100, K80 = (
     "Tesla V100-SXM2-16GB,7,0,16945512448",
     "Tesla K80,3,7,11996954624",
 )
+# Functions of NVML by which the driver tells that a GPU is lost, whichever is asked first.
+LOST = ("nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetName")
 MODULE = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Fri May 31 09:35:42 UTC 2024\n"
 SM_12 = "sm_70 sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
 SM_13 = SM_12.removeprefix("sm_70 ")
@@ -218,9 +220,10 @@ def test_an_xid_at_the_first_kernel_is_a_failed_gpu(machine: Machine, words: str
     )
 
 
-def test_a_gpu_that_falls_off_the_bus_at_the_first_kernel_is_named_as_lost(machine: Machine) -> None:
+@pytest.mark.parametrize("function", LOST)
+def test_a_gpu_that_falls_off_the_bus_at_the_first_kernel_is_named_as_lost(machine: Machine, function: str) -> None:
     torch = started(("NVIDIA H100", (9, 0), 85 << 30), kernel_error="CUDA error: unspecified launch failure")
-    report = machine.doctor(node(STAND_IN_LOST="1"), torch=torch)
+    report = machine.doctor(node(STAND_IN_LOST=function), torch=torch)
     reason, message = verdict(report)
     assert (reason, report["lostGPUs"]) == ("GPUFailed", 1)
     assert "unspecified launch failure; a GPU has fallen off the bus (Xid 79): restart the node" in message
@@ -231,7 +234,7 @@ def test_a_gpu_that_has_fallen_off_the_bus_before_is_not_taken_for_one_that_was_
     machine: Machine, code: int
 ) -> None:
     """CUDA says no device, or an unknown error: the first would be permanent, and the next pod may get another card."""
-    reason, message = verdict(machine.doctor(node(STAND_IN_LOST="1", STAND_IN_CUINIT=str(code))))
+    reason, message = verdict(machine.doctor(node(STAND_IN_LOST=LOST[0], STAND_IN_CUINIT=str(code))))
     assert reason == "GPUFailed"
     assert "; a GPU has fallen off the bus (Xid 79): restart the node" in message
 
