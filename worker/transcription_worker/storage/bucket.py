@@ -58,7 +58,8 @@ class Bucket:
         self._paths = paths
         self._credentials: Credentials = read_credentials(endpoint, role, paths)
         self._checksums = True
-        self._client = make_client(endpoint, role, self._credentials)
+        # Where a service gives the pod its credentials, it is asked for them here, and may not answer.
+        self._client = self._call("make a client", "", lambda: make_client(endpoint, role, self._credentials))
         self._knows_conditions = True  # of writes
 
     def find(self, key: str) -> ObjectInfo:

@@ -147,11 +147,13 @@ def test_an_object_that_was_replaced_is_told_also_where_etags_are_weak(tmp_path:
 
 
 @pytest.mark.parametrize("answer", [page("a"), (200, {}, b"<DeleteResult/>")])
+@pytest.mark.parametrize(("status", "code"), [(403, "InvalidAccessKeyId"), (400, "ExpiredToken")])
 def test_credentials_that_are_renewed_meanwhile_are_taken_for_the_request_that_was_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer, status: int, code: str
 ) -> None:
+    # An expired token is asked for again in any case: only a Secret that is read again ends it within the outage.
     monkeypatch.setenv(ENV_OUTAGE_SECONDS, "5")
-    refused: Answer = (403, {}, b"<Error><Code>InvalidAccessKeyId</Code></Error>")
+    refused: Answer = (status, {}, f"<Error><Code>{code}</Code></Error>".encode())
 
     def send(request: Any) -> Answer:
         signed = request.headers["Authorization"].decode()
@@ -174,6 +176,21 @@ def test_credentials_that_are_renewed_meanwhile_are_taken_for_the_request_that_w
         made.delete_all(["a", "b"])
     else:
         assert [item.key for item in made.list("")] == ["a"]
+
+
+def test_a_service_of_credentials_that_does_not_answer_is_no_failure_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As EKS Pod Identity's agent, which starts on a node beside the first pods."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/v1/credentials")
+    with pytest.raises(WorkerError) as caught:
+        Bucket(S3Endpoint(bucket="b", region="r"), Role.SOURCE, Paths(tmp_path))
+    assert not caught.value.reason.permanent
+    assert "the service that gives the pod its credentials did not answer" in caught.value.message
 
 
 def test_a_server_that_knows_no_conditional_writes_is_asked_once(tmp_path: Path) -> None:

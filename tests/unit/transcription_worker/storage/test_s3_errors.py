@@ -80,6 +80,15 @@ def test_a_wrong_region_is_named_with_the_right_one(code: str) -> None:
     assert error.message.endswith(f"S3 answered {code}: the bucket is in region 'eu-central-1'")
 
 
+def test_a_wrong_region_is_named_by_the_header_in_which_aws_tells_it() -> None:
+    refused = answer(301, "PermanentRedirect")
+    refused.response["ResponseMetadata"]["HTTPHeaders"] = {"x-amz-bucket-region": "eu-central-1"}
+    error = worker_error(refused, Role.SOURCE, ENDPOINT, "k")
+    assert error.reason is reasons.WRONG_REGION
+    assert error.reason.permanent
+    assert error.message.endswith("S3 answered PermanentRedirect: the bucket is in region 'eu-central-1'")
+
+
 def test_an_archived_object_is_named_with_its_storage_class() -> None:
     error = worker_error(answer(403, "InvalidObjectState", StorageClass="GLACIER"), Role.SOURCE, ENDPOINT, "k")
     assert error.reason is reasons.OBJECT_ARCHIVED
