@@ -88,6 +88,33 @@ def test_a_full_output_folder_fails_files_by_name(folder: Path, tmp_path: Path) 
         assert not [path for path in out.iterdir() if "partial" in path.name]
 
 
+class Opening(OneAfterTheOther):
+    """Takes down what it could open."""
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+
+    def transcribe_file(self, item: Input) -> Outcome:
+        def opened() -> Audio:
+            audio = item.open()
+            self.opened.append(item.id)
+            return audio
+
+        return super().transcribe_file(dataclasses.replace(item, open=opened))
+
+
+def test_a_file_whose_results_name_is_too_long_is_never_given_to_the_engine(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    long = tmp_path / f"{'x' * 251}.wav"  # .json is one byte more than a name may have
+    long.symlink_to(folder / "0.flac")
+    engine = Opening()
+    outcomes = transcribe(
+        plan(long, folder / "1.flac", "-o", tmp_path / "out", "-f", "json"), tmp_path / "scratch", engine
+    )
+    assert outcomes.reasons == {long.name: "DestinationDenied"}
+    assert engine.opened == ["1.0"]  # the first track of the second file
+
+
 class Breaking(OneAfterTheOther):
     """Breaks off at every third file."""
 
