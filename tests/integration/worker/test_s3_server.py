@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import botocore.auth
+import botocore.crt.auth
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
@@ -232,14 +232,14 @@ def test_wrong_credentials_are_bad_credentials(container: WorkerContainer, wrong
 def test_a_clock_that_is_an_hour_off_is_a_skewed_clock(
     container: WorkerContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = botocore.auth.get_current_datetime
+    now = botocore.crt.auth.get_current_datetime
 
     def late(*arguments: Any, **options: Any) -> datetime:
         moment: datetime = now(*arguments, **options)
         return moment + timedelta(hours=1)
 
     monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "0.1")
-    monkeypatch.setattr(botocore.auth, "get_current_datetime", late)
+    monkeypatch.setattr(botocore.crt.auth, "get_current_datetime", late)
     assert refusals(container) == [reasons.CLOCK_SKEWED] * 3
 
 

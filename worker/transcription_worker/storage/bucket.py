@@ -59,7 +59,7 @@ class Bucket:
         self._credentials: Credentials = read_credentials(endpoint, role, paths)
         self._checksums = True
         # Where a service gives the pod its credentials, it is asked for them here, and may not answer.
-        self._client = self._call("make a client", "", lambda: make_client(endpoint, role, self._credentials))
+        self._client = self._call("make a client", "", self._make_client)
         self._knows_conditions = True  # of writes
 
     def find(self, key: str) -> ObjectInfo:
@@ -142,7 +142,7 @@ class Bucket:
 
         def get() -> tuple[bytes, str | None]:
             answer = self._get(key)
-            return read_small(answer["Body"], SMALL), bare(answer["ETag"]) if answer.get("ETag") else None
+            return read_small(answer, SMALL), bare(answer["ETag"]) if answer.get("ETag") else None
 
         return self._call(f"read {key!r}", key, get)
 
@@ -184,7 +184,8 @@ class Bucket:
             self._require_rest(answer, begin)
             if begin == 0:
                 digest.expect(answer)
-            while chunk := body.read(CHUNK):
+            # The end of a range is not read: boto3 would compare there with a checksum that some servers send of the whole object.
+            while (begin == 0 or file.tell() < found.size) and (chunk := body.read(CHUNK)):
                 file.write(chunk)
                 digest.update(chunk)
                 backoff.reset()
@@ -323,16 +324,19 @@ class Bucket:
             return f"S3 answered {code}, and the Secret has changed since it was read"
         if s3_errors.refuses_checksums(error):
             self._checksums = False
-            self._client = make_client(self._endpoint, self._role, self._credentials, checksums=False)
+            self._client = self._make_client()
             return f"S3 answered {code}, and is asked without checksums in headers"
         return s3_errors.transient(error)
+
+    def _make_client(self) -> Any:
+        return make_client(self._endpoint, self._role, self._credentials, self._paths, self._checksums)
 
     def _reload_credentials(self) -> bool:
         found = read_credentials(self._endpoint, self._role, self._paths)
         if found == self._credentials:
             return False
         self._credentials = found
-        self._client = make_client(self._endpoint, self._role, found, self._checksums)
+        self._client = self._make_client()
         return True
 
     def _known(self, error: Exception, key: str) -> Exception:

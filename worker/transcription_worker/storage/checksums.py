@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from awscrt import checksums as crt
 from botocore.exceptions import FlexibleChecksumError
 
 
@@ -21,8 +23,53 @@ def checksum_of(body: bytes, known: bool = True) -> dict[str, str]:
     return {"ContentMD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()}
 
 
+class Crc:
+    """A CRC of a download, as hashlib's digests are: `function` takes bytes and the CRC of those before, of `size` bytes."""
+
+    def __init__(self, function: Callable[[bytes, int], int], size: int) -> None:
+        self._function = function
+        self._size = size
+        self._value = 0
+
+    def update(self, chunk: bytes) -> None:
+        self._value = self._function(chunk, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+class Xxhash:
+    """An XXHash of a download, as hashlib's digests are."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._hash = make()
+
+    def update(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+
+    def digest(self) -> bytes:
+        value: bytes = self._hash.finalize()
+        return value
+
+
+# By the name in the answer to GetObject. AWS's own clients send CRC-64/NVME or CRC-32 where nothing else is asked for, and S3
+# has the first for objects that came without a checksum.
+ALGORITHMS: Mapping[str, Callable[[], Any]] = {
+    "ChecksumCRC32": partial(Crc, zlib.crc32, 4),
+    "ChecksumCRC32C": partial(Crc, crt.crc32c, 4),
+    "ChecksumCRC64NVME": partial(Crc, crt.crc64nvme, 8),
+    "ChecksumSHA1": partial(hashlib.sha1, usedforsecurity=False),
+    "ChecksumSHA256": hashlib.sha256,
+    "ChecksumSHA512": hashlib.sha512,
+    "ChecksumMD5": partial(hashlib.md5, usedforsecurity=False),
+    "ChecksumXXHASH64": partial(Xxhash, crt.XXHash.new_xxhash64),
+    "ChecksumXXHASH3": partial(Xxhash, crt.XXHash.new_xxhash3_64),
+    "ChecksumXXHASH128": partial(Xxhash, crt.XXHash.new_xxhash3_128),
+}
+
+
 class DownloadDigest:
-    """The digests of a download so far, and the checksums that its first response announced.
+    """The SHA-256 digest of a download so far, and the checksums that its first response announced.
 
     boto3 itself compares the body of one response with its header. It cannot do so where a download broke off and the rest
     came with another response, which covers a part of the object only and so has no checksum.
@@ -34,19 +81,23 @@ class DownloadDigest:
     def restart(self) -> None:
         """Forget the bytes, since the download begins again."""
         self._sha256 = hashlib.sha256()
-        self._crc32 = 0
-        self._announced: dict[str, str] = {}
+        self._announced: dict[str, tuple[str, Any]] = {}
 
     def expect(self, answer: Mapping[str, Any]) -> None:
-        """Remember the checksums of the whole object. One with a dash is made of the checksums of an upload's parts."""
-        for name in ("ChecksumCRC32", "ChecksumSHA256"):
-            value = answer.get(name)
-            if value and "-" not in value:
-                self._announced.setdefault(name, value)
+        """Remember the checksums of the whole object, of which no byte has come yet.
+
+        One with a dash is made of the checksums of an upload's parts.
+        """
+        self._announced = {
+            name: (value, make())
+            for name, make in ALGORITHMS.items()
+            if (value := answer.get(name)) and "-" not in value
+        }
 
     def update(self, chunk: bytes) -> None:
         self._sha256.update(chunk)
-        self._crc32 = zlib.crc32(chunk, self._crc32)
+        for _, digest in self._announced.values():
+            digest.update(chunk)
 
     @property
     def sha256(self) -> str:
@@ -59,10 +110,7 @@ class DownloadDigest:
         Raises:
             FlexibleChecksumError: other bytes have arrived than the server sent.
         """
-        found = {
-            "ChecksumCRC32": base64.b64encode(self._crc32.to_bytes(4, "big")).decode(),
-            "ChecksumSHA256": base64.b64encode(self._sha256.digest()).decode(),
-        }
-        for name, value in self._announced.items():
-            if found[name] != value:
-                raise FlexibleChecksumError(error_msg=f"{name}: expected {value}, got {found[name]}")
+        for name, (expected, digest) in self._announced.items():
+            found = base64.b64encode(digest.digest()).decode()
+            if found != expected:
+                raise FlexibleChecksumError(error_msg=f"{name}: expected {expected}, got {found}")

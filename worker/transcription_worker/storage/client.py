@@ -14,6 +14,7 @@ from transcription_api.spec import S3Endpoint
 
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
+from transcription_worker.storage.instance_metadata import UnansweredMetadata
 from transcription_worker.storage.roles import Role
 
 # Arguments of boto3's client; none where boto3 is to find credentials itself.
@@ -27,15 +28,22 @@ READ_TIMEOUT = 60
 CONNECTIONS = 40
 
 
-def make_client(endpoint: S3Endpoint, role: Role, credentials: Credentials, checksums: bool = True) -> Any:
+def make_client(
+    endpoint: S3Endpoint, role: Role, credentials: Credentials, paths: Paths, checksums: bool = True
+) -> Any:
     """Return an S3 client for the endpoint, which asks for checksums in headers unless the server refuses that.
+
+    Without credentials boto3 looks for them: in the environment, and at the services that give a pod or a machine a role.
 
     Raises:
         WorkerError: NoSuchBucket, if the endpoint is not a URL.
+        MetadataRetrievalError, CredentialRetrievalError: a service that gives credentials did not answer.
     """
     # Each client has a session of its own, because source, destination and model may have different credentials.
     known = botocore.session.get_session()
     known.register_component("data_loader", _loader())
+    if not credentials:
+        known.get_component("credential_provider").insert_after("iam-role", UnansweredMetadata(known, paths))
     session = boto3.session.Session(botocore_session=known)
     try:
         return session.client(

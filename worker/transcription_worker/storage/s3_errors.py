@@ -48,6 +48,11 @@ BUSY = {
     "ThrottlingException",
     "TooManyRequestsException",
     "KMS.ThrottlingException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "IDPCommunicationError",  # STS did not reach who issued the pod's token
     "BadDigest",
     "IncompleteBody",
     "InvalidDigest",

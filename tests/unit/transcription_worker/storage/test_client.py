@@ -26,7 +26,7 @@ def mount(root: Path, **files: str) -> Paths:
 
 def test_the_secrets_files_are_the_credentials_without_their_newlines(tmp_path: Path) -> None:
     paths = mount(tmp_path, AWS_ACCESS_KEY_ID="id\n", AWS_SECRET_ACCESS_KEY="key\n", AWS_SESSION_TOKEN="token\n")
-    client = make_client(ENDPOINT, Role.SOURCE, read_credentials(ENDPOINT, Role.SOURCE, paths))
+    client = make_client(ENDPOINT, Role.SOURCE, read_credentials(ENDPOINT, Role.SOURCE, paths), paths)
     found = client._request_signer._credentials
     assert (found.access_key, found.secret_key, found.token) == ("id", "key", "token")
 
@@ -46,7 +46,7 @@ def test_a_secret_without_a_key_is_named_with_the_key(tmp_path: Path, files: dic
     assert f'Secret "s3-reader" has no key {missing}' in caught.value.message
 
 
-def test_an_endpoint_that_is_no_url_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_no_url_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # nobody is asked for an identity
     with pytest.raises(WorkerError, match=r"spec\.source\.s3\.endpointURL: got 'not a url'"):
-        make_client(S3Endpoint(bucket="b", endpoint_url="not a url"), Role.SOURCE, {})
+        make_client(S3Endpoint(bucket="b", endpoint_url="not a url"), Role.SOURCE, {}, Paths(tmp_path))

@@ -1,56 +1,24 @@
 """What servers answer that are not quite S3: nothing is left out, nothing is waited for without end."""
 
-import io
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
-from transcription_api import names
-from transcription_api.spec import S3Endpoint, SecretRef
 from transcription_worker.errors import WorkerError
 from transcription_worker.paths import Paths
 from transcription_worker.retry import ENV_OUTAGE_SECONDS
-from transcription_worker.storage.bucket import Bucket, ObjectInfo
+from transcription_worker.storage.bucket import ObjectInfo
 from transcription_worker.storage.roles import Role
-from urllib3 import HTTPResponse
 
-Answer = tuple[int, dict[str, str], bytes]
+from tests.support.answering_bucket import Answer, answering_bucket, serve, write_secret
+
 FOUND = ObjectInfo("one", 9)
 
 
 @pytest.fixture(autouse=True)
 def short_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENV_OUTAGE_SECONDS, "0.2")
-
-
-def write_secret(paths: Paths, role: Role, value: str) -> None:
-    folder = paths.at(role.credentials_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (names.SECRET_ACCESS_KEY_ID, names.SECRET_SECRET_ACCESS_KEY):
-        (folder / name).write_text(value)
-
-
-def bucket(folder: Path, answer: Callable[[Any], Answer]) -> Bucket:
-    """Return a bucket whose server is a function of the request."""
-    write_secret(Paths(folder), Role.SOURCE, "value")
-    endpoint = S3Endpoint(
-        bucket="b", endpoint_url="http://s3.example.com", region="r", credentials_secret_ref=SecretRef("s3")
-    )
-    made = Bucket(endpoint, Role.SOURCE, Paths(folder))
-    serve(made, answer)
-    return made
-
-
-def serve(made: Bucket, answer: Callable[[Any], Answer]) -> None:
-    def send(request: Any, **_: Any) -> AWSResponse:
-        status, headers, body = answer(request)
-        raw = HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
-        return AWSResponse(request.url, status, raw.headers, raw)
-
-    made._client.meta.events.register("before-send.s3", send)
 
 
 def page(*keys: str, following: str = "") -> Answer:
@@ -76,7 +44,7 @@ AGAIN = f"{MORE}<NextContinuationToken>again</NextContinuationToken>"
 def test_a_listing_of_which_pages_are_missing_or_never_end_is_a_failure(
     tmp_path: Path, keys: tuple[str, ...], following: str, words: str
 ) -> None:
-    odd = bucket(tmp_path, lambda _: page(*keys, following=following))
+    odd = answering_bucket(tmp_path, lambda _: page(*keys, following=following))
     with pytest.raises(WorkerError, match=words) as caught:
         list(itertools.islice(odd.list(""), 10))
     assert caught.value.reason.name == "EndpointUnreachable"
@@ -86,13 +54,13 @@ def test_a_server_that_knows_the_first_version_of_a_listing_alone_is_listed_to_i
     def first_version(request: Any) -> Answer:
         return page("c") if "marker=b" in request.url else page("a", "b", following=MORE)
 
-    assert [item.key for item in bucket(tmp_path, first_version).list("")] == ["a", "b", "c"]
+    assert [item.key for item in answering_bucket(tmp_path, first_version).list("")] == ["a", "b", "c"]
 
 
 def test_a_listing_may_leave_out_etags(tmp_path: Path) -> None:
     status, headers, body = page("a")
     without = body.replace(b'<ETag>"e"</ETag>', b"")
-    assert [item.etag for item in bucket(tmp_path, lambda _: (status, headers, without)).list("")] == [""]
+    assert [item.etag for item in answering_bucket(tmp_path, lambda _: (status, headers, without)).list("")] == [""]
 
 
 def test_a_listing_goes_on_where_a_busy_server_broke_off(tmp_path: Path) -> None:
@@ -103,7 +71,7 @@ def test_a_listing_goes_on_where_a_busy_server_broke_off(tmp_path: Path) -> None
             page("b"),
         ]
     )
-    busy = bucket(tmp_path, lambda _: next(answers))
+    busy = answering_bucket(tmp_path, lambda _: next(answers))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENV_OUTAGE_SECONDS, "5")
         assert [item.key for item in busy.list("")] == ["a", "b"]
@@ -118,7 +86,7 @@ def test_an_answer_without_a_byte_is_a_failure_and_is_not_asked_for_for_ever(tmp
         return 200, {"ETag": '"one"', "Content-Length": "0"}, b""
 
     with pytest.raises(WorkerError) as caught:
-        bucket(tmp_path, empty).download("key", FOUND, tmp_path / "copy")
+        answering_bucket(tmp_path, empty).download("key", FOUND, tmp_path / "copy")
     assert caught.value.reason.name == "EndpointUnreachable"
 
 
@@ -130,14 +98,14 @@ def weak(request: Any) -> Answer:
 
 
 def test_an_object_with_a_weak_etag_is_read_whatever_the_condition_gives(tmp_path: Path) -> None:
-    weakly = bucket(tmp_path, weak)
+    weakly = answering_bucket(tmp_path, weak)
     weakly.download("key", FOUND, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"123456789"
     assert weakly.read_range("key", 0, 9, "one") == (b"123456789", FOUND)
 
 
 def test_an_object_that_was_replaced_is_told_also_where_etags_are_weak(tmp_path: Path) -> None:
-    weakly = bucket(tmp_path, weak)
+    weakly = answering_bucket(tmp_path, weak)
     with pytest.raises(WorkerError) as caught:
         weakly.download("key", ObjectInfo("another", 9), tmp_path / "copy")
     assert caught.value.reason.name == "SourceChanged"
@@ -162,7 +130,7 @@ def test_credentials_that_are_renewed_meanwhile_are_taken_for_the_request_that_w
             return refused
         return answer
 
-    made = bucket(tmp_path, send)
+    made = answering_bucket(tmp_path, send)
     reload = made._reload_credentials
 
     def reload_and_serve() -> bool:
@@ -178,21 +146,6 @@ def test_credentials_that_are_renewed_meanwhile_are_taken_for_the_request_that_w
         assert [item.key for item in made.list("")] == ["a"]
 
 
-def test_a_service_of_credentials_that_does_not_answer_is_no_failure_for_good(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As EKS Pod Identity's agent, which starts on a node beside the first pods."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/v1/credentials")
-    with pytest.raises(WorkerError) as caught:
-        Bucket(S3Endpoint(bucket="b", region="r"), Role.SOURCE, Paths(tmp_path))
-    assert not caught.value.reason.permanent
-    assert "the service that gives the pod its credentials did not answer" in caught.value.message
-
-
 def test_a_server_that_knows_no_conditional_writes_is_asked_once(tmp_path: Path) -> None:
     conditional: list[str] = []
 
@@ -202,7 +155,7 @@ def test_a_server_that_knows_no_conditional_writes_is_asked_once(tmp_path: Path)
             return 501, {}, b"<Error><Code>NotImplemented</Code></Error>"
         return 200, {"ETag": '"one"'}, b""
 
-    made = bucket(tmp_path, send)
+    made = answering_bucket(tmp_path, send)
     made._check_writes = False
     for key in ("a", "b"):
         assert made.replace(key, b"x", "text/plain", None) == ObjectInfo("one", 1)
@@ -216,12 +169,12 @@ def test_a_write_that_met_another_one_is_tried_again_and_then_known_to_be_first_
     monkeypatch.setenv(ENV_OUTAGE_SECONDS, "5")
     conflict: Answer = (409, {}, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
     answers = iter([conflict, (then, {"ETag": '"one"'}, b"")])
-    made = bucket(tmp_path, lambda _: next(answers))
+    made = answering_bucket(tmp_path, lambda _: next(answers))
     made._check_writes = False
     assert (made.replace("a", b"x", "text/plain", None) is not None) == written
 
 
 def test_a_server_that_names_no_etag_of_what_was_written_is_not_s3(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="the answer names no ETag") as caught:
-        bucket(tmp_path, lambda _: (200, {}, b"")).write("a", b"x", "text/plain")
+        answering_bucket(tmp_path, lambda _: (200, {}, b"")).write("a", b"x", "text/plain")
     assert caught.value.reason.name == "EndpointUnreachable"
