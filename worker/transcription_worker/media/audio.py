@@ -236,10 +236,13 @@ def _timeline(clock: IO[bytes], stored: int, file: _File) -> Timeline:
 
 
 def _counts_frames(path: Path) -> bool:
-    """Return whether a file of one track is not of those whose formats have time stamps: mp4, Ogg, Matroska."""
+    """Return whether a file of one track is mp3, AMR or FLAC, of which ffmpeg counts the frames.
+
+    In the others a frame's place tells its time, or it has a time stamp.
+    """
     with path.open("rb") as file:
-        head = file.read(8)
-    return head[4:] != b"ftyp" and head[:4] not in (b"OggS", b"\x1a\x45\xdf\xa3")
+        head = file.read(4)
+    return head[:1] == b"\xff" or head[:3] == b"ID3" or head in (b"#!AM", b"fLaC")
 
 
 def _require_success(file: _File, result: ProcessResult) -> None:

@@ -18,9 +18,9 @@ from transcription_worker.engines.protocol import SAMPLE_RATE
 LEAST_JUMP = 0.015  # seconds
 # Gaps are filled once they come to this together: ffmpeg's own threshold (aresample's min_hard_comp).
 LEAST_GAP = 0.1  # seconds
-# Time stamps that count frames follow one another but for frames that are lost. If more than this share of them does not, by
-# more than the seconds that a resampler holds back, the count is wrong.
-MOST_APART = 0.05
+# Time stamps that count frames follow one another but for frames that are lost. If so many in a row do not, by more than the
+# seconds that a resampler holds back, the count is wrong there: of frames that survive damage so many are never all alone.
+MOST_APART = 20
 LEAST_APART = 0.001
 _ENDLESS = 1 << 62
 _TIME_BASE = b"#tb 0: "
@@ -75,21 +75,56 @@ def find_gaps(lines: Iterable[bytes], start: float, counted: bool = False) -> li
     another then. `counted` says that the file has none, so that ffmpeg counts frames: it counts on at the first sample rate
     where the file changes to another, and then leaves gaps that are none.
     """
-    gaps: list[Gap] = []
-    frames = apart = 0
-    stored = end = silence = 0.0
+    clock = _CountedClock() if counted else _Clock()
     seconds = 1 / SAMPLE_RATE
     for line in lines:
         fields = line.split(b",")
         if line.startswith(_TIME_BASE):
             seconds = float(Fraction(line.removeprefix(_TIME_BASE).decode()))
-        if line.startswith(b"#") or len(fields) < 6:
-            continue
-        at, duration = start + int(fields[2]) * seconds, int(fields[3]) * seconds
-        frames, apart = frames + 1, apart + (abs(at - end) > LEAST_APART)
-        late = at - (stored + silence)
-        if late >= LEAST_GAP and at - end >= LEAST_JUMP:
-            gaps.append(Gap(round(stored * SAMPLE_RATE), round(late * SAMPLE_RATE)))
-            silence += late
-        stored, end = stored + duration, at + duration
-    return [] if counted and apart > MOST_APART * frames else gaps
+        if not line.startswith(b"#") and len(fields) >= 6:
+            clock.add(start + int(fields[2]) * seconds, int(fields[3]) * seconds)
+    return clock.gaps
+
+
+class _Clock:
+    """Compares the time stamps of frames with the samples before them. All times are seconds."""
+
+    def __init__(self) -> None:
+        self.gaps: list[Gap] = []
+        self._stored = self._silence = self._end = 0.0
+
+    def add(self, at: float, duration: float) -> None:
+        """Take the next frame, and remember the gap before it if there is one."""
+        late = at - (self._stored + self._silence)
+        if late >= LEAST_GAP and at - self._end >= LEAST_JUMP:
+            self.gaps.append(Gap(round(self._stored * SAMPLE_RATE), round(late * SAMPLE_RATE)))
+            self._silence += late
+        self._stored, self._end = self._stored + duration, at + duration
+
+
+class _CountedClock(_Clock):
+    """Does not believe time stamps while they do not follow one another frame after frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._apart = 0  # frames in a row
+        self._ahead = 0.0  # how far the count is ahead of what is believed
+        self._before = (0, 0.0, 0.0)  # the number of gaps, the silence and the lateness before these frames
+
+    def add(self, at: float, duration: float) -> None:
+        if abs(at - self._ahead - self._end) <= LEAST_APART:
+            self._apart = 0
+        else:
+            self._apart += 1
+        if self._apart == 0:
+            self._before = (len(self.gaps), self._silence, at - self._ahead - self._stored - self._silence)
+        elif self._apart >= MOST_APART:
+            self._forget(at)
+        super().add(at - self._ahead, duration)
+
+    def _forget(self, at: float) -> None:
+        """Take back the gaps of these frames, and count on from the samples."""
+        count, self._silence, late = self._before
+        del self.gaps[count:]
+        self._ahead = at - (self._stored + self._silence + late)
+        self._end = at - self._ahead

@@ -1,5 +1,6 @@
 """Times count on the clock that a player shows, whatever gaps the time stamps of a file leave."""
 
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import whisper.audio
 from transcription_api.spec import AudioSelection, Channel
 from transcription_worker.media.audio import open_audio, open_media
-from transcription_worker.media.timeline import Gap, Timeline, find_gaps
+from transcription_worker.media.timeline import LEAST_GAP, Gap, Timeline, find_gaps
 
 from tests.support.media import SAMPLE_RATE, convert, noise, write_channels
 
@@ -81,6 +82,62 @@ def test_what_follows_damaged_frames_keeps_its_time(tmp_path: Path, scratch: Pat
     same = whole[7 * SAMPLE_RATE - offset :][: last.size]
     assert np.corrcoef(last, same)[0, 1] > 0.9, "the same noise at the same time"
     assert "damaged" in media.warnings[0]
+
+
+def damage(path: Path, pieces: int, size: int) -> None:
+    """Overwrite pieces of a file's middle with random bytes."""
+    random = np.random.default_rng(5)
+    content = bytearray(path.read_bytes())
+    for at in random.integers(len(content) // 10, len(content) * 8 // 10, pieces):
+        content[at : at + size] = random.integers(0, 256, size, np.uint8).tobytes()
+    path.write_bytes(content)
+
+
+def as_a_player_shows(path: Path) -> Any:
+    """Return the samples as ffmpeg plays them: each frame where its time stamp is, with silence before it."""
+    synchronized = "aresample=16000:async=16000:min_hard_comp=0.02:first_pts=0"
+    form = ["-map", "0:a", "-af", synchronized, "-ac", "1", "-f", "s16le", "-"]
+    played = subprocess.run(["ffmpeg", "-v", "quiet", "-i", path, *form], check=True, capture_output=True)
+    return np.frombuffer(played.stdout, np.int16)
+
+
+def seconds_later(samples: Any, than: Any, start: float, end: float) -> float:
+    """Return by how much the samples of a stretch come later than the same noise among others, at most 2 s."""
+    piece = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)].astype(float)
+    first = round((start - 2) * SAMPLE_RATE)
+    others = than[first : first + 4 * SAMPLE_RATE + piece.size].astype(float)
+    size = others.size + piece.size
+    products = np.fft.irfft(np.fft.rfft(others, size) * np.fft.rfft(piece, size).conj(), size)
+    matches = np.abs(products[: others.size - piece.size + 1])
+    at = int(matches.argmax())
+    assert matches[at] > 0.5 * (piece @ piece), "the noise is found again"
+    return 2 - at / SAMPLE_RATE
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces", "size"),
+    [
+        *(
+            (name, 1, 4000)
+            for name in ("a.mp3", "a.aac", "a.ac3", "a.flac", "a.tta", "a.wv", "a.ogg", "a.flv", "a.wma")
+        ),
+        *(
+            (name, 30, 300)
+            for name in ("a.mp3", "a.aac", "a.ac3", "a.flac", "a.tta", "a.wv", "a.opus", "a.m4a", "a.ts")
+        ),
+    ],
+)
+def test_damaged_frames_leave_what_follows_where_a_player_has_it(
+    tmp_path: Path, scratch: Path, name: str, pieces: int, size: int
+) -> None:
+    sound = write_channels(tmp_path / "a.wav", [noise(1, 12, 44_100)], 44_100)
+    path = convert(sound, tmp_path / name, *(["-b:a", "64k"] if name in ("a.mp3", "a.aac") else []))
+    damage(path, pieces, size)
+    samples = opened(path, scratch)
+    played = as_a_player_shows(path)
+    assert samples.size / SAMPLE_RATE == pytest.approx(played.size / SAMPLE_RATE, abs=LEAST_GAP + 0.01)
+    end = samples.size / SAMPLE_RATE - 0.2
+    assert seconds_later(samples, played, end - 1, end) == pytest.approx(0, abs=LEAST_GAP + 0.01)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +221,24 @@ def test_a_stream_that_goes_on_at_another_sample_rate_has_no_gaps(tmp_path: Path
     np.testing.assert_array_equal(samples, whisper.audio.load_audio(str(path)))
 
 
-def test_a_count_of_frames_that_misses_one_now_and_then_leaves_gaps_and_one_that_is_wrong_all_along_does_not() -> None:
+def test_a_count_of_frames_leaves_gaps_where_frames_are_lost_also_in_many_places() -> None:
     lost = lines(*((1024 * number, 1024) for number in range(100) if number not in (30, 31)))
     assert find_gaps(lost, 0.0, counted=True) == [Gap(30 * 1024, 2048)]
-    slow = lines(*((1024 * number, 1024 if number < 50 else 512) for number in range(100)))
-    assert find_gaps(slow, 0.0, counted=True) == []
-    assert len(find_gaps(slow, 0.0)) > 1, "a format with time stamps may have pauses anywhere"
+    half = lines(*((1024 * number, 1024) for number in range(100) if number % 20 < 10 or number % 2))
+    assert sum(gap.count for gap in find_gaps(half, 0.0, counted=True)) == 24 * 1024, "the last is too short"
+
+
+def test_a_count_of_frames_that_goes_wrong_leaves_no_gaps_from_there_to_where_it_is_right_again() -> None:
+    slow = [(1024 * number, 1024 if number < 50 else 512) for number in range(100)]
+    assert find_gaps(lines(*slow), 0.0, counted=True) == []
+    assert len(find_gaps(lines(*slow), 0.0)) > 1, "a format with time stamps may have pauses anywhere"
+    after = [(102_400 + 1024 * number, 1024) for number in range(1000) if number not in (500, 501)]
+    stored = 50 * 1024 + 50 * 512 + 500 * 1024
+    assert find_gaps(lines(*slow, *after), 0.0, counted=True) == [Gap(stored, 2048)]
+
+
+def test_a_jump_where_the_count_goes_wrong_is_no_gap() -> None:
+    """As where two mp3 files are joined: the count jumps by a second, and then counts more than there is."""
+    frames = [(1024 * number, 1024) for number in range(50)]
+    frames += [(100_000 + 1024 * number, 768) for number in range(60)]
+    assert find_gaps(lines(*frames), 0.0, counted=True) == []
