@@ -224,11 +224,12 @@ def _new_spool(scratch: Path) -> IO[bytes]:
 
 
 def _timeline(clock: IO[bytes], stored: int, file: _File) -> Timeline:
-    start = file.streams.tracks[file.track].start if file.streams else 0.0
+    track = file.streams.tracks[file.track] if file.streams else None
     counted = file.streams.counted if file.streams else _counts_frames(file.path)
     with open(clock.fileno(), "rb", closefd=False) as lines:
         lines.seek(0)
-        timeline = Timeline(find_gaps(lines, start, counted))
+        gaps = find_gaps(lines, track.start, counted, track.own_clock) if track else find_gaps(lines, 0.0, counted)
+        timeline = Timeline(gaps)
     if stored + timeline.silence > ffmpeg.LONGEST_SECONDS * SAMPLE_RATE:
         log.warning("the time stamps leave gaps of %.0f s: they are not believed", timeline.silence / SAMPLE_RATE)
         return Timeline()

@@ -16,8 +16,8 @@ _ENTRIES = "stream=codec_type,codec_name,channels,start_time,duration:stream_dis
 # Formats whose time stamps count from the start of the recording, which may be before the first of them. In others, such
 # as a transport stream, they begin anywhere.
 _FROM_ZERO = {"mov", "matroska"}
-# Formats whose time stamps ffmpeg counts from the start of the track that is decoded (AVFMT_TS_DISCONT), and in all others
-# from the start of the first track.
+# Formats whose time stamps ffmpeg may count from the start of the track that is decoded (AVFMT_TS_DISCONT): Ogg's since its
+# version 6. In all others they count from the start of the first track.
 _FROM_TRACK = {"mpeg", "mpegts", "mpegtsraw", "ogg"}
 # Formats without time stamps, of which ffmpeg counts the frames.
 _COUNTED = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "flac", "loas", "mp3"}
@@ -29,13 +29,15 @@ class AudioTrack:
     """One audio stream of a file.
 
     `number` counts the file's audio streams from 0. `start` is the time in seconds, on the clock that players show, of what
-    ffmpeg gives the time stamp 0. `seconds` is the duration in the header, or else the file's; None if the header gives
-    neither. `decodable` is False where ffmpeg knows no decoder or found no sound in it.
+    ffmpeg gives the time stamp 0; with `own_clock` that holds only if the track's first time stamp is before it. `seconds` is
+    the duration in the header, or else the file's; None if the header gives neither. `decodable` is False where ffmpeg knows no
+    decoder or found no sound in it.
     """
 
     number: int
     channels: int
     start: float
+    own_clock: bool
     seconds: float | None
     is_default: bool
     decodable: bool
@@ -112,6 +114,7 @@ def _track(path: Path, number: int, stream: dict[str, Any], whole: dict[str, Any
         number=number,
         channels=channels,
         start=_start(path, stream, whole),
+        own_clock=bool(_names(whole) & _FROM_TRACK),
         seconds=None if seconds is None else float(seconds),
         is_default=bool(stream.get("disposition", {}).get("default")),
         decodable=channels > 0 and stream.get("codec_name", "unknown") not in ("unknown", "none"),

@@ -67,22 +67,29 @@ class Timeline:
                 yield Piece(piece.at + skipped, piece.stored + skipped, count)
 
 
-def find_gaps(lines: Iterable[bytes], start: float, counted: bool = False) -> list[Gap]:
+def find_gaps(lines: Iterable[bytes], start: float, counted: bool = False, own_clock: bool = False) -> list[Gap]:
     """Return the gaps in what ffmpeg's framecrc muxer says about frames of samples, in samples at SAMPLE_RATE.
 
     A line has a frame's stream, dts, pts, duration, size and checksum; times are in units that the header names. `start` is
-    the time of the time stamp 0 on the file's clock, in seconds. Time stamps that go back leave no gap: samples follow one
-    another then. `counted` says that the file has none, so that ffmpeg counts frames: it counts on at the first sample rate
-    where the file changes to another, and then leaves gaps that are none.
+    the time of the time stamp 0 on the file's clock, in seconds; with `own_clock` only if the first time stamp is before it.
+    Time stamps that go back leave no gap: samples follow one another then. `counted` says that the file has none, so that
+    ffmpeg counts frames: it counts on at the first sample rate where the file changes to another, and then leaves gaps that
+    are none.
     """
     clock = _CountedClock() if counted else _Clock()
     seconds = 1 / SAMPLE_RATE
+    first = True
     for line in lines:
         fields = line.split(b",")
         if line.startswith(_TIME_BASE):
             seconds = float(Fraction(line.removeprefix(_TIME_BASE).decode()))
-        if not line.startswith(b"#") and len(fields) >= 6:
-            clock.add(start + int(fields[2]) * seconds, int(fields[3]) * seconds)
+        if line.startswith(b"#") or len(fields) < 6:
+            continue
+        at, duration = int(fields[2]) * seconds, int(fields[3]) * seconds
+        if first and own_clock and at > start - LEAST_GAP:
+            start = 0.0
+        first = False
+        clock.add(start + at, duration)
     return clock.gaps
 
 

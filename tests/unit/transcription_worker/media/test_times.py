@@ -29,13 +29,15 @@ def silent_seconds(samples: Any) -> list[tuple[float, float]]:
     return [(float(start), float(end)) for start, end in pairs if end - start >= 0.4]
 
 
-@pytest.mark.parametrize("name", ["late.mp4", "late.m4a", "late.mka", "late.ts"])
+@pytest.mark.parametrize(
+    "name", ["late.mp4", "late.m4a", "late.mka", "late.ts", "late.mpg", "late.ogv", "late.flv", "late.wmv", "late.nut"]
+)
 def test_sound_that_begins_late_has_the_times_that_a_player_shows(tmp_path: Path, scratch: Path, name: str) -> None:
     sound = write_channels(tmp_path / "a.wav", [noise(1, 2)])
-    picture = ["-f", "lavfi", "-i", "color=size=64x64:rate=5:duration=10"]
+    picture = ["-f", "lavfi", "-i", "color=size=64x64:rate=25:duration=10"]
     late = ["-itsoffset", "8", "-i", str(sound)]
-    both = [*picture, *late, "-map", "1:v", "-map", "2:a", "-ac", "1"]
-    path = convert(sound, tmp_path / name, *(both if name in ("late.mp4", "late.ts") else [*late, "-map", "1:a"]))
+    both = [*picture, *late, "-map", "1:v", "-map", "2:a", "-ac", "1", "-ar", "44100"]
+    path = convert(sound, tmp_path / name, *([*late, "-map", "1:a"] if name in ("late.m4a", "late.mka") else both))
     samples = opened(path, scratch)
     ((start, end),) = silent_seconds(samples)
     assert (start, end) == pytest.approx((0, 8), abs=0.1)
@@ -219,6 +221,14 @@ def test_a_stream_that_goes_on_at_another_sample_rate_has_no_gaps(tmp_path: Path
     samples = opened(path, scratch)
     assert samples.size / SAMPLE_RATE == pytest.approx(6, abs=0.3)
     np.testing.assert_array_equal(samples, whisper.audio.load_audio(str(path)))
+
+
+def test_a_start_that_the_first_time_stamp_has_already_is_not_added_to_it() -> None:
+    """ffmpeg counts the time stamps of Ogg from the first track before its version 6, and from the track's start since."""
+    for first in (0, 40_000):
+        frames = lines(*((first + 1024 * number, 1024) for number in range(10)))
+        assert find_gaps(frames, 2.5, own_clock=True) == [Gap(0, 40_000)]
+    assert find_gaps(lines((40_000, 1024)), 2.5) == [Gap(0, 80_000)]
 
 
 def test_a_count_of_frames_leaves_gaps_where_frames_are_lost_also_in_many_places() -> None:
