@@ -11,6 +11,7 @@ import whisper.audio
 from transcription_api import reasons
 from transcription_api.spec import AudioSelection, Channel
 from transcription_worker.errors import WorkerError
+from transcription_worker.media import joined_files
 from transcription_worker.media.audio import Media, open_media
 
 from tests.support.media import SAMPLE_RATE, convert, make, noise, write_channels
@@ -225,7 +226,54 @@ def test_channels_whose_speakers_are_named_are_mixed_as_by_whisper(tmp_path: Pat
 # --- files that were joined
 
 
-@pytest.mark.parametrize(("name", "rate"), [("a.wav", 16_000), ("a.wav", 22_050), ("a.m4a", 16_000), ("a.mov", 16_000)])
+def test_files_that_are_read_past_the_first_are_not_called_left_out(tmp_path: Path, scratch: Path) -> None:
+    for name in ("a.avi", "a.au", "a.mp3", "a.flac", "a.mka", "a.ts"):
+        content = convert(write_channels(tmp_path / "a.wav", [noise(1, 3)]), tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(2 * content)
+        samples, media = opened(tmp_path / name, scratch)
+        assert samples.size / SAMPLE_RATE == pytest.approx(6, abs=0.3), name
+        assert not any("another file" in warning for warning in media.warnings)
+
+
+def test_the_beginning_of_another_file_is_found_also_where_two_blocks_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = convert(write_channels(tmp_path / "a.wav", [noise(1, 1)]), tmp_path / "a.wma").read_bytes()
+    path = tmp_path / "joined.wma"
+    path.write_bytes(2 * content)
+    for block in range(17, 60):
+        monkeypatch.setattr(joined_files, "_BLOCK", block)
+        assert joined_files.find_following(path) == len(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"TTA1\x01\0\x01\0\x10\0" + struct.pack("<3I", 1, 2**32 - 1, 0),
+        b"caff\0\x01\0\0" + struct.pack(">4sq", b"free", 2**63 - 1),
+        b"caff\0\x01\0\0" + struct.pack(">4sq", b"free", 0) * 20_000,
+        b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0" + b"\xff" * 8,
+        b"FORM\0",
+    ],
+    ids=["samples", "long chunk", "many chunks", "long file", "cut off"],
+)
+def test_sizes_that_no_file_has_are_not_followed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "hostile"
+    path.write_bytes(content)
+    assert joined_files.find_following(path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("a.wav", 16_000),
+        *(
+            (name, 22_050)
+            for name in ("a.wav", "a.aiff", "a.tta", "a.w64", "a.caf", "a.voc", "a.wma", "a.flv", "a.wtv")
+        ),
+        *((name, 16_000) for name in ("a.m4a", "a.mov")),
+    ],
+)
 def test_of_files_that_were_joined_the_result_says_that_the_second_was_not_taken(
     tmp_path: Path, scratch: Path, name: str, rate: int
 ) -> None:
