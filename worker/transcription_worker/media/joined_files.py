@@ -114,10 +114,10 @@ def _end_of_tta(file: IO[bytes]) -> int:
     if 4 * frames > os.fstat(file.fileno()).st_size:
         return 0
     sizes = struct.unpack(f"<{frames}I", file.read(4 * frames))
-    end = 22 + 4 * frames + 4 + int(sum(sizes))
+    end = int(22 + 4 * frames + 4 + sum(sizes))
     file.seek(end)
     kind, length = struct.unpack("<8s4xI", file.read(16))
-    return end + 32 + int(length) if kind == b"APETAGEX" else end
+    return end + (32 + int(length) if kind == b"APETAGEX" else 0)
 
 
 # By a format's first bytes: where a file ends, by its own header. 0 where that is not known.
