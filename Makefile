@@ -58,7 +58,7 @@ test-faults: install ## Kills, lost answers, errors and broken watches at each w
 test-fuzz: install ## 10,000 resources changed at random, valid and not, on a bare apiserver; FUZZ_SEED repeats a run (15 minutes)
 	$(RUN) python -m tests.fuzz $(RESOURCES)
 
-test-media-fuzz: install ## 1,000 media files of all containers and codecs, damaged at random; FUZZ_SEED repeats a run (4 minutes)
+test-media-fuzz: install ## 1,000 media files of all containers and codecs, damaged at random; FUZZ_SEED repeats a run (5 minutes)
 	$(RUN) python -m tests.media_fuzz $(MEDIA)
 
 coverage: install ## Unit and integration tests with branch coverage of the api, the operator and the worker

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transcription_api.choices import Channel
 
-from tests.media_fuzz.mutations import MUTATIONS, unchanged
+from tests.media_fuzz.mutations import MUTATIONS, join, unchanged
 from tests.media_fuzz.recordings import KINDS, Kind, recording
 
 # How many files make test-media-fuzz makes.
@@ -15,6 +15,10 @@ COUNT = 1000
 SEED = "FUZZ_SEED"
 # The share of files that keep the extension of their container.
 NAMED_RIGHTLY = 0.8
+# A file is at most so many times as long as its recording, which is then ten minutes of audio: so much takes a while rightly.
+MOST_TIMES = 400
+# And so many bytes of another file come before it or behind it, each of which may be a frame of 20 ms to AMR.
+MOST_JOINED = 1 << 16
 CHANNELS = (Channel.MIX, Channel.MIX, Channel.MIX, Channel.LEFT, Channel.RIGHT, Channel.SPLIT)
 
 
@@ -41,11 +45,20 @@ def cases(numbers: Iterable[int], seed: str) -> Iterator[Case]:
             yield _damaged(number, kind, body, random.Random(f"{seed}/{number}"))
 
 
+def sample(seed: str, count: int) -> list[int]:
+    """Return the numbers of so many files, each of another kind."""
+    dice = random.Random(seed)
+    rounds = COUNT // len(KINDS)
+    return [kind + len(KINDS) * dice.randrange(rounds) for kind in dice.sample(range(len(KINDS)), count)]
+
+
 def _damaged(number: int, kind: Kind, body: bytes, dice: random.Random) -> Case:
-    other = recording(dice.choice(KINDS)) or b""
+    other = dice.choice(KINDS)
     done = dice.choices(MUTATIONS, k=dice.choice((1, 1, 2, 3)))
+    joined = ((recording(other) if join in done else None) or b"")[:MOST_JOINED]
+    most = MOST_TIMES * len(body)
     for mutation in done:
-        body = mutation(body, other, dice) if body else body
+        body = mutation(body, joined, dice)[:most] if body else body
     extension = kind.extension if dice.random() < NAMED_RIGHTLY else dice.choice(KINDS).extension
     names = tuple(mutation.__name__ for mutation in done if mutation is not unchanged) or ("unchanged",)
     return Case(number, kind, names, f"{number}.{extension}", body, dice.choice(CHANNELS))

@@ -1,11 +1,13 @@
-"""One short recording of each container and codec that ffmpeg can write here."""
+"""One short recording of each container and codec that ffmpeg can write here, or that is made by hand."""
 
 import functools
-import random
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.media_fuzz import handmade, handmade_packets
 
 SECONDS = 1.5
 PICTURE = ("-f", "lavfi", "-i", f"testsrc=size=64x64:rate=5:duration={SECONDS}")
@@ -14,26 +16,26 @@ SOUND = ("-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=16000:duration={S
 
 @dataclass(frozen=True)
 class Kind:
-    """A container and its codec. `options` are ffmpeg's for the output; `picture` adds a test picture."""
+    """A container and its codec. `options` are ffmpeg's for the output; `picture` adds a test picture.
+
+    `made` makes the file instead of ffmpeg, and `packed` makes it of ffmpeg's output.
+    """
 
     extension: str
     options: tuple[str, ...] = ()
     picture: bool = False
+    made: Callable[[], bytes] | None = None
+    packed: Callable[[bytes], bytes] | None = None
 
     def __str__(self) -> str:
-        return " ".join([self.extension, *self.options, *(["with a picture"] if self.picture else [])])
+        maker = self.made or self.packed
+        by = ["by hand" if maker.__name__ == self.extension else f"by {maker.__name__}"] if maker else []
+        return " ".join([self.extension, *self.options, *(["with a picture"] if self.picture else []), *by])
 
 
 def _kinds(extension: str, *options: str, picture: bool = False) -> list[Kind]:
     """Return a kind for each of the options, which are split at blanks; none of them leaves the codec to ffmpeg."""
     return [Kind(extension, tuple(one.split()), picture) for one in options or ("",)]
-
-
-# Telephones record it, and ffmpeg cannot write it.
-AMR = Kind("amr")
-_AMR_FRAMES = 75  # of 20 ms
-_AMR_MODE = b"\x3c"  # the byte before a frame of 12.2 kbit/s: RFC 4867, section 5.3
-_AMR_BYTES = 31  # of such a frame
 
 
 KINDS: tuple[Kind, ...] = (
@@ -54,7 +56,6 @@ KINDS: tuple[Kind, ...] = (
     *_kinds("flac", "", "-ac 2"),
     *_kinds("aac"),
     *_kinds("aiff", "", "-c:a pcm_s24be", "-c:a pcm_mulaw"),
-    AMR,
     *_kinds("3gp", "-c:v mpeg4 -c:a aac", picture=True),
     *_kinds("wma", "", "-c:a wmav1"),
     *_kinds("wmv", "-c:a wmav2", picture=True),
@@ -83,15 +84,48 @@ KINDS: tuple[Kind, ...] = (
     *_kinds("nut"),
     *_kinds("wtv", "-c:v mpeg2video -c:a mp2 -r 25", picture=True),
     *_kinds("dv", "-target pal-dv", picture=True),
+    *_kinds("adx"),
+    *_kinds("ast", "-c:a pcm_s16be_planar"),
+    *_kinds("c2", "-c:a libcodec2 -ar 8000 -mode 3200", "-c:a libcodec2 -ar 8000 -mode 700C"),
+    *_kinds("sf", "", "-c:a pcm_mulaw"),
+    *_kinds("mlp", "-strict -2 -ar 48000"),
+    *_kinds("mmf", "-ar 8000"),
+    *_kinds("swf", "-ar 22050"),
+    *_kinds("swf", "-ar 22050", picture=True),
+    *_kinds("loas", "-c:a aac -f latm"),
+    *_kinds("gxf", "-s 720x480 -r 29.97 -ar 48000", picture=True),
+    *_kinds("mjpg", "-f smjpeg", picture=True),
+    *_kinds("3g2", "-c:a aac"),
+    *_kinds("rm", "-c:v rv10 -c:a ac3", picture=True),
+    *(Kind(made.__name__, made=made) for made in handmade.WITH_SAMPLES),
+    *(Kind(made.__name__, made=made) for made in handmade.WITH_FRAMES),
+    *(Kind(made.__name__, made=made) for made in handmade_packets.WITH_SAMPLES),
+    Kind("dtshd", tuple("-c:a dca -strict -2 -ar 48000 -f dts".split()), packed=handmade_packets.dtshd),
+    Kind("kux", tuple("-ar 22050 -f flv".split()), packed=handmade_packets.kux),
+    Kind("nsv", tuple("-ar 48000 -b:a 96k -write_xing 0 -id3v2_version 0 -f mp3".split()), packed=handmade_packets.nsv),
+    Kind("pva", tuple("-f mp2".split()), packed=handmade_packets.pva),
+    Kind("xwma", tuple("-c:a wmav2 -f wav".split()), packed=handmade_packets.xwma),
 )
+
+# Formats that the worker accepts and no file here is of, as neither ffmpeg nor a few lines can write one.
+NOTHING_WRITES = {
+    "ivr": "a RealMedia file inside tables of its own",
+    "paf": "its sound is packed in blocks that are shared with the picture",
+    "tak": "its frames are told by checksums of a codec that only its author's program writes",
+    "ty": "a TiVo's chunks of 128 KiB, which mix the records of sound and picture",
+}
 
 
 @functools.cache
 def recording(kind: Kind) -> bytes | None:
     """Return the file's bytes; None if ffmpeg here has no encoder or no muxer for it."""
-    if kind == AMR:
-        dice = random.Random(0)
-        return b"#!AMR\n" + b"".join(_AMR_MODE + dice.randbytes(_AMR_BYTES) for _ in range(_AMR_FRAMES))
+    if kind.made:
+        return kind.made()
+    written = _written(kind)
+    return kind.packed(written) if written and kind.packed else written
+
+
+def _written(kind: Kind) -> bytes | None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"made.{kind.extension}"
         command = ["ffmpeg", "-v", "error", "-y", *(PICTURE if kind.picture else ()), *SOUND, *kind.options, path]

@@ -29,6 +29,9 @@ SAMPLE_BYTES = 2  # s16le
 
 # Limits on what an unfamiliar or hostile file may cost.
 MEMORY_LIMIT = 2 << 30  # bytes of address space for one ffmpeg: its libraries take 0.3 GB, audio 60 MB more
+# Bytes that ffmpeg reserves at once. The index of a day of pictures takes 125 MB. A header that announces a tag of 2 GB, or two
+# billion samples a second, would have it reserve and fill as much.
+BLOCK_LIMIT = 256 << 20
 CPU_LIMIT = 3600  # seconds of CPU; an hour decodes some 10 days of audio
 DECODE_SECONDS = 7200.0  # wall-clock time for a whole file
 STALL_SECONDS = 120.0  # wall-clock time in which ffmpeg writes no sample
@@ -170,7 +173,7 @@ def _decode(requests: Sequence[DecodeRequest], limits: Callable[[], _Limits]) ->
 
 def _decoding(requests: Sequence[DecodeRequest], sources: Sequence[int]) -> list[str]:
     """Return the command that decodes the files of these descriptors."""
-    command = [_found("ffmpeg"), "-nostdin", "-nostats"]
+    command = [_found("ffmpeg"), "-nostdin", "-nostats", "-max_alloc", str(BLOCK_LIMIT)]
     for request, source in zip(requests, sources, strict=True):
         command += ["-threads", "1", *request.reading.arguments(source)]
     for number, request in enumerate(requests):
@@ -188,7 +191,8 @@ def show(path: Path, entries: str, reading: Reading = AS_USUAL) -> tuple[Process
         WorkerError: UnsupportedMedia, if ffprobe did not end within PROBE_SECONDS.
     """
     with path.open("rb") as source:
-        command = [_found("ffprobe"), *reading.arguments(source.fileno()), "-show_entries", entries, "-of", "json"]
+        command = [_found("ffprobe"), "-max_alloc", str(BLOCK_LIMIT), *reading.arguments(source.fileno())]
+        command += ["-show_entries", entries, "-of", "json"]
         with _started(command, [source.fileno()], stdout=subprocess.PIPE) as process:
             try:
                 out, words = process.communicate(timeout=PROBE_SECONDS)

@@ -7,12 +7,12 @@ ffmpeg would guess some formats by the extension.
 from dataclasses import dataclass
 from pathlib import Path
 
-# Demuxers by the names of `ffmpeg -demuxers`, which docs/troubleshooting.md lists for users. Those that open other files
-# (hls, dash, concat, sdp, image2) are left out.
+# Demuxers by the names of `ffmpeg -demuxers`, which docs/media.md lists for users. Those that open other files (hls, dash,
+# concat, sdp, image2) are left out, and those that ffmpeg tells by a name or an option alone (sbc, mpegtsraw).
 FORMATS = (
-    "aac ac3 adx aiff amr amrnb amrwb ape asf ast au avi avr caf codec2 dhav dsf dss dts dtshd dv eac3 flac flv gsm gxf hcom "
-    "iff ilbc ircam ivr kux loas lxf matroska webm mlp mmf mov mp4 m4a 3gp 3g2 mj2 mp3 mpc mpc8 mpeg mpegts mpegtsraw mxf "
-    "nistsphere nsp nsv nut nuv ogg oma paf pva pvf qcp rm sbc shn smjpeg sox spdif swf tak truehd tta ty voc w64 wav wtv wv "
+    "aac ac3 adx aiff amr amrnb amrwb ape asf ast au avi avr caf codec2 dhav dsf dss dts dtshd dv eac3 flac flv gsm gxf "
+    "hcom iff ilbc ircam ivr kux loas lxf matroska webm mlp mmf mov mp4 m4a 3gp 3g2 mj2 mp3 mpc mpc8 mpeg mpegts mxf "
+    "nistsphere nsp nsv nut nuv ogg oma paf pva pvf qcp rm shn smjpeg sox spdif swf tak truehd tta ty voc w64 wav wtv wv "
     "xwma"
 ).split()
 

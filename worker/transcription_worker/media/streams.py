@@ -18,7 +18,7 @@ _ENTRIES = "stream=codec_type,codec_name,channels,start_time,duration:stream_dis
 _FROM_ZERO = {"mov", "matroska"}
 # Formats whose time stamps ffmpeg may count from the start of the track that is decoded (AVFMT_TS_DISCONT): Ogg's since its
 # version 6. In all others they count from the start of the first track.
-_FROM_TRACK = {"mpeg", "mpegts", "mpegtsraw", "ogg"}
+_FROM_TRACK = {"mpeg", "mpegts", "ogg"}
 # Formats without time stamps, of which ffmpeg counts the frames.
 _COUNTED = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "flac", "loas", "mp3"}
 _NO_INDEX = b"moov atom not found"  # ffmpeg's message about an mp4 that ends before its index

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -156,16 +157,39 @@ def test_an_ffmpeg_that_needs_more_memory_than_allowed_is_refused(
 ) -> None:
     allowed = 900 << 20
     monkeypatch.setattr(ffmpeg, "MEMORY_LIMIT", allowed)
+    error, peak = refusal_and_peak(greedy, scratch)
+    assert error.reason is reasons.UNSUPPORTED_MEDIA
+    assert 200 << 20 < peak < allowed
+
+
+@pytest.mark.parametrize(
+    ("rate", "tag"),
+    [
+        pytest.param(2_130_722_432, b"", id="a filter of a gigabyte, which takes ffmpeg 18 s to compute"),
+        pytest.param(44_100, b"LIST\xff\xff\xff\x7fINFOISFT\0\0\0\x40", id="a tag of a gigabyte"),
+    ],
+)
+def test_ffmpeg_does_not_reserve_what_a_header_announces(tmp_path: Path, scratch: Path, rate: int, tag: bytes) -> None:
+    path, samples = tmp_path / "a.wav", bytes(100_000)
+    form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, min(2 * rate, 2**32 - 1), 2, 16)
+    parts = b"WAVE" + form + tag + b"data" + struct.pack("<I", len(samples)) + samples
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(parts)) + parts)
+    error, peak = refusal_and_peak(path, scratch)
+    assert error.reason is reasons.UNSUPPORTED_MEDIA
+    assert 0 < peak < ffmpeg.BLOCK_LIMIT
+
+
+def refusal_and_peak(path: Path, scratch: Path) -> tuple[WorkerError, int]:
+    """Open a file that is refused, and return the error and the peak memory of the processes that were started."""
     peaks = [0]
     with ThreadPoolExecutor(1) as pool:
-        opening = pool.submit(open_audio, greedy, scratch)
+        opening = pool.submit(open_audio, path, scratch)
         while not opening.done():
             peaks += [peak_memory(child) for child in children()]
             time.sleep(0.005)
         error = opening.exception()
     assert isinstance(error, WorkerError)
-    assert error.reason is reasons.UNSUPPORTED_MEDIA
-    assert 200 << 20 < max(peaks) < allowed
+    return error, max(peaks)
 
 
 def test_what_ffmpeg_says_is_kept_within_bounds(tmp_path: Path, scratch: Path) -> None:
