@@ -1,4 +1,4 @@
-"""The local command's pipeline over files, with an engine that needs no model."""
+"""The local command's pipeline over files, with an engine that needs no model unless another loader is given."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +7,7 @@ from transcription_api.report import Report
 from transcription_worker.errors import WorkerError
 from transcription_worker.local.files import find_files
 from transcription_worker.local.plan import Plan
+from transcription_worker.pipeline.engine_loader import EngineLoader
 from transcription_worker.pipeline.listener import PipelineListener
 from transcription_worker.pipeline.local_sink import LocalSink
 from transcription_worker.pipeline.local_source import LocalFile, LocalSource
@@ -36,11 +37,14 @@ class Outcomes(PipelineListener[LocalFile]):
         self.failures[item.path.name] = error
 
 
-def transcribe(plan: Plan, scratch: Path, engine: InstantEngine | None = None) -> Outcomes:
+def transcribe(
+    plan: Plan, scratch: Path, engine: InstantEngine | None = None, loader: EngineLoader | None = None
+) -> Outcomes:
     """Run the pipeline over all files of a plan, and check that it leaves nothing in the scratch folder."""
     outcomes = Outcomes()
     sink = LocalSink(plan.formats, plan.subtitles, plan.options.quality.policy, plan.audio.channel)
     options = PipelineOptions(plan.options, plan.audio, scratch)
-    Pipeline(LocalSource(find_files(plan).files), sink, InstantLoader(plan.options, engine), options, outcomes).run()
+    loader = loader or InstantLoader(plan.options, engine)
+    Pipeline(LocalSource(find_files(plan).files), sink, loader, options, outcomes).run()
     assert list(scratch.iterdir()) == []
     return outcomes

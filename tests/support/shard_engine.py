@@ -12,6 +12,7 @@ from transcription_api.report import DeviceUsed
 from transcription_api.spec import Spec
 from transcription_worker.errors import WorkerError
 from transcription_worker.job.shard_engine import run_engine
+from transcription_worker.job.task_variable import read_task
 from transcription_worker.job.transcription import engine_options
 from transcription_worker.paths import Paths
 from transcription_worker.pipeline.engine_loader import EngineLoader
@@ -23,7 +24,11 @@ DEVICES = "TRANSCRIPTION_TEST_DEVICES"
 
 
 def instant_loader(spec: Spec, namespace: str, paths: Paths, know: Callable[..., None]) -> EngineLoader:
-    """Find the device that the variable says, and make a loader of the instant engine."""
+    """Find the device that the variable says, and make a loader of the instant engine.
+
+    A namespace that is not the task's, by which models are kept apart in a node's cache, fails.
+    """
+    assert namespace == read_task().namespace
     number = int(os.environ.get("CUDA_VISIBLE_DEVICES") or 0)
     found = os.environ.get(DEVICES, "cpu").split(",")[number]
     if found == "none":

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 from transcription_api import reasons
-from transcription_api.spec import Model, S3Object, SecretRef
+from transcription_api.spec import Model, S3Object, SecretRef, parse_spec
+from transcription_api.task import Task
 from transcription_worker.errors import WorkerError
+from transcription_worker.job.transcription import transcribe_object
 from transcription_worker.model import fetch_model
 from transcription_worker.paths import Paths
+from transcription_worker.progress import ProgressTracker
 
 from tests.support.s3 import REGION, S3Server
+from tests.support.testmodel import model_path
 from tests.support.worker_container import SOURCE, WorkerContainer
 
 KEY = "models/own.pt"
@@ -88,3 +92,18 @@ def test_a_damaged_model_in_the_cache_is_downloaded_again(
     put(server, b"first")
     fetch_model(model_of(server), paths, "team-a").path.write_bytes(damage)
     assert fetch_model(model_of(server), paths, "team-a").path.read_bytes() == b"first"
+
+
+def test_a_task_finds_no_model_in_the_cache_that_another_namespace_left_there(
+    container: WorkerContainer, server: S3Server, prefix: str, audio: bytes
+) -> None:
+    paths = Paths(container.root)
+    paths.scratch.mkdir(parents=True)
+    put(server, model_path().read_bytes())
+    server.client().put_object(Bucket=SOURCE, Key=f"{prefix}call.wav", Body=audio)
+    model = {"s3": container.endpoint(bucket=SOURCE, key=KEY)}
+    asked = {"engine": "openai-whisper", "decoding": {"temperatures": [0], "beamSize": 1}, "rerun": "Force"}
+    spec = parse_spec(container.spec(f"{prefix}call.wav", prefix, model=model, **asked))
+    for namespace, files in (("team-a", 2), ("team-b", 4)):  # each model has its digest beside it
+        transcribe_object(Task(namespace, "one", "7c1dbb0a", {}), spec, paths, ProgressTracker(), {})
+        assert len(cached(paths)) == files

@@ -37,7 +37,9 @@ def test_a_reader_that_has_gone_or_a_full_disk_does_not_end_the_run(tmp_path: Pa
     program, said = tmp_path / "talk.py", tmp_path / "said"
     program.write_text(TALKATIVE)
     line = shell.format(f"{{ {sys.executable} {program} {said}; echo $? >{tmp_path}/code; }}")
-    subprocess.run(["bash", "-c", line], check=False, stdout=subprocess.PIPE, timeout=60)
+    # As a user's shell has it: what is left in the buffers would fail at the end of the program.
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    subprocess.run(["bash", "-c", line], check=False, stdout=subprocess.PIPE, timeout=60, env=environment)
     assert said.exists()
     assert (tmp_path / "code").read_text() == "67\n"
 

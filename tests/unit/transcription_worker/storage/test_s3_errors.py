@@ -32,8 +32,18 @@ def answer(status: int, code: str, operation: str = "GetObject", **more: str) ->
         (403, "AccessDenied", Role.DESTINATION, reasons.DESTINATION_DENIED),
         (403, "InvalidAccessKeyId", Role.DESTINATION, reasons.BAD_CREDENTIALS),
         (403, "SignatureDoesNotMatch", Role.SOURCE, reasons.BAD_CREDENTIALS),
+        (400, "InvalidBucketName", Role.SOURCE, reasons.NO_SUCH_BUCKET),
+        (400, "InvalidToken", Role.SOURCE, reasons.BAD_CREDENTIALS),
+        (403, "InvalidClientTokenId", Role.SOURCE, reasons.BAD_CREDENTIALS),
+        (400, "InvalidIdentityToken", Role.SOURCE, reasons.BAD_CREDENTIALS),
+        (400, "TokenRefreshRequired", Role.SOURCE, reasons.BAD_CREDENTIALS),
+        (400, "UnrecognizedClientException", Role.SOURCE, reasons.BAD_CREDENTIALS),
         (400, "KMS.DisabledException", Role.SOURCE, reasons.ENCRYPTION_KEY_DENIED),
+        (400, "KMS.NotFoundException", Role.SOURCE, reasons.ENCRYPTION_KEY_DENIED),
+        (400, "KMS.AccessDeniedException", Role.SOURCE, reasons.ENCRYPTION_KEY_DENIED),
+        (400, "KMS.AccessDeniedException", Role.DESTINATION, reasons.ENCRYPTION_KEY_DENIED),
         (400, "KMS.KMSInvalidStateException", Role.DESTINATION, reasons.ENCRYPTION_KEY_DENIED),
+        (400, "KMS.InvalidStateException", Role.DESTINATION, reasons.ENCRYPTION_KEY_DENIED),
         (412, "PreconditionFailed", Role.SOURCE, reasons.SOURCE_CHANGED),
     ],
 )
@@ -57,7 +67,15 @@ def test_s3s_code_decides_the_reason_of_a_refusal(status: int, code: str, role: 
         (400, "BadDigest", reasons.ENDPOINT_UNREACHABLE),
         (400, "IncompleteBody", reasons.ENDPOINT_UNREACHABLE),
         (400, "XAmzContentSHA256Mismatch", reasons.ENDPOINT_UNREACHABLE),
+        (400, "XAmzContentChecksumMismatch", reasons.ENDPOINT_UNREACHABLE),
+        (400, "InvalidDigest", reasons.ENDPOINT_UNREACHABLE),
         (400, "RequestTimeout", reasons.ENDPOINT_UNREACHABLE),
+        (400, "Throttling", reasons.ENDPOINT_UNREACHABLE),
+        (400, "ThrottlingException", reasons.ENDPOINT_UNREACHABLE),
+        (400, "TooManyRequestsException", reasons.ENDPOINT_UNREACHABLE),
+        (409, "ConditionalRequestConflict", reasons.ENDPOINT_UNREACHABLE),
+        (307, "TemporaryRedirect", reasons.ENDPOINT_UNREACHABLE),
+        (400, "Busy", reasons.ENDPOINT_UNREACHABLE),
         (409, "OperationAborted", reasons.ENDPOINT_UNREACHABLE),
         (400, "KMS.ThrottlingException", reasons.ENDPOINT_UNREACHABLE),
         (400, "RequestThrottled", reasons.ENDPOINT_UNREACHABLE),
@@ -68,6 +86,8 @@ def test_s3s_code_decides_the_reason_of_a_refusal(status: int, code: str, role: 
         (408, "408", reasons.ENDPOINT_UNREACHABLE),
         (425, "425", reasons.ENDPOINT_UNREACHABLE),
         (400, "ExpiredToken", reasons.CREDENTIALS_EXPIRED),
+        (400, "ExpiredTokenException", reasons.CREDENTIALS_EXPIRED),
+        (400, "RequestExpired", reasons.CREDENTIALS_EXPIRED),
         (403, "RequestTimeTooSkewed", reasons.CLOCK_SKEWED),
     ],
 )
@@ -97,6 +117,8 @@ def test_a_wrong_region_is_named_by_the_header_in_which_aws_tells_it() -> None:
 def test_an_archived_object_is_named_with_its_storage_class() -> None:
     error = worker_error(answer(403, "InvalidObjectState", StorageClass="GLACIER"), Role.SOURCE, ENDPOINT, "k")
     assert error.reason is reasons.OBJECT_ARCHIVED
+    assert error.reason.permanent
+    assert transient(answer(403, "InvalidObjectState")) is None
     assert "archived, its storage class is 'GLACIER'" in error.message
     assert "Restore" in error.reason.advice
 
@@ -144,6 +166,7 @@ def test_a_certificate_that_is_refused_is_permanent_and_says_why() -> None:
     assert transient(error) is None
     failure = worker_error(error, Role.SOURCE, ENDPOINT, "k")
     assert failure.reason is reasons.CERTIFICATE_INVALID
+    assert failure.reason.permanent
     assert failure.message.endswith("certificate refused: certificate has expired")
 
 
