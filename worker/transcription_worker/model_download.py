@@ -25,8 +25,8 @@ def download_model(name: str, url: str, sha256: str, path: Path) -> None:
     The proxy and the certificate authorities are those of the environment, as `requests` reads them.
 
     Raises:
-        WorkerError: EndpointUnreachable without a network or if the digest is another one, CertificateInvalid, and
-            ModelNotFound where the server has no such file.
+        WorkerError: EndpointUnreachable without a network or if the digest is another one, CertificateInvalid,
+            CABundleUnusable, and ModelNotFound where the server has no such file.
         OSError: the file cannot be written.
     """
     backoff = Backoff(f"download model {name}")
@@ -37,6 +37,10 @@ def download_model(name: str, url: str, sha256: str, path: Path) -> None:
                 break
             except requests.RequestException as error:
                 _wait(error, backoff, name, url)
+            except OSError as error:
+                if error.errno is None:  # requests' own, of a bundle of certificate authorities that is not there
+                    raise WorkerError(reasons.CA_BUNDLE_UNUSABLE, f"spec.model.name: {name!r}: {error}") from error
+                raise
         file.seek(0)
         if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
             words = f"spec.model.name: {name!r} was damaged on its way: the digest does not match"

@@ -179,3 +179,12 @@ def test_a_certificate_that_is_refused_is_permanent_and_told_at_once(
     assert error.reason.permanent
     assert error.message.startswith("spec.model.name: 'own': the certificate of https://127.0.0.1:")
     assert (len(asked), origin.requests) == (int(proxied), 0)
+
+
+def test_authorities_that_are_not_there_are_named_with_their_file(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+    error = refusal(paths, NOWHERE)
+    assert error.reason is reasons.CA_BUNDLE_UNUSABLE
+    assert "/no/such.pem" in error.message
