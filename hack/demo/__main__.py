@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hack.realmodel.package import MissingModelError
 from tests.support.flite import read_aloud
 from tests.support.realmodel import real_model_path
-from tests.support.speech import Samples, speak, write_wav
+from tests.support.speech import MissingSynthesiserError, Samples, speak, write_wav
 from tests.support.stack import s3
 from tests.support.stack.kube import CommandError, apply, kubectl, list_items
-from tests.support.stack.release import ensure_namespace, ensure_release, release_values
+from tests.support.stack.release import READ_NODES, ensure_namespace, ensure_release, release_values
 from tests.support.testmodel import model_path
 
 NAMESPACE = "demo"
@@ -37,7 +38,7 @@ PATIENCE_SECONDS = 600
 def main() -> int:
     """Run the demo; return 0 if every job ended as EXPECTED."""
     with stage("images and chart"):
-        ensure_release(release_values())
+        ensure_release(release_values() | READ_NODES)
     with stage("S3 server"):
         s3.ensure_s3()
     with s3.connect() as client:
@@ -106,9 +107,10 @@ def describe(job: dict[str, Any]) -> str:
     """Return one line: name, phase and, while it runs, how far it is."""
     status = job.get("status", {})
     progress = status.get("progress", {})
-    percent = f" {progress['percent']} %" if "percent" in progress else ""
+    far = [progress["stage"]] if "stage" in progress else []
+    far += [f"{progress['percent']} %"] if "percent" in progress else []
     reasons = [c["reason"] for c in status.get("conditions", ()) if c["status"] == "True" and c["type"] in SHOWN]
-    return f"{job['metadata']['name']:<14}{status.get('phase', '-'):<10}{progress.get('stage', '')}{percent} {' '.join(reasons)}"
+    return f"{job['metadata']['name']:<14}{status.get('phase', '-'):<10}{' '.join(far + reasons)}".rstrip()
 
 
 SHOWN = ("Complete", "Failed", "Degraded", "Suspended")
@@ -127,5 +129,5 @@ def show(client: Any) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (CommandError, TimeoutError, ValueError) as error:
+    except (CommandError, MissingModelError, MissingSynthesiserError, TimeoutError, ValueError) as error:
         sys.exit(f"error: {error}")

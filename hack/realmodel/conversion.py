@@ -23,9 +23,12 @@ def convert(model_bin: Path, checkpoint: Path) -> None:
 
     Raises:
         ValueError, KeyError: model.bin is no Whisper model of CTranslate2.
+        OSError: the checkpoint cannot be written.
     """
     tensors = read_tensors(model_bin)
-    torch.save({"dims": dataclasses.asdict(dimensions(tensors)), "model_state_dict": weights(tensors)}, checkpoint)
+    # torch.save says of a path that cannot be written what its C++ asserts.
+    with checkpoint.open("wb") as file:
+        torch.save({"dims": dataclasses.asdict(dimensions(tensors)), "model_state_dict": weights(tensors)}, file)
 
 
 def dimensions(tensors: Tensors) -> Any:

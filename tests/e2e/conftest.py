@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from tests.support.job_namespace import JobNamespace, namespace_of, stored_inputs
-from tests.support.stack.release import release_values
+from tests.support.stack.release import READ_NODES, release_values
 
 
 @pytest.fixture(scope="session")
 def values() -> dict[str, Any]:
     """Return the release's Helm values, with images built from the checkout."""
-    return release_values() | {"rbac": {"readNodes": True}}
+    return release_values() | READ_NODES
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,10 @@ def speech(language: str, seed: int, seconds: float) -> Callable[[], Samples]:
     return lambda: spoken(language, seed, seconds)
 
 
+# Makes speech of a language, a seed and seconds.
+Voice = Callable[[str, int, float], Callable[[], Samples]]
+
+
 def silence(seconds: float) -> Callable[[], Samples]:
     return lambda: np.zeros(round(seconds * SAMPLE_RATE), np.float32)
 
@@ -74,30 +78,28 @@ def clipped(samples: Samples) -> Samples:
     return np.clip(samples * 20, -1, 1)
 
 
-def long_cases() -> list[Case]:
+def long_cases(say: Voice = speech) -> list[Case]:
     """Return files of many windows, to test what one window passes on to the next."""
     return [
-        Case("2.5 min of English", speech("en", 911, 150), options(GREEDY)),
-        Case("2 min of Portuguese without conditioning", speech("pt", 912, 120), options(GREEDY | {"condition_on_previous_text": False})),
-        Case("4 min of English with words", speech("en", 913, 240), options(WORDS)),
-        Case("3 windows, beams", speech("pt", 914, 65), options(BEAM)),
+        Case("2.5 min of English", say("en", 911, 150), options(GREEDY)),
+        Case("2 min of Portuguese without conditioning", say("pt", 912, 120), options(GREEDY | {"condition_on_previous_text": False})),
+        Case("4 min of English with words", say("en", 913, 240), options(WORDS)),
+        Case("3 windows, beams", say("pt", 914, 65), options(BEAM)),
     ]  # fmt: skip
 
 
-def length_cases() -> list[Case]:
+def length_cases(say: Voice = speech) -> list[Case]:
     """Return empty and very short files, and lengths at the edges of a window."""
     lengths = (0.0, 0.01, 0.2, 2.0, 29.9, 30.0, 30.1)
-    greedy = [Case(f"{seconds} s", speech("en", 920, seconds), options(GREEDY)) for seconds in lengths]
-    beams = [Case(f"{seconds} s, beams", speech("pt", 921, seconds), options(BEAM)) for seconds in (0.2, 2.0, 30.1)]
-    words = [
-        Case(f"{seconds} s, words", speech("en", 922, seconds), options(WORDS)) for seconds in (0.2, 2.0, 29.9, 30.1)
-    ]
+    greedy = [Case(f"{seconds} s", say("en", 920, seconds), options(GREEDY)) for seconds in lengths]
+    beams = [Case(f"{seconds} s, beams", say("pt", 921, seconds), options(BEAM)) for seconds in (0.2, 2.0, 30.1)]
+    words = [Case(f"{seconds} s, words", say("en", 922, seconds), options(WORDS)) for seconds in (0.2, 2.0, 29.9, 30.1)]
     return greedy + beams + words
 
 
-def sound_cases() -> list[Case]:
+def sound_cases(say: Voice = speech) -> list[Case]:
     """Return audio other than plain speech."""
-    english, portuguese = speech("en", 930, 20), speech("pt", 931, 25)
+    english, portuguese = say("en", 930, 20), say("pt", 931, 25)
     both = joined(english, silence(3), portuguese)
     return [
         Case("both languages", both, options(GREEDY)),
@@ -115,9 +117,9 @@ def sound_cases() -> list[Case]:
     ]  # fmt: skip
 
 
-def option_cases() -> list[Case]:
+def option_cases(say: Voice = speech) -> list[Case]:
     """Return a case for each option that whisper.transcribe has."""
-    two = speech("en", 950, 36)
+    two = say("en", 950, 36)
     variants: dict[str, dict[str, Any]] = {
         "a prompt": GREEDY | {"initial_prompt": "The red house and the blue river."},
         "a prompt before every window": GREEDY | {"initial_prompt": "The red house.", "carry_initial_prompt": True},
@@ -141,15 +143,15 @@ def option_cases() -> list[Case]:
         Case("gaps skipped", gaps, options(hallucinations)),
         Case("a language given", two, options(GREEDY, language="en")),
         Case("another language given", two, options(GREEDY, language="pt")),
-        Case("translation", speech("pt", 951, 31), options(GREEDY, task=TaskKind.TRANSLATE)),
+        Case("translation", say("pt", 951, 31), options(GREEDY, task=TaskKind.TRANSLATE)),
         Case("one clip", two, options(GREEDY, clips=(Clip(12.3, 30.01),))),
         Case("two clips, the last open", two, options(WORDS, clips=(Clip(1.0, 14.5), Clip(33.0)))),
-        Case("a clip of more than a window", speech("en", 952, 50), options(BEAM, clips=(Clip(3.21, 40.0),))),
+        Case("a clip of more than a window", say("en", 952, 50), options(BEAM, clips=(Clip(3.21, 40.0),))),
     ]
 
 
-def all_cases() -> list[Case]:
-    return long_cases() + length_cases() + sound_cases() + option_cases()
+def all_cases(say: Voice = speech) -> list[Case]:
+    return long_cases(say) + length_cases(say) + sound_cases(say) + option_cases(say)
 
 
 def without_long() -> list[Case]:

@@ -9,6 +9,10 @@ from tests.support.repository import CHART, ROOT
 from tests.support.stack.images import OPERATOR, WORKER, Image, ensure_image
 from tests.support.stack.kube import apply, kubectl, run
 
+# The operator may look at nodes, and says where none has a GPU; one and the same in the demo and the end-to-end tests, of which
+# one runs the demo.
+READ_NODES: dict[str, Any] = {"rbac": {"readNodes": True}}
+
 
 def release_values(
     operator_image: Image = OPERATOR, worker_image: Image = WORKER, source: Path = ROOT
