@@ -58,7 +58,6 @@ class Bucket:
         self._paths = paths
         self._credentials: Credentials = read_credentials(endpoint, role, paths)
         self._checksums = True
-        # Where a service gives the pod its credentials, it is asked for them here, and may not answer.
         self._client = self._call("make a client", "", self._make_client)
         self._knows_conditions = True  # of writes
 
