@@ -2,11 +2,10 @@
 
 import struct
 import subprocess
-import threading
 import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from transcription_api.spec import AudioSelection, Channel
 from transcription_worker.media import ffmpeg
 from transcription_worker.media.audio import open_media
 from transcription_worker.media.pcm_file import PcmFile
+
+from tests.support.http_server import http_server
 
 SAMPLE_RATE = 16_000  # Hz
 _BIG_ENDIAN_S16 = 3  # AU's name for it
@@ -85,24 +86,15 @@ def canary(content: bytes) -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # what http.server calls
+        def do_GET(self) -> None:
             asked.append(self.path)
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *_: Any) -> None:
-            """Keep requests out of the tests' output."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server(Handler) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 def count_decoded_together(monkeypatch: pytest.MonkeyPatch) -> list[int]:

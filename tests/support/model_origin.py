@@ -2,18 +2,16 @@
 
 import select
 import socket
-import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import trustme
 
+from tests.support.http_server import http_server
+
 # What answers a GET: it gets the handler, which sends what it likes.
 Answer = Callable[[BaseHTTPRequestHandler], None]
-# How often a server looks whether it is to end.
-POLL_SECONDS = 0.02
 
 
 @contextmanager
@@ -24,22 +22,8 @@ def model_origin(answer: Answer, certificate: trustme.LeafCert | None = None) ->
         def do_GET(self) -> None:
             answer(self)
 
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
-        # A client that refuses the certificate ends the handshake, which is to happen in the connection's own thread.
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_server(Handler, certificate) as port:
+        yield port
 
 
 @contextmanager
@@ -60,16 +44,8 @@ def tunnel(target: int, status: int = 200) -> Iterator[tuple[int, list[str]]]:
                 with socket.create_connection(("127.0.0.1", target)) as upstream:
                     _pass_on(self.connection, upstream)
 
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
-    try:
-        yield server.server_port, asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_server(Handler) as port:
+        yield port, asked
 
 
 def _pass_on(one: socket.socket, other: socket.socket) -> None:

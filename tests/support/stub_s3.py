@@ -1,10 +1,9 @@
 """A server of S3's requests whose answers a test writes, for what no S3 server can be made to answer."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from transcription_api import names
@@ -12,6 +11,8 @@ from transcription_api.spec import S3Endpoint, SecretRef
 from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
+
+from tests.support.http_server import http_server
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,8 @@ def stub_s3(answer: Callable[[Asked], Answer]) -> Iterator[tuple[str, list[Asked
         def do_PUT(self) -> None:
             self._respond()
 
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_server(Handler) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 def write_secret(root: Path, key: str, token: str | None = None) -> None:

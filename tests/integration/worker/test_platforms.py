@@ -1,10 +1,9 @@
 """The worker runs where the platform chooses its user, and with certificates of the administrator."""
 
-import http.server
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from transcription_worker.paths import Paths
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
 
+from tests.support.http_server import http_server
 from tests.support.s3 import REGION, S3Server, free_port, s3_server
 from tests.support.testmodel import model_path
 from tests.support.worker_container import SOURCE, SPEECH_KEY, WorkerContainer
@@ -52,7 +52,7 @@ def test_a_server_with_the_administrators_certificate_is_trusted(
     assert request.getfixturevalue("bucket").find("a.wav").size == len(b"audio")
 
 
-class ProxyHandler(http.server.BaseHTTPRequestHandler):
+class ProxyHandler(BaseHTTPRequestHandler):
     """Answers as S3 does for the first of five bytes, whatever host it is asked for, and keeps the URLs."""
 
     seen: ClassVar[list[str]] = []
@@ -65,16 +65,11 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"a")
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        """Keep the test's output clean."""
-
 
 def test_s3_is_reached_through_the_proxy(container: WorkerContainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ProxyHandler) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+    with http_server(ProxyHandler) as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         found = bucket_at("http://s3.example.com:9000", container).find("a.wav")
-        proxy.shutdown()
     assert found.size == 5
     assert ProxyHandler.seen == [f"http://s3.example.com:9000/{SOURCE}/a.wav"]
 

@@ -1,9 +1,8 @@
 """The model's file is cached and its digest is checked, and a download appears completely or not at all."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from transcription_worker.engines.checkpoints import published
 from transcription_worker.errors import WorkerError
 from transcription_worker.model import fetch_model
 from transcription_worker.paths import Paths
+
+from tests.support.http_server import http_server
 
 CONTENT = b"a checkpoint's bytes" * 10_000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -46,31 +47,18 @@ class Origin:
                 self.end_headers()
                 self.wfile.write(rest)
 
-            def log_message(self, *_: object) -> None:
-                """Keep the test's output clean."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/{DIGEST}/own.pt"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.handler = Handler
 
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
     """The server of the model that is called own."""
     origin = Origin()
-    base, digest, name = origin.url.rsplit("/", 2)
-    monkeypatch.setattr(published, "BASE_URL", base)
-    monkeypatch.setitem(published.PUBLISHED, "own", (digest, name))
+    monkeypatch.setitem(published.PUBLISHED, "own", (DIGEST, "own.pt"))
     monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "5")
-    yield origin
-    origin.close()
+    with http_server(origin.handler) as port:
+        monkeypatch.setattr(published, "BASE_URL", f"http://127.0.0.1:{port}")
+        yield origin
 
 
 def test_a_model_by_name_is_downloaded_once_and_then_used_without_its_server(paths: Paths, known: Origin) -> None:
@@ -99,7 +87,7 @@ def test_without_a_network_a_model_by_name_is_unreachable_not_missing(
     paths: Paths, known: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRANSCRIPTION_OUTAGE_SECONDS", "0")
-    known.close()
+    monkeypatch.setattr(published, "BASE_URL", "http://127.0.0.1:1")
     with pytest.raises(WorkerError, match="'own' is not in the cache") as caught:
         fetch_model(Model(name="own"), paths, "team-a")
     assert caught.value.reason is reasons.ENDPOINT_UNREACHABLE

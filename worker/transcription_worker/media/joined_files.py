@@ -12,9 +12,9 @@ from typing import IO
 
 from transcription_worker.media import boxes
 
-# Types of the first bytes of a file by which ffmpeg's demuxers know a format.
+# The GUID that a Wave64 file begins with.
 _W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
-_LONGEST = 20  # bytes
+_LONGEST = 20  # bytes of the longest beginning below
 _BLOCK = 1 << 20  # bytes that are searched at a time
 _MOST_CHUNKS = 10_000  # a recorder writes a dozen
 # Formats whose first bytes no sound has by chance, so that they are searched for, and how many of a file's own these are: ASF

@@ -69,10 +69,10 @@ ALGORITHMS: Mapping[str, Callable[[], Any]] = {
 
 
 class DownloadDigest:
-    """The SHA-256 digest of a download so far, and the checksums that its first response announced.
+    """The digests of a download so far, SHA-256 always, and the checksums that its first response announced.
 
     boto3 itself compares the body of one response with its header. It cannot do so where a download broke off and the rest
-    came with another response, which covers a part of the object only and so has no checksum.
+    came with another response, which covers a part of the object only, and which has no checksum or that of the whole.
     """
 
     def __init__(self) -> None:
@@ -80,29 +80,27 @@ class DownloadDigest:
 
     def restart(self) -> None:
         """Forget the bytes, since the download begins again."""
-        self._sha256 = hashlib.sha256()
-        self._announced: dict[str, tuple[str, Any]] = {}
+        self._digests: dict[str, Any] = {"ChecksumSHA256": hashlib.sha256()}
+        self._announced: dict[str, str] = {}
 
     def expect(self, answer: Mapping[str, Any]) -> None:
         """Remember the checksums of the whole object, of which no byte has come yet.
 
         One with a dash is made of the checksums of an upload's parts.
         """
-        self._announced = {
-            name: (value, make())
-            for name, make in ALGORITHMS.items()
-            if (value := answer.get(name)) and "-" not in value
-        }
+        self._announced = {name: value for name in ALGORITHMS if (value := answer.get(name)) and "-" not in value}
+        for name in self._announced:
+            self._digests.setdefault(name, ALGORITHMS[name]())
 
     def update(self, chunk: bytes) -> None:
-        self._sha256.update(chunk)
-        for _, digest in self._announced.values():
+        for digest in self._digests.values():
             digest.update(chunk)
 
     @property
     def sha256(self) -> str:
         """The SHA-256 digest in hex."""
-        return self._sha256.hexdigest()
+        digest: str = self._digests["ChecksumSHA256"].hexdigest()
+        return digest
 
     def require_announced(self) -> None:
         """Compare the bytes with the announced checksums.
@@ -110,7 +108,7 @@ class DownloadDigest:
         Raises:
             FlexibleChecksumError: other bytes have arrived than the server sent.
         """
-        for name, (expected, digest) in self._announced.items():
-            found = base64.b64encode(digest.digest()).decode()
+        for name, expected in self._announced.items():
+            found = base64.b64encode(self._digests[name].digest()).decode()
             if found != expected:
                 raise FlexibleChecksumError(error_msg=f"{name}: expected {expected}, got {found}")

@@ -2,10 +2,9 @@
 
 import contextlib
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,8 @@ from transcription_worker.retry import ENV_OUTAGE_SECONDS
 from transcription_worker.storage import instance_metadata
 from transcription_worker.storage.bucket import Bucket
 from transcription_worker.storage.roles import Role
+
+from tests.support.http_server import http_server
 
 # Of a request's path: the status and the body.
 Service = Callable[[str], tuple[int, str]]
@@ -50,15 +51,8 @@ def metadata_service(service: Service) -> Iterator[str]:
 
         do_PUT = do_GET  # noqa: N815 - the name that http.server calls
 
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with http_server(Handler) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 def of_a_role(path: str) -> tuple[int, str]:
